@@ -6,8 +6,8 @@
  */
 #define MIB_LONGS 256
 
-const volatile __u32 ext_index[EXT_COUNTERS] = {};	/* LINUX_MIB_* of the counters wanted */
-const volatile __u32 ext_wanted = 0;
+/* LINUX_MIB_* of the counters wanted: set by user space, which reads the names from BTF */
+const volatile struct { __u32 wanted; __u32 index[EXT_COUNTERS]; } ext = {};
 
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(map_flags, BPF_F_MMAPABLE); __uint(max_entries, NETNS_MAX); __type(key, __u32); __type(value, struct netns_counters); } namespaces SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(map_flags, BPF_F_MMAPABLE); __uint(max_entries, 1); __type(key, __u32); __type(value, struct walk); } walked SEC(".maps");
@@ -53,8 +53,8 @@ static long add_cpu(__u32 cpu, struct walker *w)
 		return 0;
 	if (bpf_probe_read_kernel(mib, bpf_core_type_size(struct linux_mib) & (MIB_LONGS * 8 - 1), (void *)((__u64)BPF_CORE_READ(net, mib.net_statistics) + offset)))
 		return 1;
-	for (i = 0; i < EXT_COUNTERS && i < ext_wanted; i++)
-		row->ext[i] += mib[ext_index[i] & (MIB_LONGS - 1)];
+	for (i = 0; i < EXT_COUNTERS && i < ext.wanted; i++)
+		row->ext[i] += mib[ext.index[i] & (MIB_LONGS - 1)];
 	return 0;
 }
 

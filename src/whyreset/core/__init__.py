@@ -1,0 +1,1 @@
+"""The compiled core: bounded in memory, bounds-checked, no decisions."""

@@ -1,0 +1,57 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""A bounded account of many addresses: the most frequent exactly or nearly so, and how many there were.
+
+Most frequent: Metwally, Agrawal, El Abbadi, «Efficient computation of frequent and top-k elements» (space saving).
+How many: Flajolet and others, «HyperLogLog» (2007); 256 registers, standard error 1.04 / 16 = 6.5 %.
+"""
+
+from libc.math cimport log, ldexp
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.string cimport memcmp, memcpy
+
+cdef extern from * nogil:
+    int __builtin_clzll(unsigned long long)
+
+
+cdef void remotes_add(remotes *r, uint64_t seed, uint8_t family, const uint8_t *address) noexcept nogil:
+    cdef uint64_t words[2]
+    cdef uint64_t h
+    cdef uint32_t i, least = 0
+    cdef uint8_t rank
+    memcpy(words, address, 16)
+    h = (seed ^ words[0]) * 0x9E3779B97F4A7C15ULL
+    h = (h ^ (h >> 32) ^ words[1]) * 0xD6E8FEB86659FD93ULL
+    h = (h ^ (h >> 29)) * 0x9E3779B97F4A7C15ULL
+    h ^= h >> 32
+    rank = <uint8_t>(__builtin_clzll((h << 8) | 0x80) + 1)
+    if rank > r.registers[h >> 56]:
+        r.registers[h >> 56] = rank
+    for i in range(r.used):
+        if memcmp(r.addresses[i], address, 16) == 0 and r.families[i] == family:
+            r.counts[i] += 1
+            return
+        if r.counts[i] < r.counts[least]:
+            least = i
+    if r.used < TOP:
+        least = r.used
+        r.used += 1
+        r.counts[least] = 0
+    else:
+        r.overflowed = 1
+    memcpy(r.addresses[least], address, 16)
+    r.families[least] = family
+    r.counts[least] += 1
+
+
+cdef double remotes_distinct(const remotes *r) noexcept nogil:
+    cdef double total = 0, estimate
+    cdef int i, zeros = 0
+    if not r.overflowed:
+        return r.used
+    for i in range(REGISTERS):
+        total += ldexp(1.0, -<int>r.registers[i])
+        zeros += r.registers[i] == 0
+    estimate = 0.7213 / (1 + 1.079 / REGISTERS) * REGISTERS * REGISTERS / total
+    if estimate <= 2.5 * REGISTERS and zeros:
+        return REGISTERS * log(<double>REGISTERS / zeros)
+    return estimate

@@ -1,0 +1,310 @@
+"""The values that cross from one stage to the next.
+
+All are frozen: a stage makes new ones. Times are nanoseconds since the epoch unless the name says otherwise; text that
+came from the network or from other processes is untrusted and is escaped where it is shown.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct
+
+Direction = Literal["sent", "received", "observed"]
+Certainty = Literal["certain", "likely", "unknown"]
+
+
+class Process(Struct, frozen=True, kw_only=True):
+    """One process, living or dead. A pid alone may be reused; with its start it names one process for ever."""
+
+    pid: int
+    #: Start of the process in nanoseconds of CLOCK_BOOTTIME; 0 where not known.
+    start_ns: int = 0
+    #: The leader's name, at most 15 bytes.
+    comm: str = ""
+    #: Path of the executable, or only its last component where the process was gone too soon.
+    exe: str = ""
+    command: tuple[str, ...] = ()
+    uid: int | None = None
+    user: str = ""
+    unit: str = ""
+    container: str = ""
+    container_name: str = ""
+    pod: str = ""
+    #: The control group's path, or its last components.
+    cgroup: str = ""
+    netns: int = 0
+    parent_pid: int = 0
+    #: None while it lives; else how it ended, as wait(2) gives it.
+    exit_code: int | None = None
+    #: It was chosen by the kernel's OOM killer.
+    out_of_memory: bool = False
+    ended_ns: int = 0
+
+
+class Listener(Struct, frozen=True, kw_only=True):
+    """A listening socket's life: who listened where, from when until when, and how that ended."""
+
+    netns_cookie: int
+    port: int
+    address: str
+    family: int
+    ipv6_only: bool
+    socket_cookie: int
+    #: (pid, start_ns) of the process that called listen(2), or the eldest that held the socket when watching began.
+    owner: tuple[int, int]
+    backlog: int = 0
+    #: CLOCK_BOOTTIME; 0: before watching began.
+    since_ns: int = 0
+    #: CLOCK_BOOTTIME; 0 while it listens.
+    until_ns: int = 0
+    closer: tuple[int, int] | None = None
+    #: The closer was exiting; then this is its exit code.
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    #: Others that held the same socket when watching began (pre-forked children).
+    holders: tuple[tuple[int, int], ...] = ()
+
+
+class ProcessEnd(Struct, frozen=True, kw_only=True):
+    """A process ended."""
+
+    pid: int
+    start_ns: int
+    #: As wait(2) gives it: exit status times 256, or the signal's number.
+    exit_code: int
+    out_of_memory: bool
+    time_ns: int
+
+
+class ListenerEnd(Struct, frozen=True, kw_only=True):
+    """A listening socket was closed, by whom, and whether that process was exiting."""
+
+    netns_cookie: int
+    socket_cookie: int
+    time_ns: int
+    closer: tuple[int, int]
+    exit_code: int | None
+    out_of_memory: bool
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """The small, discrete features that a cause follows from. Hashable: identical facts are explained once."""
+
+    direction: Direction
+    #: The kernel's own reason by name, without SK_RST_REASON_; "" where the kernel gives none.
+    reason: str = ""
+    #: The socket's state when the reset was traced; "" without a socket.
+    state: str = ""
+    #: The state that the connection left for CLOSE; "" where unknown.
+    state_before: str = ""
+    #: What a TIME-WAIT mini socket stands for: TIME_WAIT, or FIN_WAIT2.
+    substate: str = ""
+    #: Flags of the segment that provoked it, as letters of FSRPAU ("" for none set); None where none did.
+    trigger: str | None = None
+    trigger_payload: bool = False
+    #: The trigger carried TCP options; hand-made segments rarely do, stacks with timestamps always do.
+    trigger_options: bool = False
+    #: The trigger's place against a remembered connection: "old", "last-ack", "new"; "" without one.
+    segment: Literal["", "old", "last-ack", "new"] = ""
+    #: How the connection of this four-tuple had ended, if the memory of closed connections knows.
+    ended: Literal["", "orderly", "half-closed", "reset-sent", "reset-received", "abandoned", "silent"] = ""
+    #: Within a round trip or so of that end.
+    at_once: bool = False
+    #: This host had sent the SYN.
+    active_open: bool = False
+    #: The current task held the socket's lock: it is the closer.
+    in_closer: bool = False
+    #: The closer's process is the socket's owner, as far as both are known.
+    by_owner: bool = False
+    #: The current task was exiting.
+    exiting: bool = False
+    #: The socket hung on an open file.
+    has_file: bool = False
+    #: That file's last reference was gone: close(2), not a call on an open socket.
+    released: bool = False
+    orphaned: bool = False
+    linger_zero: bool = False
+    linger2_negative: bool = False
+    unread: bool = False
+    data_unacked: bool = False
+    fin_received: bool = False
+    user_timeout: bool = False
+    kernel_socket: bool = False
+    accept_queue_full: bool = False
+    abort_on_overflow: bool = False
+    cookies_recent: bool = False
+    embryos: bool = False
+    memory_exhausted: bool = False
+    #: Part of a group that stands for all that did not fit: ports and processes are not told apart.
+    crowded: bool = False
+    #: The same reset's cause as seen at its sender, when both ends are on this host.
+    twin_cause: Cause | None = None
+
+
+class Segment(Struct, frozen=True, kw_only=True):
+    """A TCP segment's header, as far as it bears on a reset."""
+
+    flags: str
+    seq: int
+    ack: int
+    #: Payload bytes.
+    length: int
+    window: int = 0
+    ttl: int = 0
+
+
+class Record(Struct, frozen=True, kw_only=True):
+    """One reset as the kernel showed it, before anyone has explained it. `local` is this host's side."""
+
+    number: int
+    #: CLOCK_BOOTTIME.
+    time_ns: int
+    direction: Direction
+    netns: int
+    netns_cookie: int
+    family: int
+    local: str
+    local_port: int
+    remote: str
+    remote_port: int
+    interface: str
+    trigger: Segment | None
+    reason: str
+    state: str
+    state_before: str
+    #: Age of the connection; None where its opening was not seen.
+    age_ms: int | None
+    #: Since data last came or went.
+    idle_ms: int | None
+    bytes_in: int
+    bytes_out: int
+    unread: int
+    snd_nxt: int
+    rcv_nxt: int
+    #: Where a listener was asked: its accept queue, as (waiting, limit).
+    queue: tuple[int, int] | None
+    #: Milliseconds since the remembered connection of this four-tuple ended.
+    ended_ms: int | None
+    exit_code: int
+    owner: tuple[int, int] | None
+    owner_via: str
+    closer: tuple[int, int] | None
+    #: Number of the same reset's record at its other end.
+    twin: int | None
+
+
+class Remotes(Struct, frozen=True, kw_only=True):
+    """A bounded account of the remote addresses of a group."""
+
+    #: Distinct addresses; an estimate (about 6 %) when `exact` is false.
+    distinct: int
+    exact: bool
+    #: The addresses seen most, with counts that are exact only while `exact` is true (upper bounds otherwise).
+    top: tuple[tuple[str, int], ...]
+
+
+class Group(Struct, frozen=True, kw_only=True):
+    """Resets alike in facts, port, owner and namespace within one tick."""
+
+    #: Number of its first record.
+    number: int
+    facts: Facts
+    count: int
+    #: CLOCK_BOOTTIME of the first and last.
+    first_ns: int
+    last_ns: int
+    netns: int
+    netns_cookie: int
+    #: The port that names the service: ours, or the peer's for connections that this host opened; None when crowded.
+    port: int | None
+    remotes: Remotes
+    samples: tuple[Record, ...]
+    #: Number of the twin group's first record.
+    twin: int | None
+
+
+class Cause(Struct, frozen=True, kw_only=True):
+    """Why a reset was sent."""
+
+    #: A slug, or the family's name where the slug cannot be told, or "unknown".
+    name: str
+    family: str
+    certainty: Certainty
+    #: What it may be, where `name` is not a slug.
+    candidates: tuple[str, ...] = ()
+    #: Sentences; words in braces are filled from the reset that is shown.
+    evidence: tuple[str, ...] = ()
+    #: What would have to be seen to know more; empty when certain.
+    missing: str = ""
+
+
+class Owner(Struct, frozen=True, kw_only=True):
+    """The process that owns, or last owned, a socket or a listening port, and how that is known."""
+
+    process: Process
+    via: str
+    alive: bool
+
+
+class Reset(Struct, frozen=True, kw_only=True):
+    """One reset, or a group of like ones, explained."""
+
+    number: int
+    count: int
+    facts: Facts
+    cause: Cause
+    evidence: tuple[str, ...]
+    sample: Record
+    time_ns: int
+    first_ns: int
+    last_ns: int
+    port: int | None
+    netns_name: str
+    remotes: Remotes | None = None
+    owner: Owner | None = None
+    closer: Process | None = None
+    twin: int | None = None
+    #: Keys that differ inside the group and therefore do not stand for it.
+    varying: frozenset[str] = frozenset()
+
+
+class Count(Struct, frozen=True, kw_only=True):
+    """The account of one namespace: counted = seen + lost + unseen; seen = explained + unknown. Cumulative."""
+
+    time_ns: int
+    netns: int
+    netns_cookie: int
+    netns_name: str
+    counted: int
+    seen: int
+    explained: int
+    unknown: int
+    lost: int
+    unseen: int
+    #: Resets received that the kernel traced, and those the ring lost.
+    received: int
+    received_lost: int
+    #: Counters of the kernel that moved since the last line, by the kernel's name.
+    moved: dict[str, int]
+    #: The same figures for the time since the last line.
+    delta: dict[str, int]
+    #: The namespace is gone; its last resets may not have been read.
+    gone: bool = False
+
+
+class Missing(Struct, frozen=True, kw_only=True):
+    """A source that cannot run, why, and what is lost by that; sentences for an operator."""
+
+    source: str
+    why: str
+    lost: str
+
+
+class Notice(Struct, frozen=True, kw_only=True):
+    """Something the user should know: a loss, a limit reached."""
+
+    time_ns: int
+    name: str
+    text: str
+    count: int = 0

@@ -1,0 +1,1 @@
+"""What observes: the kernel's events and counters."""

@@ -1,0 +1,241 @@
+"""The kernel program, loaded: its rings, its exact tallies, its walk over all network namespaces.
+
+Both the kernel source and the counter source stand on it. bpf/events.h defines what is read here.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib.resources
+import mmap
+import os
+import select
+import struct
+from pathlib import Path
+
+from whyreset.core import btf, lives
+from whyreset.core.memory import Memory
+from whyreset.core.records import Recorder
+from whyreset.core.ring import Ring
+from whyreset.model import Missing
+from whyreset.sources.base import SourceError
+from whyreset.sources.libbpf import BpfError, Library, Object, read_per_cpu
+
+_BTF = Path("/sys/kernel/btf/vmlinux")
+_OBJECT = "whyreset.bpf.o"
+_TALLY_KEY = struct.Struct("=QII")
+_TALLY = struct.Struct("=QQ")
+_PROGRAMS = ("set_state", "process_exit", "receive_reset", "send_reset", "held_sockets")
+_REASON = "SK_RST_REASON_"
+_LOSSES = ("namespaces", "lives", "closes")
+#: One enumerator of each enumeration whose names are needed.
+_ENUMS = ("SK_RST_REASON_NO_SOCKET", "SK_RST_REASON_TCP_ABORT_ON_CLOSE", "TCP_ESTABLISHED", "TCP_MIB_OUTRSTS", "LINUX_MIB_LISTENOVERFLOWS")
+
+
+def kernel_names() -> dict[str, dict[str, int]]:
+    """The kernel's enumerations that this program reads, by one of their members."""
+    return btf.enums(_BTF.read_bytes(), _ENUMS)
+
+
+def _dense(values: dict[str, int], prefix: str) -> list[str]:
+    """Names by number, without their prefix; gaps are empty."""
+    small = {number: name.removeprefix(prefix) for name, number in values.items() if 0 <= number < 256}
+    return [small.get(number, "") for number in range(max(small, default=-1) + 1)]
+
+
+class Program:
+    """The one eBPF program.
+
+    Args:
+        exact_owners: also watch reads from accepted connections; costs some nanoseconds for each.
+        ring_bytes: size of the ring of resets, a power of two; None for the built-in one.
+    """
+
+    def __init__(self, *, exact_owners: bool = False, ring_bytes: int | None = None) -> None:
+        self._exact_owners = exact_owners
+        self._ring_bytes = ring_bytes
+        self._object: Object | None = None
+        self._poll: select.epoll | None = None
+        self._maps: list[mmap.mmap] = []
+
+    @staticmethod
+    def can_run() -> Missing | None:
+        """None if it can be loaded here, as far as can be told without trying."""
+        lost = "why resets are sent and who sends them"
+        if not _BTF.exists():
+            return Missing(source="kernel", why=f"this kernel has no BTF ({_BTF} is missing)", lost=lost)
+        try:
+            Library()
+        except OSError:
+            return Missing(source="kernel", why="libbpf.so.1 is not installed (Debian, Ubuntu: apt install libbpf1)", lost=lost)
+        if os.geteuid() != 0 and not _has_capabilities():
+            return Missing(source="kernel", why="loading eBPF needs root, or CAP_BPF with CAP_PERFMON", lost=lost)
+        return None
+
+    def load(self) -> None:
+        """Loads and attaches everything.
+
+        Raises:
+            SourceError: with a sentence that says what is missing.
+        """
+        if missing := self.can_run():
+            raise SourceError(missing.why)
+        names = kernel_names()
+        if "SK_RST_REASON_NO_SOCKET" not in names:
+            raise SourceError("this kernel does not give reasons for resets (Linux 6.10 and newer do)")
+        self.active_reasons = "SK_RST_REASON_TCP_ABORT_ON_CLOSE" in names
+        self.reasons = _dense(names["SK_RST_REASON_NO_SOCKET"], _REASON)
+        self.states = _dense(names.get("TCP_ESTABLISHED", {}), "TCP_")
+        self.tcp_counters = names.get("TCP_MIB_OUTRSTS", {})
+        self.ext_counters = names.get("LINUX_MIB_LISTENOVERFLOWS", {})
+        wanted = [self.ext_counters[name] for name in EXT_NAMES if name in self.ext_counters][: lives.EXT_MAX]
+        self.ext_names = [label for name, label in EXT_NAMES.items() if name in self.ext_counters][: lives.EXT_MAX]
+        self._library = Library()
+        try:
+            self._object = Object(
+                importlib.resources.files("whyreset.sources").joinpath(_OBJECT).read_bytes(),
+                library=self._library,
+                optional=frozenset({"walk_namespaces", *(("reader",) if self._exact_owners else ())}),
+                sizes={"resets": self._ring_bytes} if self._ring_bytes else {},
+                constants=struct.pack(f"={1 + len(wanted)}I", len(wanted), *wanted),
+            )
+            for name in (*_PROGRAMS, *(("reader",) if self._exact_owners else ())):
+                self._object.attach(name)
+        except BpfError as error:
+            self.close()
+            raise SourceError(_explain(error)) from error
+        self._map_everything()
+
+    def _map_everything(self) -> None:
+        program = self._loaded
+        self.resets = Ring(program.map_fd("resets"), program.map_entries("resets"))
+        self.closes = Ring(program.map_fd("closes"), program.map_entries("closes"))
+        self.lives = Ring(program.map_fd("lives"), program.map_entries("lives"))
+        self._poll = select.epoll()
+        for name in ("resets", "closes", "lives"):
+            # edge-triggered: a ring that holds young records shall not wake us again
+            self._poll.register(program.map_fd(name), select.EPOLLIN | select.EPOLLET)
+        self._rows = mmap.mmap(program.map_fd("namespaces"), _pages(lives.ROW_BYTES * lives.ROWS_MAX), prot=mmap.PROT_READ)
+        self._head = mmap.mmap(program.map_fd("walked"), mmap.PAGESIZE, prot=mmap.PROT_READ)
+        self._maps = [self._rows, self._head]
+
+    @property
+    def _loaded(self) -> Object:
+        if self._object is None:
+            raise SourceError("the kernel program is not loaded")
+        return self._object
+
+    def recorder(self, *, group_limit: int, sample_limit: int, samples_per_group: int) -> Recorder:
+        """The compiled reader of this program's rings."""
+        jiffies, monotonic_ns, _, _ = self.walk(extended=False)
+        return Recorder(
+            self.resets,
+            self.closes,
+            Memory(),
+            self.reasons,
+            self.states,
+            hertz(jiffies, monotonic_ns),
+            group_limit=group_limit,
+            sample_limit=sample_limit,
+            samples_per_group=samples_per_group,
+        )
+
+    def wait(self, seconds: float) -> None:
+        """Waits until a ring fills faster than expected, at most so long."""
+        if self._poll is not None:
+            self._poll.poll(max(seconds, 0.0))
+
+    def held_sockets(self) -> bytes:
+        """The walk over all open files of all processes; core.lives.held reads it."""
+        return self._loaded.iterate("held_sockets")
+
+    def walk(self, *, extended: bool) -> tuple[int, int, int, list[tuple[int, int, tuple[int, ...], tuple[int, ...] | None]]]:
+        """Every namespace's counters: (jiffies, monotonic ns, namespaces found, rows); see core.lives.counters."""
+        self._loaded.run("walk_namespaces", self._library.possible_cpus(), int(extended))
+        return lives.counters(memoryview(self._rows), memoryview(self._head), len(self.ext_names))
+
+    def tallies(self) -> dict[tuple[int, int], tuple[int, int]]:
+        """(namespace cookie, direction) -> (resets traced, of these lost because the ring was full)."""
+        out: dict[tuple[int, int], tuple[int, int]] = {}
+        rows = read_per_cpu(self._library, self._loaded.map_fd("tallies"), key_bytes=_TALLY_KEY.size, value_bytes=_TALLY.size)
+        for key, values in rows.items():
+            cookie, direction, _reason = _TALLY_KEY.unpack(key)
+            seen, lost = out.get((cookie, direction), (0, 0))
+            for value in values:
+                one_seen, one_lost = _TALLY.unpack(value)
+                seen, lost = seen + one_seen, lost + one_lost
+            out[cookie, direction] = (seen, lost)
+        return out
+
+    def close(self) -> None:
+        """Detaches and unloads; nothing of it stays in the kernel."""
+        if self._poll is not None:
+            self._poll.close()
+            self._poll = None
+        for each in self._maps:
+            each.close()
+        self._maps = []
+        if self._object is not None:
+            self._object.close()
+            self._object = None
+
+
+def _pages(size: int) -> int:
+    return (size + mmap.PAGESIZE - 1) // mmap.PAGESIZE * mmap.PAGESIZE
+
+
+def hertz(jiffies: int, monotonic_ns: int) -> int:
+    """CONFIG_HZ, from one reading of both clocks: jiffies start 300 s before the 32-bit counter wraps (INITIAL_JIFFIES)."""
+    seconds = monotonic_ns / 1e9
+
+    def error(hz: int) -> float:
+        return abs(jiffies - ((1 << 32) - 300 * hz) - seconds * hz) / hz
+
+    return min((100, 250, 300, 1000, 1024, 200, 500), key=error)
+
+
+def _has_capabilities() -> bool:
+    """CAP_BPF (39) and CAP_PERFMON (38), or CAP_SYS_ADMIN (21); capability.h."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("CapEff:"):
+            held = int(line.split()[1], 16)
+            return bool(held >> 39 & held >> 38 & 1 or held >> 21 & 1)
+    return False
+
+
+def _explain(error: BpfError) -> str:
+    if error.errno in (errno.EPERM, errno.EACCES) and "R" not in error.log:
+        return "the kernel refused the eBPF program (it needs root or CAP_BPF with CAP_PERFMON, and a kernel that is not locked down)"
+    last = [line for line in error.log.strip().splitlines() if line.strip()]
+    return f"the kernel program does not run here: {error.strerror or error}" + (f" ({last[-1].strip()[:200]})" if last else "")
+
+
+#: Counters beyond struct tcp_mib that bear on resets: the kernel's enumerator and its name in /proc/net/netstat.
+EXT_NAMES = {
+    "LINUX_MIB_EMBRYONICRSTS": "EmbryonicRsts",
+    "LINUX_MIB_SYNCOOKIESSENT": "SyncookiesSent",
+    "LINUX_MIB_SYNCOOKIESRECV": "SyncookiesRecv",
+    "LINUX_MIB_SYNCOOKIESFAILED": "SyncookiesFailed",
+    "LINUX_MIB_LISTENOVERFLOWS": "ListenOverflows",
+    "LINUX_MIB_LISTENDROPS": "ListenDrops",
+    "LINUX_MIB_TIMEWAITED": "TW",
+    "LINUX_MIB_TIMEWAITRECYCLED": "TWRecycled",
+    "LINUX_MIB_PAWSESTABREJECTED": "PAWSEstab",
+    "LINUX_MIB_TCPABORTONDATA": "TCPAbortOnData",
+    "LINUX_MIB_TCPABORTONCLOSE": "TCPAbortOnClose",
+    "LINUX_MIB_TCPABORTONMEMORY": "TCPAbortOnMemory",
+    "LINUX_MIB_TCPABORTONTIMEOUT": "TCPAbortOnTimeout",
+    "LINUX_MIB_TCPABORTONLINGER": "TCPAbortOnLinger",
+    "LINUX_MIB_TCPABORTFAILED": "TCPAbortFailed",
+    "LINUX_MIB_TCPMEMORYPRESSURES": "TCPMemoryPressures",
+    "LINUX_MIB_TCPREQQFULLDOCOOKIES": "TCPReqQFullDoCookies",
+    "LINUX_MIB_TCPREQQFULLDROP": "TCPReqQFullDrop",
+    "LINUX_MIB_TCPCHALLENGEACK": "TCPChallengeACK",
+    "LINUX_MIB_TCPSYNCHALLENGE": "TCPSYNChallenge",
+    "LINUX_MIB_TCPACKSKIPPEDCHALLENGE": "TCPACKSkippedChallenge",
+    "LINUX_MIB_TCPSYNRETRANS": "TCPSynRetrans",
+    "LINUX_MIB_TCPKEEPALIVE": "TCPKeepAlive",
+    "LINUX_MIB_TCPTIMEOUTS": "TCPTimeouts",
+    "LINUX_MIB_TCPBACKLOGDROP": "TCPBacklogDrop",
+    "LINUX_MIB_TCPRCVQDROP": "TCPRcvQDrop",
+}

@@ -322,8 +322,10 @@ static __noinline void tell_close(const struct sock *sk, struct opened *o, __u64
 	e->srtt_us = tp->srtt_us >> 3;
 	e->idle_jiffies = idle_jiffies(tp);
 	e->state_before = state_before;
-	if (sk->__sk_common.skc_flags & (1 << SOCK_DONE))
+	if (sk->__sk_common.skc_flags & (1 << SOCK_DONE)) {
 		e->flags |= FIN_RECEIVED;
+		e->bytes_in -= !!e->bytes_in;	/* FIN was counted */
+	}
 	if (o) {
 		e->opened_ns = o->time_ns;
 		e->owner_start_ns = o->start_ns;
@@ -463,8 +465,9 @@ static __always_inline void copy_full_socket(struct reset_event *e, const struct
 	e->unread = tp->rcv_nxt - tp->copied_seq;
 	if (flags & (1 << SOCK_DONE)) {
 		e->flags |= FIN_RECEIVED;
-		if (e->unread)
-			e->unread--;	/* FIN takes a sequence number */
+		/* FIN takes a sequence number, and was counted as a byte */
+		e->unread -= !!e->unread;
+		e->bytes_in -= !!e->bytes_in;
 	}
 	if (tp->snd_una != tp->snd_nxt)
 		e->flags |= DATA_UNACKED;
@@ -613,8 +616,6 @@ int BPF_PROG(receive_reset, struct sock *sk)
 	if (!e)
 		return 0;
 	copy_socket(e, sk);
-	if (e->flags & IN_CLOSER)
-		copy_closer(e, bpf_get_current_task_btf());
 	submit(&resets, e, sizeof *e, RESETS_BYTES);
 	return 0;
 }

@@ -163,6 +163,8 @@ class Record(Struct, frozen=True, kw_only=True):
     direction: Direction
     netns: int
     netns_cookie: int
+    #: 0 without a socket.
+    socket_cookie: int
     family: int
     local: str
     local_port: int
@@ -173,8 +175,8 @@ class Record(Struct, frozen=True, kw_only=True):
     reason: str
     state: str
     state_before: str
-    #: Age of the connection; None where its opening was not seen.
-    age_ms: int | None
+    #: CLOCK_BOOTTIME when the connection was opened; 0 where that was not seen.
+    opened_ns: int
     #: Since data last came or went.
     idle_ms: int | None
     bytes_in: int
@@ -250,46 +252,62 @@ class Owner(Struct, frozen=True, kw_only=True):
 class Reset(Struct, frozen=True, kw_only=True):
     """One reset, or a group of like ones, explained."""
 
+    #: Number of the (first) reset; unique while one program runs.
     number: int
     count: int
     facts: Facts
     cause: Cause
+    #: The cause's evidence with the sample's figures filled in.
     evidence: tuple[str, ...]
     sample: Record
+    #: Of the first and of the last.
     time_ns: int
-    first_ns: int
     last_ns: int
+    #: The service's port; None where many were put together.
     port: int | None
     netns_name: str
     remotes: Remotes | None = None
     owner: Owner | None = None
     closer: Process | None = None
+    #: Number of the same reset seen at its other end.
     twin: int | None = None
-    #: Keys that differ inside the group and therefore do not stand for it.
-    varying: frozenset[str] = frozenset()
+
+
+class Counters(Struct, frozen=True, kw_only=True):
+    """What the kernel counted in one namespace since that began."""
+
+    netns: int
+    netns_cookie: int
+    #: By the names of /proc/net/snmp and /proc/net/netstat.
+    values: dict[str, int]
 
 
 class Count(Struct, frozen=True, kw_only=True):
-    """The account of one namespace: counted = seen + lost + unseen; seen = explained + unknown. Cumulative."""
+    """The account of one namespace since watching began: counted + uncounted = seen + lost + unseen.
+
+    `unseen` were counted by the kernel but not traced, `uncounted` traced but not counted (IPv6 resets without a route);
+    one of them is 0. seen = explained + unknown.
+    """
 
     time_ns: int
     netns: int
     netns_cookie: int
     netns_name: str
     counted: int
+    uncounted: int
     seen: int
     explained: int
     unknown: int
     lost: int
     unseen: int
-    #: Resets received that the kernel traced, and those the ring lost.
+    #: Resets received that were traced, and those the ring lost.
     received: int
     received_lost: int
-    #: Counters of the kernel that moved since the last line, by the kernel's name.
-    moved: dict[str, int]
-    #: The same figures for the time since the last line.
+    #: The same since the last line.
     delta: dict[str, int]
-    #: The namespace is gone; its last resets may not have been read.
+    #: Other counters of the kernel that moved since the last line.
+    moved: dict[str, int]
+    #: The namespace is gone; resets after its last reading are not in these figures.
     gone: bool = False
 
 

@@ -320,6 +320,7 @@ cdef class Recorder:
             if e.state == TIME_WAIT:
                 self.recall(e, row)
                 e.state_before = row.event.state_before
+                ended_ms[0] = self.milliseconds(row.event.time_ns, e.time_ns)
             return
         if row == NULL or row.event.time_ns > e.time_ns + REPORT_DELAY:
             return
@@ -327,7 +328,7 @@ cdef class Recorder:
         e.state_before = row.event.state_before
         ended_ns = row.reset_ns if row.reset_ns else row.event.time_ns
         since = e.time_ns - ended_ns if e.time_ns > ended_ns else 0
-        ended_ms[0] = <uint32_t>min(since // 1000000, <uint64_t>0xFFFFFFFE)
+        ended_ms[0] = self.milliseconds(ended_ns, e.time_ns)
         if row.reset_ns and row.reset_ns <= e.time_ns + REPORT_DELAY:
             key.facts.ended = ENDED_RESET_SENT
         elif row.event.flags & RESET_RECEIVED_HERE:
@@ -348,6 +349,9 @@ cdef class Recorder:
             key.facts.segment = LAST_ACK_OF_ALL
         else:
             key.facts.segment = OLD if beyond <= 0 else NEW
+
+    cdef uint32_t milliseconds(self, uint64_t since, uint64_t until) noexcept nogil:
+        return <uint32_t>min((until - since) // 1000000, <uint64_t>0xFFFFFFFE) if until > since else 0
 
     cdef void recall(self, reset_event *e, const closed *row) noexcept nogil:
         """The socket is gone: what it knew comes from the memory."""
@@ -614,6 +618,7 @@ cdef class Recorder:
             direction="sent" if e.direction == RESET_SENT else "received",
             netns=e.netns_inode,
             netns_cookie=e.netns_cookie,
+            socket_cookie=e.socket_cookie,
             family=e.family,
             local=self.address(e.family, e.local),
             local_port=e.local_port,
@@ -631,8 +636,8 @@ cdef class Recorder:
             reason=self.reason(e.direction, e.reason),
             state=self.state(e.state),
             state_before=self.state(e.state_before),
-            age_ms=(e.time_ns - e.opened_ns) // 1000000 if has_connection and 0 < e.opened_ns <= e.time_ns else None,
-            idle_ms=<uint64_t>e.idle_jiffies * 1000 // self.hz if has_connection else None,
+            opened_ns=e.opened_ns if has_connection and e.opened_ns <= e.time_ns else 0,
+            idle_ms=<uint64_t>e.idle_jiffies * 1000 // self.hz if has_connection and e.bytes_in + e.bytes_out else None,
             bytes_in=e.bytes_in,
             bytes_out=e.bytes_out,
             unread=e.unread,

@@ -5,6 +5,7 @@ Both the kernel source and the counter source stand on it. bpf/events.h defines 
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import importlib.resources
 import mmap
@@ -29,7 +30,7 @@ _PROGRAMS = ("set_state", "process_exit", "receive_reset", "send_reset", "held_s
 _REASON = "SK_RST_REASON_"
 _LOSSES = ("namespaces", "lives", "closes")
 #: One enumerator of each enumeration whose names are needed.
-_ENUMS = ("SK_RST_REASON_NO_SOCKET", "SK_RST_REASON_TCP_ABORT_ON_CLOSE", "TCP_ESTABLISHED", "TCP_MIB_OUTRSTS", "LINUX_MIB_LISTENOVERFLOWS")
+_ENUMS = ("SK_RST_REASON_NO_SOCKET", "TCP_ESTABLISHED", "TCP_MIB_OUTRSTS", "LINUX_MIB_LISTENOVERFLOWS")
 
 
 def kernel_names() -> dict[str, dict[str, int]]:
@@ -83,7 +84,7 @@ class Program:
         names = kernel_names()
         if "SK_RST_REASON_NO_SOCKET" not in names:
             raise SourceError("this kernel does not give reasons for resets (Linux 6.10 and newer do)")
-        self.active_reasons = "SK_RST_REASON_TCP_ABORT_ON_CLOSE" in names
+        self.active_reasons = "SK_RST_REASON_TCP_ABORT_ON_CLOSE" in names["SK_RST_REASON_NO_SOCKET"]
         self.reasons = _dense(names["SK_RST_REASON_NO_SOCKET"], _REASON)
         self.states = _dense(names.get("TCP_ESTABLISHED", {}), "TCP_")
         self.tcp_counters = names.get("TCP_MIB_OUTRSTS", {})
@@ -165,6 +166,16 @@ class Program:
                 one_seen, one_lost = _TALLY.unpack(value)
                 seen, lost = seen + one_seen, lost + one_lost
             out[cookie, direction] = (seen, lost)
+        return out
+
+    def losses(self) -> dict[str, int]:
+        """Records that the kernel program could not write, by what they were."""
+        out = {}
+        for index, name in enumerate(_LOSSES):
+            key = ctypes.c_uint32(index)
+            values = (ctypes.c_uint64 * self._library.possible_cpus())()
+            self._library.lookup(self._loaded.map_fd("losses"), ctypes.byref(key), values)
+            out[name] = sum(values)
         return out
 
     def close(self) -> None:

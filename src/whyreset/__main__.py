@@ -1,0 +1,5 @@
+"""`python -m whyreset`."""
+
+from whyreset.cli import main
+
+main()

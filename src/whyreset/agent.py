@@ -1,0 +1,194 @@
+"""The loop: it holds the clock, drains the sources some ten times a second, runs the pipeline, hands results on.
+
+One thread. Every figure that is lost on the way is counted and told as a notice.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from whyreset.account import Account
+from whyreset.core import lives
+from whyreset.model import Count, Group, Missing, Notice, Reset
+from whyreset.owners.lives import Lives
+from whyreset.owners.namespaces import Namespaces
+from whyreset.owners.processes import Processes
+from whyreset.owners.sockets import Owners
+from whyreset.pipeline import Pipeline
+from whyreset.sources.counters import CounterSource
+from whyreset.sources.kernel import KernelSource
+from whyreset.sources.program import Program
+
+TICK_SECONDS = 0.1
+#: Lives taken in one visit; more wait in their ring.
+_LIVES = 2048
+#: Share of a core that walks over open files may cost.
+_WALK_SHARE = 0.005
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How the loop runs."""
+
+    exact_owners: bool = False
+    #: One line for each reset, up to so many a second; the rest stays in groups. 0: groups only.
+    each_per_second: int = 0
+    #: Size of the ring of resets, a power of two; None for the built-in one.
+    ring_bytes: int | None = None
+
+
+class Tick(Struct, frozen=True, kw_only=True):
+    """What one visit brought."""
+
+    resets: tuple[Reset, ...] = ()
+    counts: tuple[Count, ...] = ()
+    notices: tuple[Notice, ...] = ()
+
+
+class Agent:
+    """Watches this host. Use as a context manager: entering attaches everything, leaving removes it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._program = Program(exact_owners=settings.exact_owners, ring_bytes=settings.ring_bytes)
+        self._kernel = KernelSource(self._program, each_per_tick=round(settings.each_per_second * TICK_SECONDS))
+        self._counters = CounterSource(self._program)
+        self._owners = Owners(Processes(), Lives())
+        self._namespaces = Namespaces()
+        self._pipeline = Pipeline(self._owners, lambda inode: self._namespaces.name(inode, time.monotonic_ns()))
+        self._account: Account | None = None
+        self._counted_ns = 0
+        self._losses: dict[str, int] = {}
+        self._walk_after_ns = 0
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        return (self._kernel.name, self._counters.name)
+
+    @property
+    def tier(self) -> str:
+        return self._kernel.tier
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        return (Missing(source="packets", why="not part of this version", lost="resets that the TCP stack did not send"),)
+
+    def __enter__(self) -> Agent:
+        self._program.load()
+        try:
+            self._kernel.start()
+            self._counters.start()
+            self._walk_files()
+            self._account = self._baseline()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Detaches everything; nothing stays in the kernel."""
+        self._program.close()
+
+    def wait(self, until: float) -> None:
+        """Sleeps until that time of time.monotonic(), reading meanwhile when a ring fills fast."""
+        while (left := until - time.monotonic()) > 0:
+            self._program.wait(left)
+            if until - time.monotonic() > 0:
+                self._kernel.drain(_boottime_ns())
+
+    def tick(self, *, last: bool = False) -> Tick:
+        """Everything since the last visit.
+
+        Args:
+            last: also what is younger than a judgement takes, and all accounts.
+        """
+        assert self._account is not None
+        self._owners.learn(lives.drain(self._program.lives, _LIVES))
+        now_ns, epoch_ns = _boottime_ns(), _epoch_ns()
+        groups = self._kernel.take(now_ns, everything=last)
+        explained = self._pipeline.run(groups, epoch_ns=epoch_ns)
+        for group, reset in explained:
+            self._account.book(group, unknown=reset.cause.certainty == "unknown")
+        if any(_wants_files(reset) for _, reset in explained):
+            self._walk_files()
+        counts: Iterable[Count] = ()
+        if last or now_ns - self._counted_ns >= 1_000_000_000:
+            self._counted_ns = now_ns
+            counts = self._count(now_ns + epoch_ns, everything=last)
+        resets = tuple(single for group, reset in explained for single in self._single(group, reset))
+        return Tick(resets=resets, counts=tuple(counts), notices=tuple(self._notices(now_ns + epoch_ns)))
+
+    def totals(self) -> dict[str, int]:
+        """The whole account so far."""
+        return self._account.totals() if self._account else {}
+
+    def _single(self, group: Group, reset: Reset) -> list[Reset]:
+        """With --each, one value for each reset kept; what remains of the group follows as one."""
+        if not self._settings.each_per_second or not group.samples:
+            return [reset]
+        epoch_ns = reset.time_ns - group.first_ns
+        out = []
+        for record in group.samples:
+            one = replace(group, number=record.number, count=1, first_ns=record.time_ns, last_ns=record.time_ns, samples=(record,))
+            [(_, single)] = self._pipeline.run([one], epoch_ns=epoch_ns)
+            out.append(replace(single, twin=record.twin))
+        rest = group.count - len(group.samples)
+        return [*out, replace(reset, count=rest)] if rest else out
+
+    def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
+        assert self._account is not None
+        self._account.read(self._counters.read(time.monotonic_ns()), self._program.tallies())
+        lines = self._account.lines(time_ns, everything=everything)
+        return [replace(line, netns_name=self._namespaces.name(line.netns, time.monotonic_ns())) for line in lines]
+
+    def _baseline(self) -> Account:
+        """Both sides' figures of one moment: read again while resets come in between."""
+        for _ in range(20):
+            before = self._program.tallies()
+            counters = self._counters.read(time.monotonic_ns())
+            self._kernel.begin(_boottime_ns())
+            after = self._program.tallies()
+            if before == after:
+                break
+        return Account(counters, after)
+
+    def _walk_files(self) -> None:
+        """Who holds which socket; only as often as its cost allows."""
+        now_ns = time.monotonic_ns()
+        if now_ns < self._walk_after_ns:
+            return
+        spent_ns = time.thread_time_ns()
+        self._owners.hold(lives.held(self._program.held_sockets()))
+        spent_ns = time.thread_time_ns() - spent_ns
+        self._walk_after_ns = now_ns + max(1_000_000_000, round(spent_ns / _WALK_SHARE))
+
+    def _notices(self, time_ns: int) -> list[Notice]:
+        """A notice for each figure of loss that grew."""
+        out = []
+        for name, (count, text) in self._kernel.losses().items():
+            grown = count - self._losses.get(name, 0)
+            if grown > 0:
+                self._losses[name] = count
+                out.append(Notice(time_ns=time_ns, name=name, text=text, count=grown))
+        return out
+
+
+def _wants_files(reset: Reset) -> bool:
+    """Only the listener is known, and the socket is still open in some process."""
+    return reset.owner is not None and reset.owner.via == "listener" and reset.facts.has_file and not reset.facts.released
+
+
+def _boottime_ns() -> int:
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def _epoch_ns() -> int:
+    """What to add to CLOCK_BOOTTIME for the time of day, as the clock stands now."""
+    return time.time_ns() - _boottime_ns()
+

@@ -1,0 +1,71 @@
+"""What the cause modules share: making a Cause, and sentences that several of them need.
+
+Words in braces are filled from the reset that is shown: {port}, {remote}, {owner}, {closer}, {unread}, {queue}, {limit},
+{ended}, {idle}, {exit}.
+"""
+
+from __future__ import annotations
+
+from whyreset.model import Cause, Facts
+
+#: What the peer had to do with it, by the state that the connection left: it decides the harm.
+_BEFORE = {
+    "ESTABLISHED": "the connection was established: what was on its way is lost to both sides",
+    "CLOSE_WAIT": "the peer had closed its side already (CLOSE-WAIT)",
+    "FIN_WAIT1": "this side had sent FIN already, not acknowledged (FIN-WAIT-1)",
+    "FIN_WAIT2": "this side had closed already (FIN-WAIT-2)",
+    "SYN_SENT": "the connection was still being opened (SYN-SENT)",
+    "SYN_RECV": "the handshake was not complete (SYN-RECEIVED)",
+    "LAST_ACK": "both sides had closed (LAST-ACK)",
+    "CLOSING": "both sides had closed at once (CLOSING)",
+}
+
+#: How the connection had ended that a segment without a socket once belonged to.
+ENDED = {
+    "orderly": "closed in order",
+    "half-closed": "closed by this side alone",
+    "reset-sent": "reset by this host",
+    "reset-received": "reset by the peer",
+    "abandoned": "given up while it was being opened",
+    "silent": "ended without a word to the peer (time-out, or on purpose)",
+}
+
+
+def certain(name: str, family: str, *evidence: str) -> Cause:
+    """A cause that follows from the protocol or the kernel's own word joined with what was seen."""
+    return Cause(name=name, family=family, certainty="certain", evidence=evidence)
+
+
+def likely(name: str, family: str, *evidence: str, missing: str, candidates: tuple[str, ...] = ()) -> Cause:
+    """Good evidence short of proof; `missing` says what would prove it."""
+    return Cause(name=name, family=family, certainty="likely", evidence=evidence, candidates=candidates, missing=missing)
+
+
+def reason(facts: Facts) -> str:
+    return f"kernel reason {facts.reason}"
+
+
+def before(facts: Facts) -> tuple[str, ...]:
+    """The state that the connection left, in words; nothing where it is not known."""
+    sentence = _BEFORE.get(facts.state_before or facts.state)
+    return (sentence,) if sentence else ()
+
+
+def closing(facts: Facts) -> tuple[str, ...]:
+    """Who made an active reset, and whether it was dying: dying is not closing."""
+    if not facts.in_closer:
+        return ()
+    if facts.exiting:
+        return ("{closer} was exiting ({exit}): its sockets were closed for it",)
+    return ("closed by its owner {closer}",) if facts.by_owner else ("closed by {closer}",)
+
+
+def has_no_connection(facts: Facts) -> bool:
+    """A segment that belongs to no connection: no socket, or only a listener (tcp_v4_rcv, tcp_rcv_state_process)."""
+    return facts.direction == "sent" and facts.trigger is not None and (
+        facts.reason == "NO_SOCKET" or (facts.reason == "TCP_FLAGS" and facts.state == "LISTEN")
+    )
+
+
+def remembered(facts: Facts) -> str:
+    return "a segment of {owner}'s connection, " + ENDED[facts.ended] + " {ended} before"

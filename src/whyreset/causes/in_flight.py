@@ -1,0 +1,17 @@
+"""The answer to a segment that was in flight when the same connection was reset. It belongs to that reset."""
+
+from __future__ import annotations
+
+from whyreset.causes.base import certain, has_no_connection, reason, remembered
+from whyreset.model import Cause, Facts
+
+NAME = "in-flight"
+FAMILY = "abort"
+
+
+def explain(facts: Facts) -> Cause | None:
+    if not has_no_connection(facts) or facts.ended not in ("reset-sent", "reset-received") or not facts.at_once:
+        return None
+    if "S" in (facts.trigger or ""):
+        return None
+    return certain(NAME, FAMILY, reason(facts), remembered(facts), "it was on its way when that happened: no trouble of its own")

@@ -1,0 +1,16 @@
+"""The peer did not answer keepalive probes, or the user timeout passed. RFC 1122 section 4.2.3.6; tcp_keepalive_timer()."""
+
+from __future__ import annotations
+
+from whyreset.causes.base import certain, reason
+from whyreset.model import Cause, Facts
+
+NAME = "keepalive-timeout"
+FAMILY = "abort"
+
+
+def explain(facts: Facts) -> Cause | None:
+    if facts.reason != "TCP_KEEPALIVE_TIMEOUT":
+        return None
+    limit = "TCP_USER_TIMEOUT is set" if facts.user_timeout else "all probes stayed without an answer"
+    return certain(NAME, FAMILY, reason(facts), "{remote} was silent for {idle}", limit)

@@ -1,0 +1,26 @@
+"""A late segment of a connection that had closed in order: a FIN sent again, a delayed ACK. Harmless."""
+
+from __future__ import annotations
+
+from whyreset.causes.base import certain, has_no_connection, likely, reason, remembered
+from whyreset.model import Cause, Facts
+
+NAME = "late-duplicate"
+FAMILY = "half-open"
+
+
+def explain(facts: Facts) -> Cause | None:
+    if not has_no_connection(facts) or not facts.trigger or "S" in facts.trigger:
+        return None
+    if facts.ended == "orderly" and facts.segment in ("old", "last-ack"):
+        return certain(NAME, FAMILY, reason(facts), remembered(facts), "it brings nothing new: harmless")
+    if not facts.ended and "F" in facts.trigger and "A" in facts.trigger and facts.trigger_options:
+        return likely(
+            FAMILY,
+            FAMILY,
+            reason(facts),
+            "a FIN with TCP options, as stacks send them, for a connection that this host does not know",
+            candidates=(NAME, "half-open"),
+            missing="the connection's end: it closed before watching began, or elsewhere",
+        )
+    return None

@@ -1,0 +1,18 @@
+"""More orphaned sockets than net.ipv4.tcp_max_orphans. tcp(7); tcp_check_oom(), tcp_out_of_resources()."""
+
+from __future__ import annotations
+
+from whyreset.causes.base import before, certain, reason
+from whyreset.model import Cause, Facts
+
+NAME = "too-many-orphans"
+FAMILY = "memory"
+
+
+def explain(facts: Facts) -> Cause | None:
+    # the kernel gives one reason for both; memory was not exhausted, so it is the other
+    if facts.reason != "TCP_ABORT_ON_MEMORY" or facts.memory_exhausted:
+        return None
+    return certain(
+        NAME, FAMILY, reason(facts), "TCP memory was not exhausted: closed sockets with unsent data passed net.ipv4.tcp_max_orphans", *before(facts)
+    )

@@ -1,0 +1,15 @@
+"""Closed while received data lay unread. RFC 2525 section 2.17; __tcp_close()."""
+
+from __future__ import annotations
+
+from whyreset.causes.base import before, certain, closing, reason
+from whyreset.model import Cause, Facts
+
+NAME = "unread-data"
+FAMILY = "abort"
+
+
+def explain(facts: Facts) -> Cause | None:
+    if facts.reason != "TCP_ABORT_ON_CLOSE" or facts.linger_zero:
+        return None
+    return certain(NAME, FAMILY, reason(facts), "{unread} bytes unread", *closing(facts), *before(facts))

@@ -1,0 +1,12 @@
+"""`whyreset schema`: the JSON Schema of the lines that commands write."""
+
+from __future__ import annotations
+
+
+def schema() -> None:
+    """Print the JSON Schema of one line of `--json` output."""
+    import msgspec
+
+    from whyreset.outputs import wire
+
+    print(msgspec.json.format(msgspec.json.encode(wire.schema()), indent=2).decode())

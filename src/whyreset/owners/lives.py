@@ -1,0 +1,94 @@
+"""Who listened on a port, from when until when, and how that ended: listeners that live, and a bounded memory of others."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+
+from msgspec.structs import replace
+
+from whyreset.model import Listener, ListenerEnd
+
+_AF_INET6 = 10
+_WILDCARDS = ("0.0.0.0", "::")
+#: Former listeners remembered for one port.
+_PER_PORT = 8
+
+
+class Lives:
+    """The listeners of all namespaces.
+
+    Args:
+        capacity: ports whose former listeners are remembered; those unused longest are forgotten first.
+    """
+
+    def __init__(self, capacity: int = 16384) -> None:
+        self._capacity = capacity
+        self._open: dict[int, Listener] = {}
+        self._by_port: dict[tuple[int, int], list[int]] = {}
+        self._former: OrderedDict[tuple[int, int], deque[Listener]] = OrderedDict()
+        self.forgotten = 0
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def remembered(self) -> int:
+        """Former listeners that are remembered."""
+        return sum(len(each) for each in self._former.values())
+
+    def opened(self, listener: Listener) -> None:
+        """A socket listens. One that was known already (held by several processes) keeps its first owner."""
+        known = self._open.get(listener.socket_cookie)
+        if known is not None:
+            holders = (*known.holders, listener.owner)
+            self._open[listener.socket_cookie] = replace(known, holders=holders[:64])
+            return
+        self._open[listener.socket_cookie] = listener
+        self._by_port.setdefault((listener.netns_cookie, listener.port), []).append(listener.socket_cookie)
+
+    def closed(self, end: ListenerEnd) -> None:
+        """A socket no longer listens; one that was never known leaves nothing."""
+        listener = self._open.pop(end.socket_cookie, None)
+        if listener is None:
+            return
+        place = (listener.netns_cookie, listener.port)
+        cookies = self._by_port.get(place, [])
+        if end.socket_cookie in cookies:
+            cookies.remove(end.socket_cookie)
+        if not cookies:
+            self._by_port.pop(place, None)
+        former = self._former.setdefault(place, deque(maxlen=_PER_PORT))
+        former.append(
+            replace(
+                listener,
+                until_ns=end.time_ns,
+                closer=end.closer,
+                exit_code=end.exit_code,
+                out_of_memory=end.out_of_memory,
+            )
+        )
+        self._former.move_to_end(place)
+        while len(self._former) > self._capacity:
+            self._former.popitem(last=False)
+            self.forgotten += 1
+
+    def at(self, netns_cookie: int, port: int, *, time_ns: int, address: str = "", family: int = 0) -> Listener | None:
+        """Who listened there at that time; the one bound to `address` itself goes before one bound to all."""
+        place = (netns_cookie, port)
+        found = [self._open[cookie] for cookie in self._by_port.get(place, ()) if self._open[cookie].since_ns <= time_ns]
+        found += [each for each in self._former.get(place, ()) if each.since_ns <= time_ns <= each.until_ns]
+        serving = [each for each in found if _serves(each, address, family)]
+        return max(serving, key=lambda each: (each.address not in _WILDCARDS, each.since_ns), default=None)
+
+    def former(self, netns_cookie: int, port: int, *, time_ns: int) -> Listener | None:
+        """The last listener there that had ended by then."""
+        ended = [each for each in self._former.get((netns_cookie, port), ()) if each.until_ns <= time_ns]
+        return max(ended, key=lambda each: each.until_ns, default=None)
+
+
+def _serves(listener: Listener, address: str, family: int) -> bool:
+    if not address or listener.address == address:
+        return True
+    if listener.address not in _WILDCARDS:
+        return False
+    return not family or listener.family == family or (listener.family == _AF_INET6 and not listener.ipv6_only)

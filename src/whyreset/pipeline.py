@@ -1,0 +1,184 @@
+"""The stages that every batch goes through, in their order: groups of like resets in, explained resets out.
+
+No clock, file or thread in here except those behind `Owners`, which looks up processes.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from whyreset import causes
+from whyreset.model import Cause, Facts, Group, Listener, Owner, Process, Record, Reset
+from whyreset.owners.sockets import Owners
+from whyreset.words import describe_exit, duration, name
+
+#: Causes of sent groups that a received twin may still ask for.
+_TWINS = 8192
+
+
+class Draft(Struct, kw_only=True):
+    """A group on its way through the stages; each stage fills in what it finds."""
+
+    group: Group
+    facts: Facts
+    cause: Cause | None = None
+    owner: Owner | None = None
+    closer: Process | None = None
+    #: The listener that the owner was known by: the one of then, or the one before.
+    listener: Listener | None = None
+
+
+class Pipeline:
+    """Explains groups.
+
+    Args:
+        owners: who owns what.
+        netns_name: the name of a namespace by its inode number.
+    """
+
+    def __init__(self, owners: Owners, netns_name: Callable[[int], str]) -> None:
+        self._owners = owners
+        self._netns_name = netns_name
+        self._explained: OrderedDict[Facts, Cause] = OrderedDict()
+        self._sent: OrderedDict[int, Cause] = OrderedDict()
+        self.stages: tuple[Callable[[Draft], None], ...] = (self.join_twin, self.explain, self.own)
+
+    def run(self, groups: Iterable[Group], *, epoch_ns: int) -> list[tuple[Group, Reset]]:
+        """Each group with its explanation.
+
+        Args:
+            groups: what was sent before what was received, as core.records gives them.
+            epoch_ns: nanoseconds since the epoch when CLOCK_BOOTTIME was 0, as of now.
+        """
+        out = []
+        for group in groups:
+            draft = Draft(group=group, facts=group.facts)
+            for stage in self.stages:
+                stage(draft)
+            out.append((group, self._finish(draft, epoch_ns)))
+        return out
+
+    def join_twin(self, draft: Draft) -> None:
+        """Merge: a reset received from this host is the one that was sent."""
+        group = draft.group
+        if group.facts.direction == "received" and group.twin is not None:
+            cause = self._sent.get(group.twin)
+            if cause is not None:
+                draft.facts = replace(group.facts, twin_cause=cause)
+
+    def explain(self, draft: Draft) -> None:
+        """Causes: identical facts are explained once."""
+        cause = self._explained.get(draft.facts)
+        if cause is None:
+            cause = self._explained[draft.facts] = causes.explain(draft.facts)
+            if len(self._explained) > _TWINS:
+                self._explained.popitem(last=False)
+        draft.cause = cause
+        if draft.facts.direction == "sent":
+            self._sent[draft.group.number] = cause
+            if len(self._sent) > _TWINS:
+                self._sent.popitem(last=False)
+
+    def own(self, draft: Draft) -> None:
+        """Owners: whose socket, and in whose context."""
+        if draft.facts.crowded or not draft.group.samples:
+            return
+        sample = draft.group.samples[0]
+        draft.owner, draft.listener = self._owners.owner(sample, draft.facts)
+        draft.closer = self._owners.process(sample.closer)
+
+    def _finish(self, draft: Draft, epoch_ns: int) -> Reset:
+        group, cause = draft.group, draft.cause
+        assert cause is not None
+        sample = group.samples[0] if group.samples else _nothing(group)
+        words = _words(draft, sample)
+        evidence = [_fill(sentence, words) for sentence in cause.evidence]
+        if draft.listener is not None and draft.listener.until_ns:
+            evidence.append(_fill(_ended(draft.listener), words))
+        return Reset(
+            number=group.number,
+            count=group.count,
+            facts=draft.facts,
+            cause=cause,
+            evidence=tuple(evidence),
+            sample=sample,
+            time_ns=group.first_ns + epoch_ns,
+            last_ns=group.last_ns + epoch_ns,
+            port=group.port,
+            netns_name=self._netns_name(group.netns),
+            remotes=group.remotes,
+            owner=draft.owner,
+            closer=draft.closer,
+            twin=group.twin,
+        )
+
+
+def _nothing(group: Group) -> Record:
+    """Stands for the sample of a group that had no room for one."""
+    return Record(
+        number=group.number,
+        time_ns=group.first_ns,
+        direction=group.facts.direction,
+        netns=group.netns,
+        netns_cookie=group.netns_cookie,
+        socket_cookie=0,
+        family=0,
+        local="",
+        local_port=0,
+        remote="",
+        remote_port=0,
+        interface="",
+        trigger=None,
+        reason=group.facts.reason,
+        state=group.facts.state,
+        state_before=group.facts.state_before,
+        opened_ns=0,
+        idle_ms=None,
+        bytes_in=0,
+        bytes_out=0,
+        unread=0,
+        snd_nxt=0,
+        rcv_nxt=0,
+        queue=None,
+        ended_ms=None,
+        exit_code=0,
+        owner=None,
+        owner_via="",
+        closer=None,
+        twin=None,
+    )
+
+
+def _words(draft: Draft, sample: Record) -> dict[str, str]:
+    queue, limit = sample.queue or (0, 0)
+    closer = draft.closer
+    return {
+        "port": str(draft.group.port if draft.group.port is not None else sample.local_port),
+        "remote": f"[{sample.remote}]" if ":" in sample.remote else sample.remote or "the peer",
+        "owner": name(draft.owner.process) if draft.owner else "a process that is not known",
+        "closer": name(closer) if closer else "a process that is not known",
+        "unread": str(sample.unread),
+        "length": str(sample.trigger.length if sample.trigger else 0),
+        "queue": str(queue),
+        "limit": str(limit),
+        "ended": duration(sample.ended_ms),
+        "idle": duration(sample.idle_ms),
+        "exit": describe_exit(Process(pid=0, exit_code=sample.exit_code)),
+    }
+
+
+def _fill(sentence: str, words: dict[str, str]) -> str:
+    # one pass over the template: text of processes that happens to hold braces stays as it is
+    return sentence.format_map(words)
+
+
+def _ended(listener: Listener) -> str:
+    if listener.exit_code is None:
+        return "{owner} listened there before and closed its socket"
+    return "{owner} listened there before: " + describe_exit(
+        Process(pid=0, exit_code=listener.exit_code, out_of_memory=listener.out_of_memory)
+    ).replace("{", "{{").replace("}", "}}")

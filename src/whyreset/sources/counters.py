@@ -1,0 +1,74 @@
+"""The kernel's counters that bear on resets, of every network namespace: also of unnamed ones and those without a process.
+
+The kernel program walks the kernel's list of namespaces and reads their counters in place: some microseconds each, no
+setns(2), no /proc. Extended counters are read for all each second as long as that stays within the budget, else every
+ten seconds.
+"""
+
+from __future__ import annotations
+
+import time
+
+from whyreset.model import Counters, Missing
+from whyreset.sources.program import Program
+
+#: struct tcp_mib members that bear on resets, by the kernel's enumerator, and their names in /proc/net/snmp.
+TCP_NAMES = {
+    "TCP_MIB_ACTIVEOPENS": "ActiveOpens",
+    "TCP_MIB_PASSIVEOPENS": "PassiveOpens",
+    "TCP_MIB_ATTEMPTFAILS": "AttemptFails",
+    "TCP_MIB_ESTABRESETS": "EstabResets",
+    "TCP_MIB_RETRANSSEGS": "RetransSegs",
+    "TCP_MIB_INERRS": "InErrs",
+    "TCP_MIB_OUTRSTS": "OutRsts",
+}
+_EVERY_NS = 10_000_000_000
+#: 0.2 % of a core when done every second (DESIGN section 8).
+_BUDGET_NS = 2_000_000
+
+
+class CounterSource:
+    """Reads counters through the kernel program."""
+
+    name = "counters"
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+        self._tcp: list[tuple[int, str]] = []
+        self._full_at_ns: int | None = None
+        self._full_cost_ns = 0
+        #: namespaces that did not fit the program's table at the last reading
+        self.beyond = 0
+        #: thread CPU time of all readings, nanoseconds
+        self.spent_ns = 0
+
+    def can_run(self) -> Missing | None:
+        return self._program.can_run()
+
+    def start(self) -> None:
+        self._tcp = [(self._program.tcp_counters[key], name) for key, name in TCP_NAMES.items() if key in self._program.tcp_counters]
+
+    def read(self, now_ns: int) -> list[Counters]:
+        """One row for each namespace.
+
+        Args:
+            now_ns: any steady clock.
+        """
+        full = self._full_cost_ns <= _BUDGET_NS or self._full_at_ns is None or now_ns - self._full_at_ns >= _EVERY_NS
+        before = time.thread_time_ns()
+        _, _, found, rows = self._program.walk(extended=full)
+        spent = time.thread_time_ns() - before
+        self.spent_ns += spent
+        if full:
+            self._full_at_ns, self._full_cost_ns = now_ns, spent
+        self.beyond = found - len(rows)
+        return [self._counters(*row) for row in rows]
+
+    def _counters(self, cookie: int, inode: int, tcp: tuple[int, ...], ext: tuple[int, ...] | None) -> Counters:
+        values = {name: tcp[index] for index, name in self._tcp}
+        if ext is not None:
+            values.update(zip(self._program.ext_names, ext, strict=True))
+        return Counters(netns=inode, netns_cookie=cookie, values=values)
+
+    def close(self) -> None:
+        """Nothing of its own: the program is closed by who loaded it."""

@@ -1,0 +1,86 @@
+"""The kernel source: each reset as the TCP stack sent or received it, with the kernel's own reason."""
+
+from __future__ import annotations
+
+from whyreset.core.records import Recorder
+from whyreset.model import Group, Missing
+from whyreset.sources.base import SourceError
+from whyreset.sources.program import Program
+
+#: Groups that one flush tells apart by port and process; what is beyond is put together. Bounds what a flood can cost.
+_GROUPS = 64
+_SAMPLES = 3
+#: With one line for each reset.
+_EACH_GROUPS = 512
+
+
+class KernelSource:
+    """Resets from the kernel program.
+
+    Args:
+        each_per_tick: how many single resets one flush keeps; 0 for a few samples of each group.
+    """
+
+    name = "kernel"
+
+    def __init__(self, program: Program, *, each_per_tick: int = 0) -> None:
+        self._program = program
+        self._each = each_per_tick
+        self._recorder: Recorder | None = None
+        self._since_ns = 0
+
+    def can_run(self) -> Missing | None:
+        return self._program.can_run()
+
+    def start(self) -> None:
+        groups = _EACH_GROUPS if self._each else _GROUPS
+        self._recorder = self._program.recorder(
+            group_limit=groups,
+            sample_limit=max(self._each + groups // 2, groups * 2),
+            samples_per_group=max(self._each, _SAMPLES),
+        )
+
+    @property
+    def tier(self) -> str:
+        """How deep this kernel lets us see (DESIGN section 5)."""
+        return "reasons" if self._program.active_reasons else "passive reasons"
+
+    @property
+    def _running(self) -> Recorder:
+        if self._recorder is None:
+            raise SourceError("the kernel source was not started")
+        return self._recorder
+
+    def begin(self, now_ns: int) -> None:
+        """Forgets what came before: the account begins here."""
+        self._running.drain(now_ns, everything=True)
+        self._running.flush()
+
+    def drain(self, now_ns: int) -> int:
+        """Empties the rings into groups without handing them out."""
+        return self._running.drain(now_ns)
+
+    def take(self, now_ns: int, *, everything: bool = False) -> list[Group]:
+        """The groups since the last call, what was sent before what was received.
+
+        Args:
+            now_ns: CLOCK_BOOTTIME.
+            everything: also records so young that what bears on them may still come.
+        """
+        self._running.drain(now_ns, everything)
+        return self._running.flush()
+
+    def losses(self) -> dict[str, tuple[int, str]]:
+        """What was lost so far, by name: how much, and what that means for the user."""
+        recorder, kernel = self._running, self._program.losses()
+        return {
+            "crowded": (recorder.crowded, "resets of so many kinds at once that ports and processes were not told apart"),
+            "forgotten": (recorder.memory.forgotten, "closed connections forgotten early: half-open may not be told from stray segments"),
+            "closes-lost": (kernel["closes"], "closed connections that were not read in time: their late segments cannot be told"),
+            "lives-lost": (kernel["lives"], "starts and ends of processes or listeners that were not read in time: owners may be missing"),
+            "namespaces-lost": (kernel["namespaces"], "resets in more namespaces than the account can hold"),
+            "misread": (recorder.misread, "records of the kernel program that were not understood"),
+        }
+
+    def close(self) -> None:
+        self._recorder = None

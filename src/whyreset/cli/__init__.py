@@ -2,38 +2,43 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
-import typer
+import click
+from click.exceptions import NoArgsIsHelpError
 
-from whyreset.cli import schema, watch
-
-app = typer.Typer(
-    name="whyreset",
-    help="Why this host sends TCP resets, who sends them, and what to do about it.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.command("watch")(watch.watch)
-app.command("schema")(schema.schema)
+from whyreset import __version__
+from whyreset.cli.schema import schema
+from whyreset.cli.watch import watch
 
 
-@app.callback(invoke_without_command=True)
-def version(show: bool = typer.Option(False, "--version", help="Print the version and leave.", is_eager=True)) -> None:
-    if show:
-        from whyreset import __version__
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="whyreset %(version)s")
+def commands() -> None:
+    """Why this host sends TCP resets, who sends them, and what to do about it."""
 
-        print(f"whyreset {__version__}")
-        raise typer.Exit
+
+commands.add_command(watch)
+commands.add_command(schema)
 
 
 def main() -> None:
-    """Entry point. A closed pipe (`| head`) ends the command in silence."""
+    """Entry point. A person's mistake gets one sentence; a closed pipe (`| head`) ends the command in silence (click's doing)."""
     try:
-        app()
-    except BrokenPipeError:
-        # what is still buffered has nowhere to go; without this Python complains at its end
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+        code = commands.main(prog_name="whyreset", standalone_mode=False)
+    except NoArgsIsHelpError as error:
+        error.show()
+        sys.exit(2)
+    except click.ClickException as error:
+        _say(error.format_message())
+        sys.exit(error.exit_code)
+    except click.Abort:
+        sys.exit(130)
+    except OSError as error:
+        _say(f"cannot go on: {error.strerror or error}")
+        sys.exit(1)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _say(sentence: str) -> None:
+    print(f"whyreset: {sentence[:1].lower()}{sentence[1:].rstrip('.')}", file=sys.stderr)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import click
 
+
+@click.command()
 def schema() -> None:
-    """Print the JSON Schema of one line of `--json` output."""
+    """Print the JSON Schema of one line of --json output."""
     import msgspec
 
     from whyreset.outputs import wire
 
-    print(msgspec.json.format(msgspec.json.encode(wire.schema()), indent=2).decode())
+    click.echo(msgspec.json.format(msgspec.json.encode(wire.schema()), indent=2).decode())

@@ -26,6 +26,8 @@ _BTF = Path("/sys/kernel/btf/vmlinux")
 _OBJECT = "whyreset.bpf.o"
 _TALLY_KEY = struct.Struct("=QII")
 _TALLY = struct.Struct("=QQ")
+#: Namespaces that the table is mapped for at first.
+_ROWS = 128
 _PROGRAMS = ("set_state", "process_exit", "receive_reset", "send_reset", "held_sockets")
 _REASON = "SK_RST_REASON_"
 _LOSSES = ("namespaces", "lives", "closes")
@@ -57,7 +59,6 @@ class Program:
         self._ring_bytes = ring_bytes
         self._object: Object | None = None
         self._poll: select.epoll | None = None
-        self._maps: list[mmap.mmap] = []
 
     @staticmethod
     def can_run() -> Missing | None:
@@ -106,6 +107,8 @@ class Program:
             self.close()
             raise SourceError(_explain(error)) from error
         self._map_everything()
+        # libbpf's copy of the kernel's BTF (some 10 MB) was freed, but only this gives the room back
+        ctypes.CDLL(None).malloc_trim(0)
 
     def _map_everything(self) -> None:
         program = self._loaded
@@ -116,9 +119,14 @@ class Program:
         for name in ("resets", "closes", "lives"):
             # edge-triggered: a ring that holds young records shall not wake us again
             self._poll.register(program.map_fd(name), select.EPOLLIN | select.EPOLLET)
-        self._rows = mmap.mmap(program.map_fd("namespaces"), _pages(lives.ROW_BYTES * lives.ROWS_MAX), prot=mmap.PROT_READ)
         self._head = mmap.mmap(program.map_fd("walked"), mmap.PAGESIZE, prot=mmap.PROT_READ)
-        self._maps = [self._rows, self._head]
+        self._map_rows(_ROWS)
+
+    def _map_rows(self, rows: int) -> None:
+        """Maps so many rows of the table of namespaces: what is mapped counts as resident memory."""
+        size = _pages(lives.ROW_BYTES * min(rows, lives.ROWS_MAX))
+        self._rows = mmap.mmap(self._loaded.map_fd("namespaces"), size, prot=mmap.PROT_READ)
+        self._rows_mapped = rows
 
     @property
     def _loaded(self) -> Object:
@@ -153,7 +161,12 @@ class Program:
     def walk(self, *, extended: bool) -> tuple[int, int, int, list[tuple[int, int, tuple[int, ...], tuple[int, ...] | None]]]:
         """Every namespace's counters: (jiffies, monotonic ns, namespaces found, rows); see core.lives.counters."""
         self._loaded.run("walk_namespaces", self._library.possible_cpus(), int(extended))
-        return lives.counters(memoryview(self._rows), memoryview(self._head), len(self.ext_names))
+        result = lives.counters(self._rows, self._head, len(self.ext_names))
+        found = result[2]
+        if found > self._rows_mapped and self._rows_mapped < lives.ROWS_MAX:
+            self._map_rows(2 * found)
+            result = lives.counters(self._rows, self._head, len(self.ext_names))
+        return result
 
     def tallies(self) -> dict[tuple[int, int], tuple[int, int]]:
         """(namespace cookie, direction) -> (resets traced, of these lost because the ring was full)."""
@@ -183,9 +196,6 @@ class Program:
         if self._poll is not None:
             self._poll.close()
             self._poll = None
-        for each in self._maps:
-            each.close()
-        self._maps = []
         if self._object is not None:
             self._object.close()
             self._object = None

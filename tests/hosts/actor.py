@@ -243,6 +243,10 @@ class Connection:
         """Wait until so many bytes are left in the send buffer."""
         self.actor._ask("await_value", "unacknowledged", self.number, count)
 
+    def await_in_flight(self, count: int = 0) -> None:
+        """Wait until so many segments are sent and not acknowledged; what the peer's window keeps back is not sent."""
+        self.actor._ask("await_value", "in_flight", self.number, count)
+
     def await_error(self) -> int:
         """Wait until the socket has failed; the error's number (errno)."""
         return int(self._ask("await_error"))

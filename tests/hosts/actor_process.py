@@ -15,6 +15,7 @@ import struct
 import sys
 import termios
 import time
+from collections.abc import Callable
 
 TIMEOUT_SECONDS = 5.0
 SIOCOUTQ = termios.TIOCOUTQ  # bytes sent and not acknowledged yet, and bytes not sent yet
@@ -150,14 +151,19 @@ class Operations:
         """Bytes in the send buffer: sent and not acknowledged, or not sent yet."""
         return self._queue(number, SIOCOUTQ)
 
+    def in_flight(self, number: int) -> int:
+        """Segments sent and not acknowledged (tcp_info.tcpi_unacked)."""
+        info = self.sockets[number].getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28)
+        return int.from_bytes(info[24:], sys.byteorder)
+
     def _queue(self, number: int, request: int) -> int:
         value = array.array("i", [0])
         fcntl.ioctl(number, request, value)
         return value[0]
 
     def await_value(self, question: str, number: int, wanted: int | str) -> int | str:
-        """Ask `state`, `unread` or `unacknowledged` again and again until the answer is the wanted one."""
-        ask = {"state": self.state, "unread": self.unread, "unacknowledged": self.unacknowledged}[question]
+        """Ask one of the questions above again and again until the answer is the wanted one."""
+        ask: Callable[[int], int | str] = getattr(self, question)
         deadline = time.monotonic() + TIMEOUT_SECONDS
         while (answer := ask(number)) != wanted:
             if time.monotonic() > deadline:

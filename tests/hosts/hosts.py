@@ -8,11 +8,14 @@ import ctypes
 import os
 import socket
 import subprocess
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Literal, Self
+
+from tests.hosts.actor_process import STATES
 
 CLONE_NEWNET = 0x40000000
 SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h; not in Python 3.11
@@ -33,6 +36,15 @@ def _checked(result: int, what: str) -> None:
 
 def _enter(descriptor: int) -> None:
     _checked(_libc.setns(descriptor, CLONE_NEWNET), "setns")
+
+
+def await_true(condition: Callable[[], bool], what: str, timeout: float = 5.0) -> None:
+    """Ask until the condition holds; TimeoutError after so many seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited in vain for {what}")
+        time.sleep(0.001)
 
 
 @dataclass(frozen=True)
@@ -150,6 +162,24 @@ class Host:
                     if names.startswith(("Tcp:", "TcpExt:", "MPTcpExt:")):
                         counters.update(zip(names.split()[1:], map(int, values.split()[1:]), strict=True))
         return counters
+
+    def tcp_states(self, port: int) -> list[str]:
+        """The states of the sockets with this local port, mini sockets included (FIN_WAIT2, TIME_WAIT, SYN_RECV)."""
+        states = []
+        with self.inside():
+            for name in ("tcp", "tcp6"):
+                with open(f"/proc/thread-self/net/{name}") as file:
+                    rows = [line.split() for line in file.readlines()[1:]]
+                states += [STATES[int(row[3], 16)] for row in rows if int(row[1].rpartition(":")[2], 16) == port]
+        return states
+
+    def await_states(self, port: int, state: str, count: int = 1) -> None:
+        """Wait until exactly so many sockets with this local port are in a state."""
+        await_true(lambda: self.tcp_states(port).count(state) == count, f"{count} {state} at port {port} of {self!r}")
+
+    def await_counter(self, name: str, value: int) -> None:
+        """Wait until a TCP counter of this host has reached a value."""
+        await_true(lambda: self.counters()[name] >= value, f"{name} {value} of {self!r}")
 
     def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
         """Open a socket of this process inside the host."""

@@ -1,0 +1,21 @@
+"""The ground truth: every way to provoke a TCP reset that is known, and the ways that look so and provoke none.
+
+The numbers are those of the table in which the kernel's behaviour was first measured. A case is a function on a
+`Stage`; `differences` holds what was said of it against what the case expects. Nothing here depends on pytest.
+"""
+
+from tests.hosts.cases import abort, closed_port, half_open, listen_queue, memory, scans, time_wait
+from tests.hosts.cases.compare import differences
+from tests.hosts.cases.model import ANY, Case, Expected, Stage
+
+CASES: tuple[Case, ...] = (
+    *closed_port.CASES,
+    *abort.CASES,
+    *half_open.CASES,
+    *time_wait.CASES,
+    *listen_queue.CASES,
+    *memory.CASES,
+    *scans.CASES,
+)
+
+__all__ = ["ANY", "CASES", "Case", "Expected", "Stage", "differences"]

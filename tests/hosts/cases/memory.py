@@ -1,0 +1,53 @@
+"""Too many orphans. The limit is the whole machine's, so this case runs alone and puts it back."""
+
+import fcntl
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.hosts.cases.model import Case, Expected, Stage, sent, twins
+
+LIMIT = Path("/proc/sys/net/ipv4/tcp_max_orphans")
+LOCK = Path(tempfile.gettempdir()) / "whyreset-tests-tcp_max_orphans.lock"
+
+
+@contextmanager
+def orphan_limit(limit: int) -> Iterator[None]:
+    """Set tcp_max_orphans for the length of the block, one process at a time.
+
+    A small shell puts the old value back as soon as its input ends, so also when this process is killed.
+    """
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        restore = f"cat >/dev/null; echo {LIMIT.read_text().strip()} >{LIMIT}"
+        with subprocess.Popen(["sh", "-c", restore], stdin=subprocess.PIPE, start_new_session=True):
+            LIMIT.write_text(str(limit))
+            yield
+
+
+def too_many_orphans(stage: Stage) -> Iterator[Expected]:
+    """Connections with unsent data are closed while no orphan is allowed: reset from a timer, or in close() itself."""
+    listener = stage.listen(8080)
+    connections = []
+    for _ in range(6):
+        client = stage.connect(8080)
+        server = listener.accept()
+        server.fill()
+        server.await_in_flight(0)
+        connections.append((client, server))
+    with orphan_limit(0):
+        for _, server in connections[:3]:
+            server.close()
+        stage.b.await_counter("TCPAbortOnMemory", 1)  # the kernel counts orphans anew every 100 ms: it has by now
+        for _, server in connections[3:]:
+            server.close()
+        stage.b.await_counter("TCPAbortOnMemory", len(connections))
+    pid = stage.server.pid
+    for client, _ in connections:
+        reset = sent(stage.b, "too-many-orphans", 8080, "TCP_ABORT_ON_MEMORY", trigger=None, owner=pid)
+        yield from twins(reset, stage.a, client.port, stage.client.pid)
+
+
+CASES = (Case("08", "orphans beyond tcp_max_orphans", too_many_orphans, alone=True),)

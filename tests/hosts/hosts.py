@@ -1,0 +1,256 @@
+"""Hosts are unnamed network namespaces, held open by a descriptor; a Pair is two of them joined by a veth.
+
+Nothing has a name under /run/netns: when this process ends, however it ends, its descriptors close and the kernel
+takes the namespaces, their devices, rules and settings away.
+"""
+
+import ctypes
+import os
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from typing import Literal, Self
+
+from tests.hosts.actor_process import STATES
+
+CLONE_NEWNET = 0x40000000
+SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h; not in Python 3.11
+OWN_NAMESPACE = "/proc/thread-self/ns/net"
+INTERFACE = "eth0"
+ADDRESSES = {("a", 4): "192.0.2.1", ("b", 4): "192.0.2.2", ("a", 6): "2001:db8:77::1", ("b", 6): "2001:db8:77::2"}
+HARDWARE = {"a": "02:00:00:00:00:0a", "b": "02:00:00:00:00:0b"}
+
+_libc = ctypes.CDLL(None, use_errno=True)  # os.unshare and os.setns came with Python 3.12
+_table_numbers = count(1)
+
+
+def _checked(result: int, what: str) -> None:
+    if result:
+        number = ctypes.get_errno()
+        raise OSError(number, f"{what}: {os.strerror(number)}")
+
+
+def _enter(descriptor: int) -> None:
+    _checked(_libc.setns(descriptor, CLONE_NEWNET), "setns")
+
+
+def await_true(condition: Callable[[], bool], what: str, timeout: float = 5.0) -> None:
+    """Ask until the condition holds; TimeoutError after so many seconds."""
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited in vain for {what}")
+        time.sleep(0.001)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended inside a host."""
+
+    pid: int
+    code: int
+    out: str
+    err: str
+
+
+class Host:
+    """One network namespace with its loopback up.
+
+    A host lives until `close()` or the end of this process. Only the calling thread ever changes its namespace, and
+    only for the length of a call, so hosts may be used from any thread.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        home = os.open(OWN_NAMESPACE, os.O_RDONLY)
+        try:
+            _checked(_libc.unshare(CLONE_NEWNET), "unshare")
+            try:
+                self.descriptor = os.open(OWN_NAMESPACE, os.O_RDONLY)
+            finally:
+                _enter(home)
+        finally:
+            os.close(home)
+        self.inode = os.fstat(self.descriptor).st_ino
+        with self.inside(), socket.socket() as probe:
+            self.cookie = int.from_bytes(probe.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8), "little")
+        self.run("ip", "link", "set", "lo", "up")
+
+    def __repr__(self) -> str:
+        return f"Host({self.name}, netns {self.inode})"
+
+    def close(self) -> None:
+        """Let go of the namespace; it ends with the last process or socket that is still in it."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @contextmanager
+    def inside(self) -> Iterator[None]:
+        """Put the calling thread into this host for the length of the block; children started in it stay there."""
+        home = os.open(OWN_NAMESPACE, os.O_RDONLY)
+        try:
+            _enter(self.descriptor)
+            try:
+                yield
+            finally:
+                _enter(home)
+        finally:
+            os.close(home)
+
+    def start(self, *command: str, **options: object) -> subprocess.Popen[str]:
+        """Start a command inside; it is killed when the thread that started it ends."""
+        argv = ["setpriv", "--pdeathsig", "KILL", *command]
+        with self.inside():
+            return subprocess.Popen(argv, text=True, **options)  # type: ignore[call-overload, no-any-return]
+
+    def run(self, *command: str, text: str = "", timeout: float = 20.0, check: bool = True) -> Finished:
+        """Run a command inside to its end, with `text` as its input; timeout in seconds.
+
+        Raises subprocess.TimeoutExpired (the command is killed) and, with `check`, CalledProcessError with its output.
+        """
+        pipe = subprocess.PIPE
+        with self.start(*command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
+            try:
+                out, err = process.communicate(text, timeout)
+            except BaseException:
+                process.kill()
+                raise
+        if check and process.returncode:
+            error = subprocess.CalledProcessError(process.returncode, command, out, err)
+            error.add_note(out + err)
+            raise error
+        return Finished(process.pid, process.returncode, out, err)
+
+    def sysctl(self, key: str, value: int | str) -> None:
+        """Set a setting of this host, for example `sysctl("net.ipv4.tcp_abort_on_overflow", 1)`."""
+        with self.inside(), open(f"/proc/sys/{key.replace('.', '/')}", "w") as setting:
+            setting.write(str(value))
+
+    def nft(self, rules: str) -> None:
+        """Load nftables rules; they end with the host."""
+        self.run("nft", "-f", "-", text=rules)
+
+    @contextmanager
+    def dropping(self, hook: Literal["input", "output"], match: str = "meta l4proto tcp") -> Iterator[None]:
+        """Drop the segments that match (nft words, IPv4 and IPv6 alike) for the length of the block."""
+        table = f"inet dropping{next(_table_numbers)}"
+        self.nft(f"table {table} {{ chain drops {{ type filter hook {hook} priority 0; {match} drop; }}; }}")
+        try:
+            yield
+        finally:
+            self.nft(f"delete table {table}")
+
+    def counters(self) -> dict[str, int]:
+        """Read the TCP counters of this host (Tcp, TcpExt and MPTcpExt of /proc/net/snmp and netstat) by name."""
+        counters: dict[str, int] = {}
+        with self.inside():
+            for name in ("snmp", "netstat"):
+                with open(f"/proc/thread-self/net/{name}") as file:
+                    lines = file.read().splitlines()
+                for names, values in zip(lines[::2], lines[1::2], strict=True):
+                    if names.startswith(("Tcp:", "TcpExt:", "MPTcpExt:")):
+                        counters.update(zip(names.split()[1:], map(int, values.split()[1:]), strict=True))
+        return counters
+
+    def tcp_states(self, port: int) -> list[str]:
+        """The states of the sockets with this local port, mini sockets included (FIN_WAIT2, TIME_WAIT, SYN_RECV)."""
+        states = []
+        with self.inside():
+            for name in ("tcp", "tcp6"):
+                with open(f"/proc/thread-self/net/{name}") as file:
+                    rows = [line.split() for line in file.readlines()[1:]]
+                states += [STATES[int(row[3], 16)] for row in rows if int(row[1].rpartition(":")[2], 16) == port]
+        return states
+
+    def await_states(self, port: int, state: str, count: int = 1) -> None:
+        """Wait until exactly so many sockets with this local port are in a state."""
+        await_true(lambda: self.tcp_states(port).count(state) == count, f"{count} {state} at port {port} of {self!r}")
+
+    def await_counter(self, name: str, value: int) -> None:
+        """Wait until a TCP counter of this host has reached a value."""
+        await_true(lambda: self.counters()[name] >= value, f"{name} {value} of {self!r}")
+
+    def socket(self, family: int, kind: int, protocol: int = 0) -> socket.socket:
+        """Open a socket of this process inside the host."""
+        with self.inside():
+            return socket.socket(family, kind, protocol)
+
+
+class Pair:
+    """Two hosts on one wire: `a`, by custom the client, and `b`, the server. Datagrams already pass both ways."""
+
+    def __init__(self) -> None:
+        self.a = Host("a")
+        self.b = Host("b")
+        try:
+            self._join()
+        except BaseException:
+            self.close()
+            raise
+
+    def address(self, host: Host, version: int) -> str:
+        """The address of one of the two hosts, for IP version 4 or 6."""
+        return ADDRESSES[host.name, version]
+
+    def peer(self, host: Host) -> Host:
+        """The other host."""
+        return self.b if host is self.a else self.a
+
+    def close(self) -> None:
+        """Let go of both hosts."""
+        self.a.close()
+        self.b.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _join(self) -> None:
+        other_end = f"/proc/{os.getpid()}/fd/{self.b.descriptor}"
+        self.a.run(
+            *f"ip link add {INTERFACE} address {HARDWARE['a']} type veth".split(),
+            *f"peer name {INTERFACE} address {HARDWARE['b']} netns {other_end}".split(),
+        )
+        for host in (self.a, self.b):
+            peer = self.peer(host)
+            lines = [
+                f"addr add {self.address(host, 4)}/24 dev {INTERFACE}",
+                f"addr add {self.address(host, 6)}/64 dev {INTERFACE} nodad",
+                f"link set {INTERFACE} up",
+                # Permanent neighbours: no ARP or neighbour discovery gets in a case's way.
+                f"neigh replace {self.address(peer, 4)} lladdr {HARDWARE[peer.name]} nud permanent dev {INTERFACE}",
+                f"neigh replace {self.address(peer, 6)} lladdr {HARDWARE[peer.name]} nud permanent dev {INTERFACE}",
+            ]
+            host.run("ip", "-batch", "-", text="\n".join(lines))
+        for version in (4, 6):
+            self._await_datagram(self.a, version)
+            self._await_datagram(self.b, version)
+
+    def _await_datagram(self, sender: Host, version: int) -> None:
+        """Send datagrams until one arrives: a veth that is up may still drop what comes before its queue is there."""
+        family = socket.AF_INET if version == 4 else socket.AF_INET6
+        receiver = self.peer(sender)
+        with receiver.socket(family, socket.SOCK_DGRAM) as inbox, sender.socket(family, socket.SOCK_DGRAM) as outbox:
+            inbox.bind((self.address(receiver, version), 0))
+            inbox.settimeout(0.01)
+            for _ in range(300):
+                outbox.sendto(b"up?", inbox.getsockname()[:2])
+                try:
+                    inbox.recv(8)
+                except TimeoutError:
+                    continue
+                return
+        raise TimeoutError(f"{sender.name} does not reach {receiver.name} over IPv{version}")

@@ -1,0 +1,1 @@
+"""Tests of the command against real resets in real network namespaces."""

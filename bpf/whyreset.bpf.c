@@ -598,7 +598,8 @@ int BPF_PROG(send_reset, const struct sock *sk, const struct sk_buff *skb)
 		copy_socket(e, sk);
 	if (skb)
 		copy_trigger(e, skb);
-	if (e->flags & IN_CLOSER || (!skb && !(e->flags & HAS_FILE)))
+	/* the children of a closing listener are nobody's: their lock is free, but the closer is at work */
+	if (e->flags & IN_CLOSER || (!skb && e->state == TCP_CLOSE && !(e->flags & HAS_FILE)))
 		copy_closer(e, bpf_get_current_task_btf());
 	submit(&resets, e, sizeof *e, RESETS_BYTES);
 	return 0;

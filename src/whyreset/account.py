@@ -103,7 +103,10 @@ class Account:
         for cookie, side in self._sides.items():
             side.gone = side.gone or (bool(present) and cookie not in present)
             side.lost = tallies.get((cookie, _SENT), (0, side.lost + side.base_sent[1]))[1] - side.base_sent[1]
-            side.received_lost = tallies.get((cookie, _RECEIVED), (0, side.received_lost + side.base_received[1]))[1] - side.base_received[1]
+            side.received_lost = (
+                tallies.get((cookie, _RECEIVED), (0, side.received_lost + side.base_received[1]))[1]
+                - side.base_received[1]
+            )
 
     def lines(self, now_ns: int, *, everything: bool = False) -> list[Count]:
         """One line for each namespace in which something moved since the last call.
@@ -117,12 +120,27 @@ class Account:
             figures = self._figures(side)
             delta = {name: figures[name] - side.told.get(name, 0) for name in _FIGURES}
             before = side.told_counters
-            moved = {name: value - before.get(name, 0) for name, value in side.latest.items() if value != before.get(name, 0) and name != _COUNTED}
+            moved = {
+                name: value - before.get(name, 0)
+                for name, value in side.latest.items()
+                if value != before.get(name, 0) and name != _COUNTED
+            }
             if side.closed or not (everything or any(delta.values()) or moved or side.gone):
                 continue
             side.told, side.told_counters = figures, dict(side.latest)
             side.closed = side.gone
-            out.append(Count(time_ns=now_ns, netns=side.netns, netns_cookie=cookie, netns_name="", delta=delta, moved=moved, gone=side.gone, **figures))
+            out.append(
+                Count(
+                    time_ns=now_ns,
+                    netns=side.netns,
+                    netns_cookie=cookie,
+                    netns_name="",
+                    delta=delta,
+                    moved=moved,
+                    gone=side.gone,
+                    **figures,
+                )
+            )
         return out
 
     def totals(self) -> dict[str, int]:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from whyreset.account import Account
 from whyreset.core import lives
-from whyreset.model import Count, Group, Missing, Notice, Reset
+from whyreset.model import Count, Counters, Group, Missing, Notice, Reset
 from whyreset.owners.lives import Lives
 from whyreset.owners.namespaces import Namespaces
 from whyreset.owners.processes import Processes
@@ -66,15 +66,20 @@ class Agent:
 
     @property
     def sources(self) -> tuple[str, ...]:
+        """Names of the sources that run."""
         return (self._kernel.name, self._counters.name)
 
     @property
     def tier(self) -> str:
+        """How deep this kernel lets us see."""
         return self._kernel.tier
 
     @property
     def missing(self) -> tuple[Missing, ...]:
-        return (Missing(source="packets", why="not part of this version", lost="resets that the TCP stack did not send"),)
+        """Sources that do not run, and what is lost by that."""
+        return (
+            Missing(source="packets", why="not part of this version", lost="resets that the TCP stack did not send"),
+        )
 
     def __enter__(self) -> Agent:
         self._program.load()
@@ -135,7 +140,9 @@ class Agent:
         epoch_ns = reset.time_ns - group.first_ns
         out = []
         for record in group.samples:
-            one = replace(group, number=record.number, count=1, first_ns=record.time_ns, last_ns=record.time_ns, samples=(record,))
+            one = replace(
+                group, number=record.number, count=1, first_ns=record.time_ns, last_ns=record.time_ns, samples=(record,)
+            )
             [(_, single)] = self._pipeline.run([one], epoch_ns=epoch_ns)
             out.append(replace(single, twin=record.twin))
         rest = group.count - len(group.samples)
@@ -149,8 +156,10 @@ class Agent:
 
     def _baseline(self) -> Account:
         """Both sides' figures of one moment: read again while resets come in between."""
+        after = self._program.tallies()
+        counters: list[Counters] = []
         for _ in range(20):
-            before = self._program.tallies()
+            before = after
             counters = self._counters.read(time.monotonic_ns())
             self._kernel.begin(_boottime_ns())
             after = self._program.tallies()
@@ -181,7 +190,9 @@ class Agent:
 
 def _wants_files(reset: Reset) -> bool:
     """Only the listener is known, and the socket is still open in some process."""
-    return reset.owner is not None and reset.owner.via == "listener" and reset.facts.has_file and not reset.facts.released
+    return (
+        reset.owner is not None and reset.owner.via == "listener" and reset.facts.has_file and not reset.facts.released
+    )
 
 
 def _boottime_ns() -> int:
@@ -191,4 +202,3 @@ def _boottime_ns() -> int:
 def _epoch_ns() -> int:
     """What to add to CLOCK_BOOTTIME for the time of day, as the clock stands now."""
     return time.time_ns() - _boottime_ns()
-

@@ -283,10 +283,10 @@ class Counters(Struct, frozen=True, kw_only=True):
 
 
 class Count(Struct, frozen=True, kw_only=True):
-    """The account of one namespace since watching began: counted + uncounted = seen + lost + unseen.
+    """The account of one namespace since watching began.
 
-    `unseen` were counted by the kernel but not traced, `uncounted` traced but not counted (IPv6 resets without a route);
-    one of them is 0. seen = explained + unknown.
+    counted + uncounted = seen + lost + unseen, and seen = explained + unknown. `unseen` were counted by the kernel but
+    not traced, `uncounted` traced but not counted (IPv6 resets without a route); one of them is 0.
     """
 
     time_ns: int

@@ -1,12 +1,20 @@
 import signal
 from whyreset.model import Process
+
+
 def describe_exit(process: Process) -> str:
-    c=process.exit_code
-    if c is None: return "still running"
-    if c & 0x7f: return "killed by "+signal.Signals(c&0x7f).name
-    return f"exited with status {c>>8}" if c>>8 else "exited normally"
+    c = process.exit_code
+    if c is None:
+        return "still running"
+    if c & 0x7F:
+        return "killed by " + signal.Signals(c & 0x7F).name
+    return f"exited with status {c >> 8}" if c >> 8 else "exited normally"
+
+
 def name(process: Process) -> str:
     return f"{process.comm or '?'}[{process.pid}]"
+
+
 def duration(milliseconds: int | None) -> str:
     if milliseconds is None:
         return "some time"

@@ -23,7 +23,7 @@ commands.add_command(schema)
 
 
 def main() -> None:
-    """Entry point. A person's mistake gets one sentence; a closed pipe (`| head`) ends the command in silence (click's doing)."""
+    """Entry point. A person's mistake gets one sentence; click ends a command whose pipe was closed in silence."""
     try:
         code = commands.main(prog_name="whyreset", standalone_mode=False)
     except NoArgsIsHelpError as error:

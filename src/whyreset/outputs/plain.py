@@ -46,14 +46,22 @@ def _who(reset: Reset) -> str:
     process = reset.owner.process
     unit = process.unit or process.container_name or process.container[:12]
     before = ", before: " if reset.owner.via == "former listener" else "  "
-    return before + name(process) + (f" ({unit})" if unit else "") + ("" if reset.owner.alive or before.startswith(",") else " (gone)")
+    return (
+        before
+        + name(process)
+        + (f" ({unit})" if unit else "")
+        + ("" if reset.owner.alive or before.startswith(",") else " (gone)")
+    )
 
 
 _FIGURES = ("counted", "seen", "explained", "unknown", "lost", "unseen", "uncounted", "received", "received_lost")
 
 
 def _figures(figures: dict[str, int]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {figures[name]}" for name in _FIGURES if figures[name]) or "nothing counted"
+    return (
+        ", ".join(f"{name.replace('_', ' ')} {figures[name]}" for name in _FIGURES if figures[name])
+        or "nothing counted"
+    )
 
 
 def count_text(count: Count) -> str:
@@ -69,4 +77,5 @@ def totals_text(totals: dict[str, int]) -> str:
 
 
 def notice_text(notice: Notice) -> str:
+    """A loss or a limit in one line."""
     return printable(f"note: {notice.count} {notice.text}" if notice.count else f"note: {notice.text}")

@@ -14,9 +14,16 @@ from whyreset.outputs import plain, wire
 class Printer(Protocol):
     """What a way of writing can do; times are nanoseconds since the epoch."""
 
-    def start(self, time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]) -> None: ...
-    def write(self, resets: Iterable[Reset], counts: Iterable[Count], notices: Iterable[Notice]) -> None: ...
-    def end(self, time_ns: int, *, reason: str, totals: dict[str, int]) -> None: ...
+    def start(
+        self, time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]
+    ) -> None:
+        """Says that everything is attached."""
+
+    def write(self, resets: Iterable[Reset], counts: Iterable[Count], notices: Iterable[Notice]) -> None:
+        """Writes what one tick brought."""
+
+    def end(self, time_ns: int, *, reason: str, totals: dict[str, int]) -> None:
+        """Says why it ends, and the whole account."""
 
 
 class JsonPrinter:
@@ -26,7 +33,9 @@ class JsonPrinter:
         self._out = out
         self._encoder = msgspec.json.Encoder()
 
-    def start(self, time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]) -> None:
+    def start(
+        self, time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]
+    ) -> None:
         self._print([wire.start_line(time_ns, version=version, sources=sources, tier=tier, missing=missing)])
 
     def write(self, resets: Iterable[Reset], counts: Iterable[Count], notices: Iterable[Notice]) -> None:
@@ -50,14 +59,20 @@ class PlainPrinter:
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
-    def start(self, time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]) -> None:
-        lines = [f"whyreset {version}: watching this host's TCP resets ({', '.join(sources)}; tier {tier}); Ctrl-C ends it"]
+    def start(
+        self, time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]
+    ) -> None:
+        lines = [
+            f"whyreset {version}: watching this host's TCP resets ({', '.join(sources)}; tier {tier}); Ctrl-C ends it"
+        ]
         lines += [f"not seen: {each.lost} ({each.source}: {each.why})" for each in missing]
         self._print(lines)
 
     def write(self, resets: Iterable[Reset], counts: Iterable[Count], notices: Iterable[Notice]) -> None:
         lines = [plain.reset_text(each) for each in resets]
-        lines += [plain.count_text(each) for each in counts if each.delta.get("lost") or each.delta.get("received_lost")]
+        lines += [
+            plain.count_text(each) for each in counts if each.delta.get("lost") or each.delta.get("received_lost")
+        ]
         lines += [plain.notice_text(each) for each in notices]
         self._print(lines)
 

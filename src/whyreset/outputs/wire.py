@@ -19,6 +19,8 @@ SCHEMA = 1
 
 
 class Line(Struct, kw_only=True, omit_defaults=True, tag_field="type"):
+    """What every line has."""
+
     schema: int
     #: UTC with nanoseconds.
     time: str
@@ -102,6 +104,8 @@ class ProcessKey(Struct, kw_only=True, omit_defaults=True):
 
 
 class RemoteKey(Struct, kw_only=True):
+    """One remote address of a group, and how many resets went to or came from it."""
+
     address: str
     count: int
 
@@ -227,10 +231,14 @@ def timestamp(time_ns: int) -> str:
 
 
 def identifier(number: int) -> str:
+    """A reset's id: unique while one program runs."""
     return f"r{number}"
 
 
-def start_line(time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]) -> StartLine:
+def start_line(
+    time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]
+) -> StartLine:
+    """The first line."""
     return StartLine(
         schema=SCHEMA,
         time=timestamp(time_ns),
@@ -285,6 +293,7 @@ def reset_line(reset: Reset) -> ResetLine:
 
 
 def count_line(count: Count) -> CountLine:
+    """The account of one namespace as a line."""
     return CountLine(
         schema=SCHEMA,
         time=timestamp(count.time_ns),
@@ -307,10 +316,14 @@ def count_line(count: Count) -> CountLine:
 
 
 def notice_line(notice: Notice) -> NoticeLine:
-    return NoticeLine(schema=SCHEMA, time=timestamp(notice.time_ns), name=notice.name, text=notice.text, count=notice.count)
+    """A notice as a line."""
+    return NoticeLine(
+        schema=SCHEMA, time=timestamp(notice.time_ns), name=notice.name, text=notice.text, count=notice.count
+    )
 
 
 def end_line(time_ns: int, *, reason: str, totals: dict[str, int]) -> EndLine:
+    """The last line."""
     return EndLine(schema=SCHEMA, time=timestamp(time_ns), reason=reason, **totals)
 
 
@@ -367,13 +380,20 @@ def _connection(record: Record) -> ConnectionKey | None:
 
 def _segment(segment: Segment) -> SegmentKey:
     return SegmentKey(
-        flags=segment.flags, seq=segment.seq, ack=segment.ack, length=segment.length, window=segment.window, ttl=segment.ttl
+        flags=segment.flags,
+        seq=segment.seq,
+        ack=segment.ack,
+        length=segment.length,
+        window=segment.window,
+        ttl=segment.ttl,
     )
 
 
 def _remotes(remotes: Remotes) -> RemotesKey:
     return RemotesKey(
-        distinct=remotes.distinct, exact=remotes.exact, top=[RemoteKey(address=address, count=count) for address, count in remotes.top]
+        distinct=remotes.distinct,
+        exact=remotes.exact,
+        top=[RemoteKey(address=address, count=count) for address, count in remotes.top],
     )
 
 

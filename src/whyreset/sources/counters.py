@@ -46,7 +46,11 @@ class CounterSource:
         return self._program.can_run()
 
     def start(self) -> None:
-        self._tcp = [(self._program.tcp_counters[key], name) for key, name in TCP_NAMES.items() if key in self._program.tcp_counters]
+        self._tcp = [
+            (self._program.tcp_counters[key], name)
+            for key, name in TCP_NAMES.items()
+            if key in self._program.tcp_counters
+        ]
 
     def read(self, now_ns: int) -> list[Counters]:
         """One row for each namespace.

@@ -74,10 +74,22 @@ class KernelSource:
         """What was lost so far, by name: how much, and what that means for the user."""
         recorder, kernel = self._running, self._program.losses()
         return {
-            "crowded": (recorder.crowded, "resets of so many kinds at once that ports and processes were not told apart"),
-            "forgotten": (recorder.memory.forgotten, "closed connections forgotten early: half-open may not be told from stray segments"),
-            "closes-lost": (kernel["closes"], "closed connections that were not read in time: their late segments cannot be told"),
-            "lives-lost": (kernel["lives"], "starts and ends of processes or listeners that were not read in time: owners may be missing"),
+            "crowded": (
+                recorder.crowded,
+                "resets of so many kinds at once that ports and processes were not told apart",
+            ),
+            "forgotten": (
+                recorder.memory.forgotten,
+                "closed connections forgotten early: half-open may not be told from stray segments",
+            ),
+            "closes-lost": (
+                kernel["closes"],
+                "closed connections that were not read in time: their late segments cannot be told",
+            ),
+            "lives-lost": (
+                kernel["lives"],
+                "starts and ends of processes or listeners that were not read in time: owners may be missing",
+            ),
             "namespaces-lost": (kernel["namespaces"], "resets in more namespaces than the account can hold"),
             "misread": (recorder.misread, "records of the kernel program that were not understood"),
         }

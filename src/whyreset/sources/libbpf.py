@@ -84,7 +84,15 @@ class Library:
         self.initial_value = self._function("bpf_map__initial_value", pointer, pointer, ctypes.POINTER(size))
         self.lookup = self._function("bpf_map_lookup_elem", number, number, pointer, pointer)
         self.lookup_batch = self._function(
-            "bpf_map_lookup_batch", number, number, pointer, pointer, pointer, pointer, ctypes.POINTER(ctypes.c_uint32), pointer
+            "bpf_map_lookup_batch",
+            number,
+            number,
+            pointer,
+            pointer,
+            pointer,
+            pointer,
+            ctypes.POINTER(ctypes.c_uint32),
+            pointer,
         )
         self.delete = self._function("bpf_map_delete_elem", number, number, pointer)
         self.test_run = self._function("bpf_prog_test_run_opts", number, number, ctypes.POINTER(_TestRun))

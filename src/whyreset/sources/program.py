@@ -69,7 +69,9 @@ class Program:
         try:
             Library()
         except OSError:
-            return Missing(source="kernel", why="libbpf.so.1 is not installed (Debian, Ubuntu: apt install libbpf1)", lost=lost)
+            return Missing(
+                source="kernel", why="libbpf.so.1 is not installed (Debian, Ubuntu: apt install libbpf1)", lost=lost
+            )
         if os.geteuid() != 0 and not _has_capabilities():
             return Missing(source="kernel", why="loading eBPF needs root, or CAP_BPF with CAP_PERFMON", lost=lost)
         return None
@@ -158,7 +160,9 @@ class Program:
         """The walk over all open files of all processes; core.lives.held reads it."""
         return self._loaded.iterate("held_sockets")
 
-    def walk(self, *, extended: bool) -> tuple[int, int, int, list[tuple[int, int, tuple[int, ...], tuple[int, ...] | None]]]:
+    def walk(
+        self, *, extended: bool
+    ) -> tuple[int, int, int, list[tuple[int, int, tuple[int, ...], tuple[int, ...] | None]]]:
         """Every namespace's counters: (jiffies, monotonic ns, namespaces found, rows); see core.lives.counters."""
         self._loaded.run("walk_namespaces", self._library.possible_cpus(), int(extended))
         result = lives.counters(self._rows, self._head, len(self.ext_names))
@@ -171,7 +175,9 @@ class Program:
     def tallies(self) -> dict[tuple[int, int], tuple[int, int]]:
         """(namespace cookie, direction) -> (resets traced, of these lost because the ring was full)."""
         out: dict[tuple[int, int], tuple[int, int]] = {}
-        rows = read_per_cpu(self._library, self._loaded.map_fd("tallies"), key_bytes=_TALLY_KEY.size, value_bytes=_TALLY.size)
+        rows = read_per_cpu(
+            self._library, self._loaded.map_fd("tallies"), key_bytes=_TALLY_KEY.size, value_bytes=_TALLY.size
+        )
         for key, values in rows.items():
             cookie, direction, _reason = _TALLY_KEY.unpack(key)
             seen, lost = out.get((cookie, direction), (0, 0))
@@ -228,7 +234,9 @@ def _explain(error: BpfError) -> str:
     if error.errno in (errno.EPERM, errno.EACCES) and "R" not in error.log:
         return "the kernel refused the eBPF program (it needs root or CAP_BPF with CAP_PERFMON, and a kernel that is not locked down)"
     last = [line for line in error.log.strip().splitlines() if line.strip()]
-    return f"the kernel program does not run here: {error.strerror or error}" + (f" ({last[-1].strip()[:200]})" if last else "")
+    return f"the kernel program does not run here: {error.strerror or error}" + (
+        f" ({last[-1].strip()[:200]})" if last else ""
+    )
 
 
 #: Counters beyond struct tcp_mib that bear on resets: the kernel's enumerator and its name in /proc/net/netstat.

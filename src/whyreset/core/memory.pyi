@@ -1,0 +1,6 @@
+class Memory:
+    held: int
+    forgotten: int
+    def __init__(self, capacity: int = ...) -> None: ...
+    @property
+    def capacity(self) -> int: ...

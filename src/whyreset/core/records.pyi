@@ -1,0 +1,26 @@
+from collections.abc import Sequence
+
+from whyreset.core.memory import Memory
+from whyreset.core.ring import Ring
+from whyreset.model import Group
+
+class Recorder:
+    memory: Memory
+    records: int
+    misread: int
+    crowded: int
+    echoes_of_receive: int
+    def __init__(
+        self,
+        resets: Ring,
+        closes: Ring,
+        memory: Memory,
+        reasons: Sequence[str],
+        states: Sequence[str],
+        hz: int,
+        group_limit: int = ...,
+        sample_limit: int = ...,
+        samples_per_group: int = ...,
+    ) -> None: ...
+    def drain(self, now_ns: int, everything: bool = False) -> int: ...
+    def flush(self) -> list[Group]: ...

@@ -63,11 +63,11 @@ static __always_inline void count_loss(__u32 kind)
 		(*n)++;
 }
 
-/* wakes the reader once, when a ring becomes a quarter full; at all other times the reader comes by itself */
+/* wakes the reader once, when a ring becomes half full; at all other times the reader comes by itself */
 static __always_inline void submit(void *ring, void *record, __u32 record_bytes, __u64 ring_bytes)
 {
 	__u64 filled = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
-	bool crossing = filled >= ring_bytes / 4 && filled < ring_bytes / 4 + 4 * record_bytes;
+	bool crossing = filled >= ring_bytes / 2 && filled < ring_bytes / 2 + 4 * record_bytes;
 
 	bpf_ringbuf_submit(record, crossing ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }

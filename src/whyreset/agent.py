@@ -24,6 +24,9 @@ from whyreset.sources.kernel import KernelSource
 from whyreset.sources.program import Program
 
 TICK_SECONDS = 0.1
+#: Groups in one visit that are called a crowd, and how long the next portion is then gathered.
+CROWD = 64
+CROWD_NS = 450_000_000
 #: Lives taken in one visit; more wait in their ring.
 _LIVES = 2048
 #: Share of a core that walks over open files may cost.
@@ -61,6 +64,7 @@ class Agent:
         self._pipeline = Pipeline(self._owners, lambda inode: self._namespaces.name(inode, time.monotonic_ns()))
         self._account: Account | None = None
         self._counted_ns = 0
+        self._take_after_ns = 0
         self._losses: dict[str, int] = {}
         self._walk_after_ns = 0
 
@@ -116,18 +120,23 @@ class Agent:
         assert self._account is not None
         self._owners.learn(lives.drain(self._program.lives, _LIVES))
         now_ns, epoch_ns = _boottime_ns(), _epoch_ns()
-        groups = self._kernel.take(now_ns, everything=last)
+        groups = self._kernel.take(now_ns, everything=last) if last or now_ns >= self._take_after_ns else []
+        if len(groups) >= CROWD and not self._settings.each_per_second:
+            # a flood is told in fewer, larger portions: what it costs stays bounded
+            self._take_after_ns = now_ns + CROWD_NS
         explained = self._pipeline.run(groups, epoch_ns=epoch_ns)
         for group, reset in explained:
             self._account.book(group, unknown=reset.cause.certainty == "unknown")
         if any(_wants_files(reset) for _, reset in explained):
             self._walk_files()
         counts: Iterable[Count] = ()
+        notices: Iterable[Notice] = ()
         if last or now_ns - self._counted_ns >= 1_000_000_000:
             self._counted_ns = now_ns
             counts = self._count(now_ns + epoch_ns, everything=last)
+            notices = self._notices(now_ns + epoch_ns)
         resets = tuple(single for group, reset in explained for single in self._single(group, reset))
-        return Tick(resets=resets, counts=tuple(counts), notices=tuple(self._notices(now_ns + epoch_ns)))
+        return Tick(resets=resets, counts=tuple(counts), notices=tuple(notices))
 
     def totals(self) -> dict[str, int]:
         """The whole account so far."""

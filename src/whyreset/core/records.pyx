@@ -243,18 +243,25 @@ cdef class Recorder:
     cdef void read_resets(self, uint64_t until_ns, bint everything) noexcept nogil:
         cdef uint64_t start = self.resets.position(), end = self.resets.available(), position = start, stop = start
         cdef uint32_t length = 0
+        cdef uint64_t first_received = 0
+        cdef bint any_received = False
         cdef reset_event *e
         # first what was sent: the records received refer to it
         while True:
             e = <reset_event *>self.resets.at(&position, end, &length)
             if e == NULL or (length == sizeof(reset_event) and e.time_ns > until_ns and not everything):
                 break
-            stop = position
+            # another core wrote them: fetch those to come while this one is looked at
+            self.resets.prefetch(position + 3 * sizeof(reset_event))
             if length != sizeof(reset_event):
                 self.misread += 1
             elif e.direction == RESET_SENT:
                 self.take(e)
-        position = start
+            elif not any_received:
+                any_received = True
+                first_received = stop
+            stop = position
+        position = first_received if any_received else stop
         while position < stop:
             e = <reset_event *>self.resets.at(&position, stop, &length)
             if e == NULL:
@@ -263,30 +270,31 @@ cdef class Recorder:
                 self.take(e)
         self.resets.release(stop)
 
-    cdef void take(self, const reset_event *record) noexcept nogil:
-        cdef reset_event e = record[0]
+    cdef void take(self, const reset_event *e) noexcept nogil:
+        cdef reset_event joined
         cdef group_key key
-        cdef closed *row = NULL
         cdef twin_slot *twin = NULL
         cdef uint32_t ended_ms = 0xFFFFFFFFU
         cdef int index
-        cdef int32_t kept = -1
+        cdef int32_t kept
         self.records += 1
         self.number += 1
         memset(&key, 0, sizeof(key))
-        if e.direction == RESET_SENT:
-            self.join_memory(&e, &key, &ended_ms)
-        elif self.is_echo_of_receive(&e):
-            self.echoes_of_receive += 1
-            return
-        else:
-            twin = self.find_twin(&e)
+        if e.direction != RESET_SENT:
+            if self.is_echo_of_receive(e):
+                self.echoes_of_receive += 1
+                return
+            twin = self.find_twin(e)
             if twin != NULL:
                 key.twin_group = twin.group_number
-        self.fill_key(&e, &key)
+        elif (e.flags & HAS_SOCKET and e.state != LISTEN) or e.trigger_flags & (ACK | FIN):
+            joined = e[0]
+            self.join_memory(&joined, &key, &ended_ms)
+            e = &joined
+        self.fill_key(e, &key)
         index = self.group_of(&key)
-        self.count(index, &e)
-        kept = self.keep(index, &e, ended_ms)
+        self.count(index, e)
+        kept = self.keep(index, e, ended_ms)
         if twin != NULL:
             self.groups[index].twin = twin.group_number
             if kept >= 0:
@@ -297,7 +305,7 @@ cdef class Recorder:
                 if twin.sample >= 0:
                     self.samples[twin.sample].twin = self.number
         elif e.direction == RESET_SENT:
-            self.offer_twin(&e, index, kept)
+            self.offer_twin(e, index, kept)
 
     cdef void join_memory(self, reset_event *e, group_key *key, uint32_t *ended_ms) noexcept nogil:
         """What the four-tuple was: the connection that is just ending, or one that has ended before."""
@@ -305,8 +313,6 @@ cdef class Recorder:
         cdef closed *row
         cdef uint64_t since, ended_ns
         cdef int64_t beyond
-        if not own_socket and not e.trigger_flags & (ACK | FIN):
-            return
         row = self.memory.find(e.netns_cookie, e.local, e.remote, e.local_port, e.remote_port)
         if own_socket:
             if e.state != TIME_WAIT and e.reason == self.reason_abort_on_data:

@@ -9,7 +9,7 @@ from whyreset.sources.program import Program
 
 #: Groups that one flush tells apart by port and process; what is beyond is put together. Bounds what a flood can cost.
 _GROUPS = 64
-_SAMPLES = 3
+_SAMPLES = 1
 #: With one line for each reset.
 _EACH_GROUPS = 512
 

@@ -1,7 +1,7 @@
 """What a case is: a small function that provokes something for real on a stage, and tells what should be said of it."""
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
@@ -52,7 +52,7 @@ class Expected:
     port: int | Unasked  # the host's own port
     owner: Process
     trigger: str | Unasked | None = ANY
-    certainty: str = "certain"
+    certainty: str | Unasked = "certain"
     count: int = 1
     closer: Process = ANY
     twin: bool = False
@@ -123,6 +123,10 @@ class Stage:
     def __exit__(self, *_: object) -> None:
         self._exit.close()
 
+    def hold(self, context: AbstractContextManager[None]) -> None:
+        """Enter a context until the stage ends."""
+        self._exit.enter_context(context)
+
     def actor(self, host: Host, name: str) -> Actor:
         """A process of its own on a host."""
         return self._exit.enter_context(Actor(host, name))
@@ -159,10 +163,15 @@ class Stage:
         client = self.connect(port)
         return listener, client, listener.accept()
 
-    def refused(self, port: int) -> int:
+    def connect_to_nobody(self, port: int, local_port: int) -> Connection:
+        """A connection of `client` in SYN-SENT, of which host b's kernel never hears."""
+        self.hold(self.b.dropping("input", f"tcp dport {port}"))
+        return self.connect(port, wait=False, local_port=local_port)
+
+    def refused(self, port: int, local_port: int = 0) -> int:
         """Have `client` try a port that refuses; the port it tried from."""
         attempt = self.client.socket(v6=self.v6)
-        attempt.bind(0)
+        attempt.bind(local_port)
         port_a = attempt.port
         try:
             attempt.connect(self.address_b, port)
@@ -173,6 +182,10 @@ class Stage:
     def raw(self, flags: str, sport: int, dport: int, **rest: int | bytes) -> None:
         """Send one raw segment from host a's address to host b."""
         send(self.a, Segment(self.address_a, sport, self.address_b, dport, flags, **rest))  # type: ignore[arg-type]
+
+    def answer(self, flags: str, sport: int, dport: int, **rest: int | bytes) -> None:
+        """Send one raw segment from host b's address to host a."""
+        send(self.b, Segment(self.address_b, sport, self.address_a, dport, flags, **rest))  # type: ignore[arg-type]
 
 
 Provoke = Callable[[Stage], Iterator[Expected]]

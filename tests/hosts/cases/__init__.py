@@ -17,7 +17,7 @@ from tests.hosts.cases import (
     timeouts,
 )
 from tests.hosts.cases.compare import differences
-from tests.hosts.cases.model import ANY, Case, Expected, Stage
+from tests.hosts.cases.model import ANY, Case, Expected, Missing, Stage, Version
 
 CASES: tuple[Case, ...] = (
     *closed_port.CASES,
@@ -32,4 +32,4 @@ CASES: tuple[Case, ...] = (
     *scans.CASES,
 )
 
-__all__ = ["ANY", "CASES", "Case", "Expected", "Stage", "differences"]
+__all__ = ["ANY", "CASES", "Case", "Expected", "Missing", "Stage", "Version", "differences"]

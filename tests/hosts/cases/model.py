@@ -1,10 +1,13 @@
 """What a case is: a small function that provokes something for real on a stage, and tells what should be said of it."""
 
+import fcntl
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
+from pathlib import Path
 from typing import Literal, Self
 
 from tests.hosts.actor import Actor, Connection
@@ -19,6 +22,8 @@ class Unasked(Enum):
 
 
 ANY = Unasked.ANY
+LOCK = Path(tempfile.gettempdir()) / "whyreset-cases.lock"
+Version = Literal[4, 6]
 Process = int | Unasked | None  # a pid; None: no process may be named
 
 FAMILIES = {
@@ -105,13 +110,26 @@ def twins(reset: Expected, receiver: Host, port: int | Unasked, owner: Process) 
     )
 
 
+class Missing(Exception):
+    """Something that a case needs is not on this machine; the text names it."""
+
+
+@contextmanager
+def machine_lock(alone: bool) -> Iterator[None]:
+    """Keep cases that change a setting of the whole machine away from all others, of other processes too."""
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+
+
 class Stage:
     """Two fresh hosts, and actors that end with the stage. `server` lives on host b, `client` on host a."""
 
-    def __init__(self, version: Literal[4, 6]) -> None:
+    def __init__(self, version: Version, *, alone: bool = False) -> None:
         self.version = version
         self.v6 = version == 6
         self._exit = ExitStack()
+        self._exit.enter_context(machine_lock(alone))
         self.pair = self._exit.enter_context(Pair())
         self.a, self.b = self.pair.a, self.pair.b
         self.address_a = self.pair.address(self.a, version)
@@ -198,5 +216,6 @@ class Case:
     id: str
     title: str
     provoke: Provoke
-    versions: tuple[Literal[4, 6], ...] = (4, 6)
+    versions: tuple[Version, ...] = (4, 6)
+    needs: tuple[str, ...] = ()  # commands
     alone: bool = False

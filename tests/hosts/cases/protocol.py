@@ -1,11 +1,12 @@
 """The kernel's rarer reasons: numbers and timestamps that cannot be, and MPTCP."""
 
+import errno
 import socket
 import struct
 from collections.abc import Callable, Iterator
 
 from tests.hosts.actor import Connection
-from tests.hosts.cases.model import ANY, Case, Expected, Stage, but, sent, twins
+from tests.hosts.cases.model import ANY, Case, Expected, Missing, Stage, but, sent, twins
 
 PORT = 4446
 PORT_A = 41234
@@ -41,16 +42,25 @@ def impossible_timestamp(stage: Stage) -> Iterator[Expected]:
     yield sent(stage.a, "paws", PORT_A, "TCP_RFC7323_PAWS", trigger="SA", owner=stage.client.pid)
 
 
+def _listen_mptcp(stage: Stage) -> Connection:
+    try:
+        return stage.server.listen(MPTCP_PORT, v6=stage.v6, protocol=socket.IPPROTO_MPTCP)
+    except OSError as error:
+        if error.errno in (errno.EPROTONOSUPPORT, errno.ENOPROTOOPT):
+            raise Missing("MPTCP (CONFIG_MPTCP, net.mptcp.enabled)") from error
+        raise
+
+
 def unknown_token(stage: Stage) -> Iterator[Expected]:
     """A SYN asks to join an MPTCP connection that does not exist (MP_JOIN, RFC 8684 section 3.2)."""
-    stage.server.listen(MPTCP_PORT, v6=stage.v6, protocol=socket.IPPROTO_MPTCP)
+    _listen_mptcp(stage)
     join = struct.pack("!BBBBII", MULTIPATH, 12, 1 << 4, 1, 0xDEADBEEF, 1)  # subtype MP_JOIN, address id, token, nonce
     stage.raw("S", 33000, MPTCP_PORT, seq=1, options=join)
     yield sent(stage.b, "mptcp", MPTCP_PORT, "MPTCP_RST_EMPTCP", trigger="S", owner=stage.server.pid)
 
 
 def _converse_mptcp(stage: Stage) -> tuple[Connection, Connection]:
-    listener = stage.server.listen(MPTCP_PORT, v6=stage.v6, protocol=socket.IPPROTO_MPTCP)
+    listener = _listen_mptcp(stage)
     client = stage.client.socket(v6=stage.v6, protocol=socket.IPPROTO_MPTCP)
     client.connect(stage.address_b, MPTCP_PORT)
     return client, listener.accept()

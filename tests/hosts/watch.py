@@ -114,6 +114,7 @@ class Watch:
         order. Returns the host's other resets.
         """
         with host.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.settimeout(timeout)
             probe.bind((MARKER, 0))
             port = probe.getsockname()[1]
             with suppress(ConnectionRefusedError):

@@ -1,8 +1,6 @@
 """Too many orphans. The limit is the whole machine's, so this case runs alone and puts it back."""
 
-import fcntl
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,21 +8,18 @@ from pathlib import Path
 from tests.hosts.cases.model import Case, Expected, Stage, sent, twins
 
 LIMIT = Path("/proc/sys/net/ipv4/tcp_max_orphans")
-LOCK = Path(tempfile.gettempdir()) / "whyreset-tests-tcp_max_orphans.lock"
 
 
 @contextmanager
 def orphan_limit(limit: int) -> Iterator[None]:
-    """Set tcp_max_orphans for the length of the block, one process at a time.
+    """Set tcp_max_orphans for the length of the block.
 
     A small shell puts the old value back as soon as its input ends, so also when this process is killed.
     """
-    with LOCK.open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        restore = f"cat >/dev/null; echo {LIMIT.read_text().strip()} >{LIMIT}"
-        with subprocess.Popen(["sh", "-c", restore], stdin=subprocess.PIPE, start_new_session=True):
-            LIMIT.write_text(str(limit))
-            yield
+    restore = f"cat >/dev/null; echo {LIMIT.read_text().strip()} >{LIMIT}"
+    with subprocess.Popen(["sh", "-c", restore], stdin=subprocess.PIPE, start_new_session=True):
+        LIMIT.write_text(str(limit))
+        yield
 
 
 def too_many_orphans(stage: Stage) -> Iterator[Expected]:

@@ -8,10 +8,21 @@ from tests.hosts.cases.compare import differences
 from tests.hosts.cases.model import ANY, Expected
 
 SENT: dict[str, Any] = {
-    **{"type": "reset", "id": "1", "direction": "sent", "count": 1, "twin": "2"},
-    **{"src": "192.0.2.2", "sport": 8080, "dst": "192.0.2.1", "dport": 50000},
-    **{"cause": "closed-port", "family": "closed-port", "certainty": "certain"},
-    **{"trigger": {"flags": "S"}, "kernel": {"reason": "NO_SOCKET"}, "owner": {"pid": 7}},
+    "type": "reset",
+    "id": "1",
+    "direction": "sent",
+    "count": 1,
+    "src": "192.0.2.2",
+    "sport": 8080,
+    "dst": "192.0.2.1",
+    "dport": 50000,
+    "cause": "closed-port",
+    "family": "closed-port",
+    "certainty": "certain",
+    "trigger": {"flags": "S"},
+    "kernel": {"reason": "NO_SOCKET"},
+    "owner": {"pid": 7},
+    "twin": "2",
 }
 RECEIVED = {key: SENT[key] for key in SENT.keys() - {"trigger", "kernel"}} | {
     "id": "2",

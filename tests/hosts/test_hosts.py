@@ -33,7 +33,8 @@ def _alive(pid: int) -> bool:
 
 def test_nothing_outlives_a_killed_test(machine: None) -> None:
     """kill -9 of the test's process ends its actors and commands, the last that held the namespaces."""
-    script = subprocess.run([sys.executable, "-c", LEFT_BEHIND], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    command = [sys.executable, "-c", LEFT_BEHIND]
+    script = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
     assert script.returncode == -signal.SIGKILL, script.stderr
     for pid in map(int, script.stdout.split()):
         await_true(lambda pid=pid: not _alive(pid), f"the end of process {pid}")  # type: ignore[misc]

@@ -18,7 +18,7 @@ import pytest
 
 from tests.owners.trees import Groups, Start, wait_for
 from whyreset.model import Process, ProcessEnd
-from whyreset.owners.names import describe_exit, name
+from whyreset.words import describe_exit, name
 from whyreset.owners.processes import REFRESH_NS, Processes
 from whyreset.owners.procfs import TICK_NS
 

@@ -409,7 +409,7 @@ def _process(process: Process) -> ProcessKey:
         container=process.container,
         container_name=process.container_name,
         pod=process.pod,
-        exit=describe_exit(process) if process.exit_code is not None else "",
+        exit=describe_exit(process),
     )
 
 

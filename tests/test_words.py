@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyreset.model import Process
-from whyreset.owners.names import NAME_MAX, describe_exit, name
+from whyreset.words import NAME_MAX, describe_exit, name
 
 PYTHON, NODE, JAVA, SH = "/usr/bin/python3.11", "/usr/bin/node", "/usr/lib/jvm/17/bin/java", "/usr/bin/dash"
 

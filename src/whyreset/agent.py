@@ -6,14 +6,14 @@ One thread. Every figure that is lost on the way is counted and told as a notice
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from whyreset.account import Account
 from whyreset.core import lives
-from whyreset.model import Count, Counters, Group, Missing, Notice, Reset
+from whyreset.model import Count, Counters, Group, Missing, Notice, Record, Reset
 from whyreset.owners.lives import Lives
 from whyreset.owners.namespaces import Namespaces
 from whyreset.owners.processes import Processes
@@ -119,16 +119,19 @@ class Agent:
         """
         assert self._account is not None
         self._owners.learn(lives.drain(self._program.lives, _LIVES))
+        self._owners.catch_up(_boottime_ns())
         now_ns, epoch_ns = _boottime_ns(), _epoch_ns()
         groups = self._kernel.take(now_ns, everything=last) if last or now_ns >= self._take_after_ns else []
         if len(groups) >= CROWD and not self._settings.each_per_second:
             # a flood is told in fewer, larger portions: what it costs stays bounded
             self._take_after_ns = now_ns + CROWD_NS
+        if wanted := {
+            sample.socket_cookie for group in groups for sample in group.samples if _wants_files(group, sample)
+        }:
+            self._walk_files(wanted)
         explained = self._pipeline.run(groups, epoch_ns=epoch_ns)
         for group, reset in explained:
             self._account.book(group, unknown=reset.cause.certainty == "unknown")
-        if any(_wants_files(reset) for _, reset in explained):
-            self._walk_files()
         counts: Iterable[Count] = ()
         notices: Iterable[Notice] = ()
         if last or now_ns - self._counted_ns >= 1_000_000_000:
@@ -176,13 +179,13 @@ class Agent:
                 break
         return Account(counters, after)
 
-    def _walk_files(self) -> None:
+    def _walk_files(self, wanted: Container[int] = ()) -> None:
         """Who holds which socket; only as often as its cost allows."""
         now_ns = time.monotonic_ns()
         if now_ns < self._walk_after_ns:
             return
         spent_ns = time.thread_time_ns()
-        self._owners.hold(lives.held(self._program.held_sockets()))
+        self._owners.hold(lives.held(self._program.held_sockets()), wanted)
         spent_ns = time.thread_time_ns() - spent_ns
         self._walk_after_ns = now_ns + max(1_000_000_000, round(spent_ns / _WALK_SHARE))
 
@@ -197,11 +200,10 @@ class Agent:
         return out
 
 
-def _wants_files(reset: Reset) -> bool:
-    """Only the listener is known, and the socket is still open in some process."""
-    return (
-        reset.owner is not None and reset.owner.via == "listener" and reset.facts.has_file and not reset.facts.released
-    )
+def _wants_files(group: Group, sample: Record) -> bool:
+    """Only the listener is known of an accepted connection, and some process still holds it open."""
+    facts = group.facts
+    return sample.owner is None and sample.owner_via == "listener" and facts.has_file and not facts.released
 
 
 def _boottime_ns() -> int:

@@ -89,7 +89,8 @@ class Pipeline:
             return
         sample = draft.group.samples[0]
         draft.owner, draft.listener = self._owners.owner(sample, draft.facts)
-        draft.closer = self._owners.process(sample.closer)
+        if sample.closer is not None:
+            draft.closer = self._owners.process(sample.closer, sample.time_ns)
 
     def _finish(self, draft: Draft, epoch_ns: int) -> Reset:
         group, cause = draft.group, draft.cause

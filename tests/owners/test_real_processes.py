@@ -18,9 +18,9 @@ import pytest
 
 from tests.owners.trees import Groups, Start, wait_for
 from whyreset.model import Process, ProcessEnd
-from whyreset.words import describe_exit, name
 from whyreset.owners.processes import REFRESH_NS, Processes
 from whyreset.owners.procfs import TICK_NS
+from whyreset.words import describe_exit, name
 
 ID = "4f3c" * 16
 UID = "2c48913c-b29f-11e7-9350-020968147796"

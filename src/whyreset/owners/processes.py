@@ -32,7 +32,7 @@ class Processes:
 
     Args:
         root: where proc is mounted.
-        capacity: processes to keep. The dead used least lately are forgotten first, then the living.
+        capacity: processes to keep, the living and the dead half each; those used least lately are forgotten first.
         host: where the host's file system is, for its passwd and the container runtimes' state.
         text_bytes: what command lines and paths of all may take together.
     """
@@ -65,6 +65,12 @@ class Processes:
             known = _ended(known, end)
         found = procfs.read(self._root, known, key[1]) if known.exit_code is None else None
         self._keep(key, found or known)
+
+    def note(self, process: Process) -> None:
+        """Takes what is known of a process without looking it up; one that is known already stays as it is."""
+        key = self._key(process.pid, process.start_ns)
+        if self._find(key) is None:
+            self._keep(key, process)
 
     def ended(self, end: ProcessEnd) -> None:
         """Notes how a process ended, also of one that is told of only later."""
@@ -158,7 +164,9 @@ class Processes:
         entry.process, entry.weight = process, weight
         (self._living if process.exit_code is None else self._dead)[key] = entry
         while len(self) > 1 and (len(self) > self._capacity or self._weight > self._text_bytes):
-            _, gone = (self._dead or self._living).popitem(last=False)
+            # the dead cannot be read again, the living can: neither may crowd out the other
+            fuller = self._dead if len(self._dead) > len(self._living) else self._living
+            _, gone = fuller.popitem(last=False)
             self._weight -= gone.weight
             self.forgotten += 1
         return process

@@ -171,7 +171,7 @@ class Users:
     def name(self, uid: int) -> str:
         """The user's name; "" for a number that has none."""
         try:
-            status = os.stat(self._path)  # noqa: PTH116 - a path object costs more than the call, for each process
+            status = os.stat(self._path)
             stamp = (status.st_mtime_ns, status.st_ino, status.st_size)
             if stamp != self._stamp:
                 self._names = self._load()

@@ -254,6 +254,8 @@ cdef class Recorder:
                 self.misread += 1
             elif e.direction == RESET_SENT:
                 self.take(e)
+            elif e.direction != RESET_RECEIVED:
+                self.misread += 1
         position = start
         while position < stop:
             e = <reset_event *>self.resets.at(&position, stop, &length)

@@ -1,0 +1,3 @@
+from collections.abc import Iterable
+
+def enums(blob: bytes, names: Iterable[str]) -> dict[str, dict[str, int]]: ...

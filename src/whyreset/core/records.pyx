@@ -50,6 +50,7 @@ cdef enum:
     LAST_ACK_OF_ALL = 2
     NEW = 3
     GROUPS = 1024
+    NAMESPACES = 64        # groups kept back for what is told apart by namespace alone
     SLOTS = 4096
     TWINS = 8192
     ABORTS = 1024
@@ -106,6 +107,7 @@ cdef struct group:
     uint64_t first_ns
     uint64_t last_ns
     uint64_t number              # of its first record
+    uint64_t last_number
     uint64_t twin
     int32_t first_sample
     int32_t last_sample
@@ -191,7 +193,7 @@ cdef class Recorder:
         self.states = tuple(states)
         self.hz = hz
         self.reason_abort_on_data = self.reasons.index("TCP_ABORT_ON_DATA") if "TCP_ABORT_ON_DATA" in self.reasons else -1
-        if not 1 <= group_limit <= GROUPS - 128 or sample_limit < 1 or hz == 0:
+        if not 1 <= group_limit <= GROUPS - 2 * NAMESPACES or sample_limit < 1 or hz == 0:
             raise ValueError("limits out of range")
         self.group_limit = group_limit
         self.sample_limit = sample_limit
@@ -434,6 +436,7 @@ cdef class Recorder:
 
     cdef int group_of(self, group_key *key) noexcept nogil:
         cdef int index = self.lookup(key, self.group_limit)
+        cdef uint8_t direction
         if index >= 0:
             return index
         # one like it without port and processes
@@ -443,16 +446,20 @@ cdef class Recorder:
         key.owner_start_ns = key.closer_start_ns = key.twin_group = 0
         key.owner_via = 0
         key.port = 0
+        index = self.lookup(key, GROUPS - NAMESPACES - 2)
+        if index >= 0:
+            return index
+        # of so many kinds only the namespace, so that its account stays right
+        direction = key.facts.direction
+        memset(&key.facts, 0, sizeof(facts_key))
+        key.facts.flags = CROWDED
+        key.facts.direction = direction
         index = self.lookup(key, GROUPS - 2)
         if index >= 0:
             return index
         # nothing told apart but the direction
         key.netns_cookie = 0
         key.netns_inode = 0
-        index = key.facts.direction
-        memset(&key.facts, 0, sizeof(facts_key))
-        key.facts.flags = CROWDED
-        key.facts.direction = index
         return self.lookup(key, GROUPS)
 
     cdef int lookup(self, const group_key *key, int limit) noexcept nogil:
@@ -491,15 +498,17 @@ cdef class Recorder:
         if e.time_ns > g.last_ns:
             g.last_ns = e.time_ns
         g.count += 1
-        remotes_add(&g.remotes, self.seed, e.family, e.remote)
+        g.last_number = self.number
+        if e.family:
+            remotes_add(&g.remotes, self.seed, e.family, e.remote)
 
     cdef int32_t keep(self, int index, const reset_event *e, uint32_t ended_ms) noexcept nogil:
         cdef group *g = &self.groups[index]
         cdef sample *s
-        # each group has a first sample: room for those is kept back
         if self.samples_used >= self.sample_limit or g.kept >= self.samples_per_group:
             return -1
-        if g.kept and self.sample_limit - self.samples_used <= self.group_limit // 2:
+        # each group has a first sample: room for those that may still come is kept back
+        if g.kept and self.sample_limit - self.samples_used <= self.group_limit - self.used:
             return -1
         s = &self.samples[self.samples_used]
         s.event = e[0]
@@ -550,12 +559,14 @@ cdef class Recorder:
             samples=tuple(samples),
             twin=g.twin or None,
             number=g.number,
+            last_number=g.last_number,
         )
 
     cdef str address(self, int family, const uint8_t *data):
         if family == AF_INET6:
             return socket.inet_ntop(AF_INET6, (<const char *>data)[:16])
-        return socket.inet_ntop(AF_INET, (<const char *>data)[:4])
+        # the kernel program found no address where there is no family
+        return socket.inet_ntop(AF_INET, (<const char *>data)[:4]) if family == AF_INET else ""
 
     cdef str state(self, int number):
         if number == 0:
@@ -565,7 +576,7 @@ cdef class Recorder:
     cdef str reason(self, int direction, int number):
         if direction != RESET_SENT:
             return ""
-        return self.reasons[number] if number < len(self.reasons) else f"REASON_{number}"
+        return self.reasons[number] if number < len(self.reasons) and self.reasons[number] else f"REASON_{number}"
 
     cdef str letters(self, int flags):
         return "".join([LETTERS[i] for i in range(6) if flags >> i & 1])

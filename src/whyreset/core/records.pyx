@@ -53,7 +53,8 @@ cdef enum:
     NAMESPACES = 64        # groups kept back for what is told apart by namespace alone
     SLOTS = 4096
     TWINS = 8192
-    ABORTS = 1024
+    TWIN_WAYS = 8
+    ABORTS = 8192
 
 ENDED = ("", "orderly", "half-closed", "reset-sent", "reset-received", "abandoned", "silent")
 SEGMENTS = ("", "old", "last-ack", "new")
@@ -131,7 +132,6 @@ cdef struct twin_slot:
     uint8_t local[16]
     uint8_t remote[16]
     uint16_t local_port, remote_port
-    uint8_t used
 
 cdef struct abort_slot:
     uint64_t cookie
@@ -174,6 +174,7 @@ cdef class Recorder:
     cdef int sample_limit
     cdef uint32_t samples_per_group
     cdef twin_slot *twins
+    cdef uint32_t *twin_tags     # 0: the slot is free
     cdef abort_slot *aborts
     cdef uint64_t seed
     cdef uint64_t number
@@ -202,8 +203,10 @@ cdef class Recorder:
         self.slots = <int32_t *>calloc(SLOTS, sizeof(int32_t))
         self.samples = <sample *>calloc(sample_limit, sizeof(sample))
         self.twins = <twin_slot *>calloc(TWINS, sizeof(twin_slot))
+        self.twin_tags = <uint32_t *>calloc(TWINS, sizeof(uint32_t))
         self.aborts = <abort_slot *>calloc(ABORTS, sizeof(abort_slot))
-        if self.groups == NULL or self.slots == NULL or self.samples == NULL or self.twins == NULL or self.aborts == NULL:
+        if (self.groups == NULL or self.slots == NULL or self.samples == NULL or self.twins == NULL or self.twin_tags == NULL
+                or self.aborts == NULL):
             raise MemoryError
         self.seed = int.from_bytes(os.urandom(8), "little")
         self.facts = {}
@@ -214,6 +217,7 @@ cdef class Recorder:
         free(self.slots)
         free(self.samples)
         free(self.twins)
+        free(self.twin_tags)
         free(self.aborts)
 
     def drain(self, uint64_t now_ns, bint everything=False):
@@ -246,6 +250,7 @@ cdef class Recorder:
         cdef uint64_t start = self.resets.position(), end = self.resets.available(), position = start, stop = start
         cdef uint32_t length = 0
         cdef reset_event *e
+        self.foresee(start, end)
         # first what was sent: the records received refer to it
         while True:
             e = <reset_event *>self.resets.at(&position, end, &length)
@@ -267,10 +272,30 @@ cdef class Recorder:
                 self.take(e)
         self.resets.release(stop)
 
+    cdef void foresee(self, uint64_t position, uint64_t end) noexcept nogil:
+        """Notes which connections this host resets, also in records still too young to be taken: what else is traced of
+        such a connection may come some microseconds before."""
+        cdef uint32_t length = 0
+        cdef reset_event *e
+        cdef abort_slot *slot
+        cdef closed *row
+        while True:
+            e = <reset_event *>self.resets.at(&position, end, &length)
+            if e == NULL:
+                return
+            if length != sizeof(reset_event) or e.direction != RESET_SENT or not e.flags & HAS_SOCKET or e.state == LISTEN:
+                continue
+            if e.state != TIME_WAIT and e.reason == self.reason_abort_on_data:
+                slot = &self.aborts[e.socket_cookie % ABORTS]
+                slot.cookie = e.socket_cookie
+                slot.time_ns = e.time_ns
+            row = self.memory.find(e.netns_cookie, e.local, e.remote, e.local_port, e.remote_port)
+            if row != NULL and row.event.socket_cookie == e.socket_cookie and row.reset_ns == 0:
+                row.reset_ns = e.time_ns
+
     cdef void take(self, const reset_event *record) noexcept nogil:
         cdef reset_event e = record[0]
         cdef group_key key
-        cdef closed *row = NULL
         cdef twin_slot *twin = NULL
         cdef uint32_t ended_ms = 0xFFFFFFFFU
         cdef int index
@@ -292,11 +317,13 @@ cdef class Recorder:
         self.count(index, &e)
         kept = self.keep(index, &e, ended_ms)
         if twin != NULL:
-            self.groups[index].twin = twin.group_number
+            # a crowded group's members come from many senders: none of these is the twin of all
+            if not self.groups[index].key.facts.flags & CROWDED:
+                self.groups[index].twin = twin.group_number
             if kept >= 0:
                 self.samples[kept].twin = twin.number
             if twin.flush == self.flushes:
-                if self.groups[twin.group].twin == 0:
+                if self.groups[twin.group].twin == 0 and not self.groups[twin.group].key.facts.flags & CROWDED:
                     self.groups[twin.group].twin = self.groups[index].number
                 if twin.sample >= 0:
                     self.samples[twin.sample].twin = self.number
@@ -306,6 +333,7 @@ cdef class Recorder:
     cdef void join_memory(self, reset_event *e, group_key *key, uint32_t *ended_ms) noexcept nogil:
         """What the four-tuple was: the connection that is just ending, or one that has ended before."""
         cdef bint own_socket = e.flags & HAS_SOCKET and e.state != LISTEN
+        cdef bint was_reset
         cdef closed *row
         cdef uint64_t since, ended_ns
         cdef int64_t beyond
@@ -313,9 +341,6 @@ cdef class Recorder:
             return
         row = self.memory.find(e.netns_cookie, e.local, e.remote, e.local_port, e.remote_port)
         if own_socket:
-            if e.state != TIME_WAIT and e.reason == self.reason_abort_on_data:
-                self.aborts[e.socket_cookie % ABORTS].cookie = e.socket_cookie
-                self.aborts[e.socket_cookie % ABORTS].time_ns = e.time_ns
             if row == NULL or row.event.socket_cookie != e.socket_cookie:
                 return
             row.reset_ns = e.time_ns
@@ -330,10 +355,11 @@ cdef class Recorder:
             return
         self.recall(e, row)
         e.state_before = row.event.state_before
-        ended_ns = row.reset_ns if row.reset_ns else row.event.time_ns
+        was_reset = row.reset_ns != 0 and row.reset_ns <= e.time_ns + REPORT_DELAY
+        ended_ns = row.reset_ns if was_reset else row.event.time_ns
         since = e.time_ns - ended_ns if e.time_ns > ended_ns else 0
         ended_ms[0] = self.milliseconds(ended_ns, e.time_ns)
-        if row.reset_ns and row.reset_ns <= e.time_ns + REPORT_DELAY:
+        if was_reset:
             key.facts.ended = ENDED_RESET_SENT
         elif row.event.flags & RESET_RECEIVED_HERE:
             key.facts.ended = ENDED_RESET_RECEIVED
@@ -382,7 +408,15 @@ cdef class Recorder:
 
     cdef void offer_twin(self, const reset_event *e, int index, int32_t kept) noexcept nogil:
         cdef uint64_t h = hash_tuple(self.seed, e.family, e.local, e.remote, e.local_port, e.remote_port)
-        cdef twin_slot *slot = &self.twins[h % TWINS]
+        cdef uint64_t base = h % (TWINS // TWIN_WAYS) * TWIN_WAYS, place = base + self.number % TWIN_WAYS
+        cdef twin_slot *slot
+        cdef int i
+        for i in range(TWIN_WAYS):
+            if self.twin_tags[base + i] == 0:
+                place = base + i
+                break
+        self.twin_tags[place] = <uint32_t>(h >> 32) | 1
+        slot = &self.twins[place]
         slot.time_ns = e.time_ns
         slot.number = self.number
         slot.group_number = self.groups[index].number
@@ -393,18 +427,24 @@ cdef class Recorder:
         memcpy(slot.remote, e.remote, 16)
         slot.local_port = e.local_port
         slot.remote_port = e.remote_port
-        slot.used = 1
 
     cdef twin_slot *find_twin(self, const reset_event *e) noexcept nogil:
         """The sent record of the reset received here, if this host sent it; each serves once."""
         cdef uint64_t h = hash_tuple(self.seed, e.family, e.remote, e.local, e.remote_port, e.local_port)
-        cdef twin_slot *slot = &self.twins[h % TWINS]
-        cdef uint64_t apart = slot.time_ns - e.time_ns if slot.time_ns > e.time_ns else e.time_ns - slot.time_ns
-        if (not slot.used or apart > SECOND or slot.local_port != e.remote_port or slot.remote_port != e.local_port
-                or memcmp(slot.local, e.remote, 16) != 0 or memcmp(slot.remote, e.local, 16) != 0):
-            return NULL
-        slot.used = 0
-        return slot
+        cdef uint64_t base = h % (TWINS // TWIN_WAYS) * TWIN_WAYS, apart
+        cdef uint32_t tag = <uint32_t>(h >> 32) | 1
+        cdef twin_slot *slot
+        cdef int i
+        for i in range(TWIN_WAYS):
+            if self.twin_tags[base + i] != tag:
+                continue
+            slot = &self.twins[base + i]
+            apart = slot.time_ns - e.time_ns if slot.time_ns > e.time_ns else e.time_ns - slot.time_ns
+            if (apart <= SECOND and slot.local_port == e.remote_port and slot.remote_port == e.local_port
+                    and memcmp(slot.local, e.remote, 16) == 0 and memcmp(slot.remote, e.local, 16) == 0):
+                self.twin_tags[base + i] = 0
+                return slot
+        return NULL
 
     cdef void fill_key(self, const reset_event *e, group_key *key) noexcept nogil:
         cdef facts_key *f = &key.facts

@@ -283,7 +283,7 @@ cdef class Recorder:
             e = <reset_event *>self.resets.at(&position, end, &length)
             if e == NULL:
                 return
-            if length != sizeof(reset_event) or e.direction != RESET_SENT or not e.flags & HAS_SOCKET or e.state == LISTEN:
+            if length != sizeof(reset_event) or not e.flags & HAS_SOCKET or e.direction != RESET_SENT or e.state == LISTEN:
                 continue
             if e.state != TIME_WAIT and e.reason == self.reason_abort_on_data:
                 slot = &self.aborts[e.socket_cookie % ABORTS]

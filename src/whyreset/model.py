@@ -211,6 +211,8 @@ class Group(Struct, frozen=True, kw_only=True):
 
     #: Number of its first record.
     number: int
+    #: Number of its last record.
+    last_number: int = 0
     facts: Facts
     count: int
     #: CLOCK_BOOTTIME of the first and last.

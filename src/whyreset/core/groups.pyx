@@ -53,5 +53,6 @@ cdef double remotes_distinct(const remotes *r) noexcept nogil:
         zeros += r.registers[i] == 0
     estimate = 0.7213 / (1 + 1.079 / REGISTERS) * REGISTERS * REGISTERS / total
     if estimate <= 2.5 * REGISTERS and zeros:
-        return REGISTERS * log(<double>REGISTERS / zeros)
-    return estimate
+        estimate = REGISTERS * log(<double>REGISTERS / zeros)
+    # one more than is listed was seen for certain
+    return max(estimate, TOP + 1)

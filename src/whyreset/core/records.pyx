@@ -50,9 +50,11 @@ cdef enum:
     LAST_ACK_OF_ALL = 2
     NEW = 3
     GROUPS = 1024
+    NAMESPACES = 64        # groups kept back for what is told apart by namespace alone
     SLOTS = 4096
     TWINS = 8192
-    ABORTS = 1024
+    TWIN_WAYS = 8
+    ABORTS = 8192
 
 ENDED = ("", "orderly", "half-closed", "reset-sent", "reset-received", "abandoned", "silent")
 SEGMENTS = ("", "old", "last-ack", "new")
@@ -106,6 +108,7 @@ cdef struct group:
     uint64_t first_ns
     uint64_t last_ns
     uint64_t number              # of its first record
+    uint64_t last_number
     uint64_t twin
     int32_t first_sample
     int32_t last_sample
@@ -129,7 +132,6 @@ cdef struct twin_slot:
     uint8_t local[16]
     uint8_t remote[16]
     uint16_t local_port, remote_port
-    uint8_t used
 
 cdef struct abort_slot:
     uint64_t cookie
@@ -172,6 +174,7 @@ cdef class Recorder:
     cdef int sample_limit
     cdef uint32_t samples_per_group
     cdef twin_slot *twins
+    cdef uint32_t *twin_tags     # 0: the slot is free
     cdef abort_slot *aborts
     cdef uint64_t seed
     cdef uint64_t number
@@ -191,7 +194,7 @@ cdef class Recorder:
         self.states = tuple(states)
         self.hz = hz
         self.reason_abort_on_data = self.reasons.index("TCP_ABORT_ON_DATA") if "TCP_ABORT_ON_DATA" in self.reasons else -1
-        if not 1 <= group_limit <= GROUPS - 128 or sample_limit < 1 or hz == 0:
+        if not 1 <= group_limit <= GROUPS - 2 * NAMESPACES or sample_limit < 1 or hz == 0:
             raise ValueError("limits out of range")
         self.group_limit = group_limit
         self.sample_limit = sample_limit
@@ -200,8 +203,10 @@ cdef class Recorder:
         self.slots = <int32_t *>calloc(SLOTS, sizeof(int32_t))
         self.samples = <sample *>calloc(sample_limit, sizeof(sample))
         self.twins = <twin_slot *>calloc(TWINS, sizeof(twin_slot))
+        self.twin_tags = <uint32_t *>calloc(TWINS, sizeof(uint32_t))
         self.aborts = <abort_slot *>calloc(ABORTS, sizeof(abort_slot))
-        if self.groups == NULL or self.slots == NULL or self.samples == NULL or self.twins == NULL or self.aborts == NULL:
+        if (self.groups == NULL or self.slots == NULL or self.samples == NULL or self.twins == NULL or self.twin_tags == NULL
+                or self.aborts == NULL):
             raise MemoryError
         self.seed = int.from_bytes(os.urandom(8), "little")
         self.facts = {}
@@ -212,6 +217,7 @@ cdef class Recorder:
         free(self.slots)
         free(self.samples)
         free(self.twins)
+        free(self.twin_tags)
         free(self.aborts)
 
     def drain(self, uint64_t now_ns, bint everything=False):
@@ -246,6 +252,7 @@ cdef class Recorder:
         cdef uint64_t first_received = 0
         cdef bint any_received = False
         cdef reset_event *e
+        self.foresee(start, end)
         # first what was sent: the records received refer to it
         while True:
             e = <reset_event *>self.resets.at(&position, end, &length)
@@ -257,6 +264,8 @@ cdef class Recorder:
                 self.misread += 1
             elif e.direction == RESET_SENT:
                 self.take(e)
+            elif e.direction != RESET_RECEIVED:
+                self.misread += 1
             elif not any_received:
                 any_received = True
                 first_received = stop
@@ -269,6 +278,27 @@ cdef class Recorder:
             if length == sizeof(reset_event) and e.direction == RESET_RECEIVED:
                 self.take(e)
         self.resets.release(stop)
+
+    cdef void foresee(self, uint64_t position, uint64_t end) noexcept nogil:
+        """Notes which connections this host resets, also in records still too young to be taken: what else is traced of
+        such a connection may come some microseconds before."""
+        cdef uint32_t length = 0
+        cdef reset_event *e
+        cdef abort_slot *slot
+        cdef closed *row
+        while True:
+            e = <reset_event *>self.resets.at(&position, end, &length)
+            if e == NULL:
+                return
+            if length != sizeof(reset_event) or not e.flags & HAS_SOCKET or e.direction != RESET_SENT or e.state == LISTEN:
+                continue
+            if e.state != TIME_WAIT and e.reason == self.reason_abort_on_data:
+                slot = &self.aborts[e.socket_cookie % ABORTS]
+                slot.cookie = e.socket_cookie
+                slot.time_ns = e.time_ns
+            row = self.memory.find(e.netns_cookie, e.local, e.remote, e.local_port, e.remote_port)
+            if row != NULL and row.event.socket_cookie == e.socket_cookie and row.reset_ns == 0:
+                row.reset_ns = e.time_ns
 
     cdef void take(self, const reset_event *e) noexcept nogil:
         cdef reset_event joined
@@ -296,11 +326,13 @@ cdef class Recorder:
         self.count(index, e)
         kept = self.keep(index, e, ended_ms)
         if twin != NULL:
-            self.groups[index].twin = twin.group_number
+            # a crowded group's members come from many senders: none of these is the twin of all
+            if not self.groups[index].key.facts.flags & CROWDED:
+                self.groups[index].twin = twin.group_number
             if kept >= 0:
                 self.samples[kept].twin = twin.number
             if twin.flush == self.flushes:
-                if self.groups[twin.group].twin == 0:
+                if self.groups[twin.group].twin == 0 and not self.groups[twin.group].key.facts.flags & CROWDED:
                     self.groups[twin.group].twin = self.groups[index].number
                 if twin.sample >= 0:
                     self.samples[twin.sample].twin = self.number
@@ -310,14 +342,12 @@ cdef class Recorder:
     cdef void join_memory(self, reset_event *e, group_key *key, uint32_t *ended_ms) noexcept nogil:
         """What the four-tuple was: the connection that is just ending, or one that has ended before."""
         cdef bint own_socket = e.flags & HAS_SOCKET and e.state != LISTEN
+        cdef bint was_reset
         cdef closed *row
         cdef uint64_t since, ended_ns
         cdef int64_t beyond
         row = self.memory.find(e.netns_cookie, e.local, e.remote, e.local_port, e.remote_port)
         if own_socket:
-            if e.state != TIME_WAIT and e.reason == self.reason_abort_on_data:
-                self.aborts[e.socket_cookie % ABORTS].cookie = e.socket_cookie
-                self.aborts[e.socket_cookie % ABORTS].time_ns = e.time_ns
             if row == NULL or row.event.socket_cookie != e.socket_cookie:
                 return
             row.reset_ns = e.time_ns
@@ -332,10 +362,11 @@ cdef class Recorder:
             return
         self.recall(e, row)
         e.state_before = row.event.state_before
-        ended_ns = row.reset_ns if row.reset_ns else row.event.time_ns
+        was_reset = row.reset_ns != 0 and row.reset_ns <= e.time_ns + REPORT_DELAY
+        ended_ns = row.reset_ns if was_reset else row.event.time_ns
         since = e.time_ns - ended_ns if e.time_ns > ended_ns else 0
         ended_ms[0] = self.milliseconds(ended_ns, e.time_ns)
-        if row.reset_ns and row.reset_ns <= e.time_ns + REPORT_DELAY:
+        if was_reset:
             key.facts.ended = ENDED_RESET_SENT
         elif row.event.flags & RESET_RECEIVED_HERE:
             key.facts.ended = ENDED_RESET_RECEIVED
@@ -384,7 +415,15 @@ cdef class Recorder:
 
     cdef void offer_twin(self, const reset_event *e, int index, int32_t kept) noexcept nogil:
         cdef uint64_t h = hash_tuple(self.seed, e.family, e.local, e.remote, e.local_port, e.remote_port)
-        cdef twin_slot *slot = &self.twins[h % TWINS]
+        cdef uint64_t base = h % (TWINS // TWIN_WAYS) * TWIN_WAYS, place = base + self.number % TWIN_WAYS
+        cdef twin_slot *slot
+        cdef int i
+        for i in range(TWIN_WAYS):
+            if self.twin_tags[base + i] == 0:
+                place = base + i
+                break
+        self.twin_tags[place] = <uint32_t>(h >> 32) | 1
+        slot = &self.twins[place]
         slot.time_ns = e.time_ns
         slot.number = self.number
         slot.group_number = self.groups[index].number
@@ -395,18 +434,29 @@ cdef class Recorder:
         memcpy(slot.remote, e.remote, 16)
         slot.local_port = e.local_port
         slot.remote_port = e.remote_port
-        slot.used = 1
 
     cdef twin_slot *find_twin(self, const reset_event *e) noexcept nogil:
-        """The sent record of the reset received here, if this host sent it; each serves once."""
+        """The sent record of the reset received here, if this host sent it; each serves once.
+
+        One four-tuple may have been reset twice, as by the echo of a segment in flight: the nearest in time it is.
+        """
         cdef uint64_t h = hash_tuple(self.seed, e.family, e.remote, e.local, e.remote_port, e.local_port)
-        cdef twin_slot *slot = &self.twins[h % TWINS]
-        cdef uint64_t apart = slot.time_ns - e.time_ns if slot.time_ns > e.time_ns else e.time_ns - slot.time_ns
-        if (not slot.used or apart > SECOND or slot.local_port != e.remote_port or slot.remote_port != e.local_port
-                or memcmp(slot.local, e.remote, 16) != 0 or memcmp(slot.remote, e.local, 16) != 0):
+        cdef uint64_t base = h % (TWINS // TWIN_WAYS) * TWIN_WAYS, apart, least = SECOND + 1
+        cdef uint32_t tag = <uint32_t>(h >> 32) | 1
+        cdef twin_slot *slot
+        cdef int i, nearest = -1
+        for i in range(TWIN_WAYS):
+            if self.twin_tags[base + i] != tag:
+                continue
+            slot = &self.twins[base + i]
+            apart = slot.time_ns - e.time_ns if slot.time_ns > e.time_ns else e.time_ns - slot.time_ns
+            if (apart < least and slot.local_port == e.remote_port and slot.remote_port == e.local_port
+                    and memcmp(slot.local, e.remote, 16) == 0 and memcmp(slot.remote, e.local, 16) == 0):
+                nearest, least = i, apart
+        if nearest < 0:
             return NULL
-        slot.used = 0
-        return slot
+        self.twin_tags[base + nearest] = 0
+        return &self.twins[base + nearest]
 
     cdef void fill_key(self, const reset_event *e, group_key *key) noexcept nogil:
         cdef facts_key *f = &key.facts
@@ -438,6 +488,7 @@ cdef class Recorder:
 
     cdef int group_of(self, group_key *key) noexcept nogil:
         cdef int index = self.lookup(key, self.group_limit)
+        cdef uint8_t direction
         if index >= 0:
             return index
         # one like it without port and processes
@@ -447,16 +498,20 @@ cdef class Recorder:
         key.owner_start_ns = key.closer_start_ns = key.twin_group = 0
         key.owner_via = 0
         key.port = 0
+        index = self.lookup(key, GROUPS - NAMESPACES - 2)
+        if index >= 0:
+            return index
+        # of so many kinds only the namespace, so that its account stays right
+        direction = key.facts.direction
+        memset(&key.facts, 0, sizeof(facts_key))
+        key.facts.flags = CROWDED
+        key.facts.direction = direction
         index = self.lookup(key, GROUPS - 2)
         if index >= 0:
             return index
         # nothing told apart but the direction
         key.netns_cookie = 0
         key.netns_inode = 0
-        index = key.facts.direction
-        memset(&key.facts, 0, sizeof(facts_key))
-        key.facts.flags = CROWDED
-        key.facts.direction = index
         return self.lookup(key, GROUPS)
 
     cdef int lookup(self, const group_key *key, int limit) noexcept nogil:
@@ -495,15 +550,17 @@ cdef class Recorder:
         if e.time_ns > g.last_ns:
             g.last_ns = e.time_ns
         g.count += 1
-        remotes_add(&g.remotes, self.seed, e.family, e.remote)
+        g.last_number = self.number
+        if e.family:
+            remotes_add(&g.remotes, self.seed, e.family, e.remote)
 
     cdef int32_t keep(self, int index, const reset_event *e, uint32_t ended_ms) noexcept nogil:
         cdef group *g = &self.groups[index]
         cdef sample *s
-        # each group has a first sample: room for those is kept back
         if self.samples_used >= self.sample_limit or g.kept >= self.samples_per_group:
             return -1
-        if g.kept and self.sample_limit - self.samples_used <= self.group_limit // 2:
+        # each group has a first sample: room for those that may still come is kept back
+        if g.kept and self.sample_limit - self.samples_used <= self.group_limit - self.used:
             return -1
         s = &self.samples[self.samples_used]
         s.event = e[0]
@@ -554,12 +611,14 @@ cdef class Recorder:
             samples=tuple(samples),
             twin=g.twin or None,
             number=g.number,
+            last_number=g.last_number,
         )
 
     cdef str address(self, int family, const uint8_t *data):
         if family == AF_INET6:
             return socket.inet_ntop(AF_INET6, (<const char *>data)[:16])
-        return socket.inet_ntop(AF_INET, (<const char *>data)[:4])
+        # the kernel program found no address where there is no family
+        return socket.inet_ntop(AF_INET, (<const char *>data)[:4]) if family == AF_INET else ""
 
     cdef str state(self, int number):
         if number == 0:
@@ -569,7 +628,7 @@ cdef class Recorder:
     cdef str reason(self, int direction, int number):
         if direction != RESET_SENT:
             return ""
-        return self.reasons[number] if number < len(self.reasons) else f"REASON_{number}"
+        return self.reasons[number] if number < len(self.reasons) and self.reasons[number] else f"REASON_{number}"
 
     cdef str letters(self, int flags):
         return "".join([LETTERS[i] for i in range(6) if flags >> i & 1])

@@ -66,11 +66,17 @@ cdef class Ring:
         return self.consumer[0]
 
     cdef uint64_t available(self) noexcept nogil:
-        return load_acquire64(self.producer)
+        cdef uint64_t end = load_acquire64(self.producer), start = self.consumer[0]
+        # further than the ring is long cannot be: what no kernel says is read as nothing
+        return end if end - start <= self.mask + 1 else start
 
     cdef void *at(self, uint64_t *position, uint64_t end, uint32_t *length) noexcept nogil:
-        """The record at or after `position` and before `end`, which moves behind it; NULL where none is ready."""
+        """The record at or after `position` and before `end`, which moves behind it; NULL where none is ready.
+
+        A record that does not end before `end` comes with a length that no record has.
+        """
         cdef uint32_t header
+        cdef uint64_t following
         cdef unsigned char *record
         while position[0] < end:
             record = self.data + (position[0] & self.mask)
@@ -78,7 +84,12 @@ cdef class Ring:
             if header & BUSY:
                 return NULL
             length[0] = header & ~(BUSY | DISCARDED)
-            position[0] += (<uint64_t>length[0] + HEADER + 7) & ~(<uint64_t>7)
+            following = position[0] + ((<uint64_t>length[0] + HEADER + 7) & ~(<uint64_t>7))
+            if following > end:
+                length[0] = 0xFFFFFFFFU
+                position[0] = end
+                return record + HEADER
+            position[0] = following
             if not header & DISCARDED:
                 return record + HEADER
         return NULL

@@ -36,7 +36,8 @@ class KernelSource:
         groups = _EACH_GROUPS if self._each else _GROUPS
         self._recorder = self._program.recorder(
             group_limit=groups,
-            sample_limit=max(self._each + groups // 2, groups * 2),
+            # room for the first of each group, and for so many more
+            sample_limit=groups + (self._each or groups),
             samples_per_group=max(self._each, _SAMPLES),
         )
 

@@ -1,0 +1,1 @@
+"""Tests of the compiled core, most of them without a kernel."""

@@ -1,0 +1,142 @@
+"""Twins: one reset seen where it was sent and where it was received, when both ends are on this host."""
+
+from typing import Any
+
+import pytest
+
+from tests.core.fake_ring import MILLISECOND, NOW, SECOND, Bench, received, reset
+from tests.core.layout import ResetEvent
+from whyreset.model import Group
+
+HERE: dict[str, Any] = {"local": "127.0.0.1", "local_port": 8080, "remote": "127.0.0.2", "remote_port": 50000}
+THERE: dict[str, Any] = {"local": "127.0.0.2", "local_port": 50000, "remote": "127.0.0.1", "remote_port": 8080}
+
+
+def sent(**fields: Any) -> ResetEvent:
+    """The end that sends."""
+    return reset(**{"trigger": "S", **HERE, **fields})
+
+
+def came(**fields: Any) -> ResetEvent:
+    """The end that receives."""
+    return received(**{"time_ns": NOW + 10_000, "state": "SYN_SENT", "netns_cookie": 99, **THERE, **fields})
+
+
+def twins(*records: ResetEvent) -> list[Group]:
+    """The groups of these records."""
+    return Bench().groups(*records)
+
+
+def test_both_ends_refer_to_each_other() -> None:
+    """Groups and samples name their counterpart by number."""
+    there, here = reversed(twins(sent(), came()))
+    assert (here.twin, there.twin) == (there.number, here.number)
+    assert (here.samples[0].twin, there.samples[0].twin) == (there.samples[0].number, here.samples[0].number)
+
+
+def test_the_order_in_the_ring_does_not_matter() -> None:
+    """On another CPU the receiving end may be written first."""
+    here, there = twins(came(), sent())
+    assert (here.twin, there.twin) == (there.number, here.number)
+
+
+def test_ipv6_has_twins_too() -> None:
+    """Both families are joined alike."""
+    ends = {"local": "::1", "remote": "::1"}
+    here, there = twins(sent(**ends), came(**ends))
+    assert (here.twin, there.twin) == (there.number, here.number)
+
+
+def test_a_reset_has_one_twin() -> None:
+    """A second reset received on the same four-tuple is not the same reset again."""
+    here, first, second = twins(sent(), came(), came(state="ESTABLISHED"))
+    assert (here.twin, first.twin, second.twin) == (first.number, here.number, None)
+
+
+def test_like_resets_with_and_without_a_twin_are_two_groups() -> None:
+    """What was explained at its sender is not mixed with what came from elsewhere."""
+    groups = twins(sent(), came(), came(remote="192.0.2.1"))
+    assert [(group.facts.direction, group.twin is None) for group in groups] == [
+        ("sent", False),
+        ("received", False),
+        ("received", True),
+    ]
+
+
+@pytest.mark.parametrize("apart", [SECOND, -SECOND])
+def test_twins_are_within_a_second(apart: int) -> None:
+    """A second apart they may be the same reset, more than that they are two."""
+    here, there = twins(sent(time_ns=NOW), came(time_ns=NOW + apart))
+    assert here.twin == there.number
+    here, there = twins(sent(time_ns=NOW), came(time_ns=NOW + apart + apart // SECOND))
+    assert (here.twin, there.twin) == (None, None)
+
+
+OTHERS: dict[str, dict[str, Any]] = {
+    "sender's address": {"remote": "127.0.0.3"},
+    "sender's port": {"remote_port": 8081},
+    "receiver's address": {"local": "127.0.0.3"},
+    "receiver's port": {"local_port": 50001},
+    "same sides": HERE,
+    "IPv6": {"local": "7f00:2::", "remote": "7f00:1::"},
+}
+
+
+@pytest.mark.parametrize("fields", OTHERS.values(), ids=list(OTHERS))
+def test_another_four_tuple_is_no_twin(fields: dict[str, Any]) -> None:
+    """Addresses, ports and sides must mirror each other."""
+    here, there = twins(sent(), came(**fields))
+    assert (here.twin, there.twin) == (None, None)
+
+
+def test_a_twin_is_found_in_the_next_flush() -> None:
+    """Where a flush comes between them, the receiving end still refers to the sending one."""
+    bench = Bench()
+    here = bench.group(sent(local_port=8080))
+    others = [reset(trigger="S", local_port=port) for port in range(1, 9)]
+    there = bench.groups(*others, came())[-1]
+    assert there.twin == here.number
+    assert there.samples[0].twin == here.samples[0].number
+
+
+def test_a_late_twin_leaves_the_groups_of_the_next_flush_alone() -> None:
+    """What took the sending group's place in the table is not given its twin."""
+    bench = Bench()
+    bench.group(sent())
+    stranger, there = bench.groups(reset(trigger="S", local_port=81), came())
+    assert there.twin is not None
+    assert stranger.twin is None
+    assert stranger.samples[0].twin is None
+
+
+def test_each_of_many_twins_is_found() -> None:
+    """Hundreds of connections reset at once on loopback are all joined, in one group at each end."""
+    ports = range(1, 301)
+    records = [sent(remote_port=port) for port in ports]
+    here, there = twins(*records, *[came(local_port=port, named=["ACTIVE_OPEN"]) for port in ports])
+    assert (here.count, there.count) == (300, 300)
+    assert (here.twin, there.twin) == (there.number, here.number)
+    by_number = {each.number: each for each in (*here.samples, *there.samples)}
+    assert len(by_number) == 6
+    for sample in by_number.values():
+        assert sample.twin is not None
+        twin = by_number[sample.twin]
+        assert (twin.local_port, twin.remote_port, twin.twin) == (sample.remote_port, sample.local_port, sample.number)
+
+
+def test_a_twin_beyond_the_samples_is_still_named() -> None:
+    """The receiving sample names its counterpart by number also where that was only counted."""
+    bench = Bench(samples_per_group=1)
+    here, there = bench.groups(sent(remote_port=1), sent(remote_port=2), came(local_port=2))
+    assert (here.count, there.samples[0].twin) == (2, here.last_number)
+
+
+def test_crowded_groups_take_no_twin() -> None:
+    """Received resets that are put together for want of room come from many senders: none explains them all."""
+    bench = Bench(group_limit=1)
+    records = [reset(trigger="S", local_port=1), sent(), came(), came(remote="192.0.2.1", time_ns=NOW + MILLISECOND)]
+    _, here, there = bench.groups(*records)
+    assert here.facts.crowded
+    assert there.facts.crowded
+    assert there.count == 2
+    assert (here.twin, there.twin) == (None, None)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts import Actor, Connection, Pair, Segment
+from tests.hosts.cases.memory import LIMIT
 from tests.hosts.hosts import await_true
 from tests.hosts.segments import checksum, send
 
@@ -22,6 +23,14 @@ actor.listen(80)
 print(actor.pid, command.pid, flush=True)
 os.kill(os.getpid(), signal.SIGKILL)
 """
+LIMIT_LEFT_BEHIND = """
+import os, signal
+from tests.hosts.cases.memory import LIMIT, orphan_limit
+from tests.hosts.cases.model import machine_lock
+with machine_lock(alone=True), orphan_limit(int(LIMIT.read_text()) - 1):
+    print(LIMIT.read_text(), flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
 
 
 def _alive(pid: int) -> bool:
@@ -31,13 +40,25 @@ def _alive(pid: int) -> bool:
         return False
 
 
+def _killed(script: str) -> str:
+    """Run a script that kills itself; its output."""
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert done.returncode == -signal.SIGKILL
+    return done.stdout
+
+
 def test_nothing_outlives_a_killed_test(machine: None) -> None:
     """kill -9 of the test's process ends its actors and commands, the last that held the namespaces."""
-    command = [sys.executable, "-c", LEFT_BEHIND]
-    script = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30, check=False)
-    assert script.returncode == -signal.SIGKILL, script.stderr
-    for pid in map(int, script.stdout.split()):
+    for pid in map(int, _killed(LEFT_BEHIND).split()):
         await_true(lambda pid=pid: not _alive(pid), f"the end of process {pid}")  # type: ignore[misc]
+
+
+def test_limit_of_the_machine_is_put_back_after_a_kill(machine: None) -> None:
+    """kill -9 in the middle of the one case that changes a setting of the whole machine leaves it as it was."""
+    before = LIMIT.read_text()
+    assert int(_killed(LIMIT_LEFT_BEHIND)) == int(before) - 1
+    await_true(lambda: LIMIT.read_text() == before, "the limit of before")
 
 
 def test_hosts_differ_from_each_other_and_from_home(pair: Pair) -> None:

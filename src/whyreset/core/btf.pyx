@@ -65,9 +65,8 @@ def enums(bytes blob, names):
             for i in range(vlen):
                 memcpy(member, data + offset + i * 8, 8)
                 if member[0] in wanted:
-                    values = {}
+                    values = {} if values is None else values
                     found[wanted[member[0]]] = values
-                    break
             if values is not None:
                 for i in range(vlen):
                     memcpy(member, data + offset + i * 8, 8)

@@ -25,7 +25,7 @@ from whyreset.sources.program import Program
 
 TICK_SECONDS = 0.1
 #: Groups in one visit that are called a crowd, and how long the next portion is then gathered.
-CROWD = 64
+CROWD = 32
 CROWD_NS = 450_000_000
 #: Lives taken in one visit; more wait in their ring.
 _LIVES = 2048

@@ -54,6 +54,9 @@ cdef enum:
     SLOTS = 4096
     TWINS = 8192
     TWIN_WAYS = 8
+    ARRIVALS = 2048
+    ARRIVAL_SLOTS = 4096
+    KINDS = 1024
     ABORTS = 8192
 
 ENDED = ("", "orderly", "half-closed", "reset-sent", "reset-received", "abandoned", "silent")
@@ -133,6 +136,12 @@ cdef struct twin_slot:
     uint8_t remote[16]
     uint16_t local_port, remote_port
 
+cdef struct arrival:
+    const reset_event *event     # of a reset received, in the ring
+    uint64_t hash
+    uint64_t apart               # in time, from the one sent that is its twin so far
+    twin_slot sent
+
 cdef struct abort_slot:
     uint64_t cookie
     uint64_t time_ns
@@ -154,6 +163,8 @@ cdef class Recorder:
         states: the kernel's names of socket states by number.
         hz: jiffies a second.
         group_limit: how many groups one flush may tell apart; what is beyond is grouped without port and process.
+        kind_limit: how many of them may have the same facts in the same namespace, so that no flood hides the rest;
+            0 for all.
         sample_limit: how many single records one flush may hold.
         samples_per_group: how many of them one group may hold.
     """
@@ -168,7 +179,9 @@ cdef class Recorder:
     cdef group *groups
     cdef int32_t *slots
     cdef int used
+    cdef int latest
     cdef int group_limit
+    cdef int kind_limit
     cdef sample *samples
     cdef int samples_used
     cdef int sample_limit
@@ -176,6 +189,10 @@ cdef class Recorder:
     cdef twin_slot *twins
     cdef uint32_t *twin_tags     # 0: the slot is free
     cdef abort_slot *aborts
+    cdef arrival *arrivals
+    cdef int32_t *arrival_slots
+    cdef int arrived
+    cdef uint16_t *kinds
     cdef uint64_t seed
     cdef uint64_t number
     cdef uint64_t flushes
@@ -186,7 +203,7 @@ cdef class Recorder:
     cdef readonly uint64_t echoes_of_receive
 
     def __cinit__(self, Ring resets, Ring closes, Memory memory, reasons, states, uint32_t hz, int group_limit=64, int sample_limit=256,
-                  uint32_t samples_per_group=3):
+                  uint32_t samples_per_group=3, int kind_limit=0):
         self.resets = resets
         self.closes = closes
         self.memory = memory
@@ -197,6 +214,7 @@ cdef class Recorder:
         if not 1 <= group_limit <= GROUPS - 2 * NAMESPACES or sample_limit < 1 or hz == 0:
             raise ValueError("limits out of range")
         self.group_limit = group_limit
+        self.kind_limit = kind_limit if kind_limit else group_limit
         self.sample_limit = sample_limit
         self.samples_per_group = samples_per_group
         self.groups = <group *>calloc(GROUPS, sizeof(group))
@@ -205,8 +223,11 @@ cdef class Recorder:
         self.twins = <twin_slot *>calloc(TWINS, sizeof(twin_slot))
         self.twin_tags = <uint32_t *>calloc(TWINS, sizeof(uint32_t))
         self.aborts = <abort_slot *>calloc(ABORTS, sizeof(abort_slot))
+        self.arrivals = <arrival *>calloc(ARRIVALS, sizeof(arrival))
+        self.arrival_slots = <int32_t *>calloc(ARRIVAL_SLOTS, sizeof(int32_t))
+        self.kinds = <uint16_t *>calloc(KINDS, sizeof(uint16_t))
         if (self.groups == NULL or self.slots == NULL or self.samples == NULL or self.twins == NULL or self.twin_tags == NULL
-                or self.aborts == NULL):
+                or self.aborts == NULL or self.arrivals == NULL or self.arrival_slots == NULL or self.kinds == NULL):
             raise MemoryError
         self.seed = int.from_bytes(os.urandom(8), "little")
         self.facts = {}
@@ -219,6 +240,9 @@ cdef class Recorder:
         free(self.twins)
         free(self.twin_tags)
         free(self.aborts)
+        free(self.arrivals)
+        free(self.arrival_slots)
+        free(self.kinds)
 
     def drain(self, uint64_t now_ns, bint everything=False):
         """Reads what the kernel wrote; records younger than HOLD stay unless `everything`. Returns records read.
@@ -252,7 +276,7 @@ cdef class Recorder:
         cdef uint64_t first_received = 0
         cdef bint any_received = False
         cdef reset_event *e
-        self.foresee(start, end)
+        self.foresee(start, end, until_ns, everything)
         # first what was sent: the records received refer to it
         while True:
             e = <reset_event *>self.resets.at(&position, end, &length)
@@ -277,11 +301,14 @@ cdef class Recorder:
                 break
             if length == sizeof(reset_event) and e.direction == RESET_RECEIVED:
                 self.take(e)
+        if self.arrived:
+            memset(self.arrival_slots, 0, ARRIVAL_SLOTS * sizeof(int32_t))
+            self.arrived = 0
         self.resets.release(stop)
 
-    cdef void foresee(self, uint64_t position, uint64_t end) noexcept nogil:
+    cdef void foresee(self, uint64_t position, uint64_t end, uint64_t until_ns, bint everything) noexcept nogil:
         """Notes which connections this host resets, also in records still too young to be taken: what else is traced of
-        such a connection may come some microseconds before."""
+        such a connection may come some microseconds before. Notes what was received, for what was sent to find it."""
         cdef uint32_t length = 0
         cdef reset_event *e
         cdef abort_slot *slot
@@ -290,7 +317,11 @@ cdef class Recorder:
             e = <reset_event *>self.resets.at(&position, end, &length)
             if e == NULL:
                 return
-            if length != sizeof(reset_event) or not e.flags & HAS_SOCKET or e.direction != RESET_SENT or e.state == LISTEN:
+            if length != sizeof(reset_event):
+                continue
+            if e.direction == RESET_RECEIVED and (e.time_ns <= until_ns or everything):
+                self.expect(e)
+            if not e.flags & HAS_SOCKET or e.direction != RESET_SENT or e.state == LISTEN:
                 continue
             if e.state != TIME_WAIT and e.reason == self.reason_abort_on_data:
                 slot = &self.aborts[e.socket_cookie % ABORTS]
@@ -314,7 +345,9 @@ cdef class Recorder:
             if self.is_echo_of_receive(e):
                 self.echoes_of_receive += 1
                 return
-            twin = self.find_twin(e)
+            twin = self.find_arrival_twin(e)
+            if twin == NULL:
+                twin = self.find_twin(e)
             if twin != NULL:
                 key.twin_group = twin.group_number
         elif (e.flags & HAS_SOCKET and e.state != LISTEN) or e.trigger_flags & (ACK | FIN):
@@ -336,8 +369,67 @@ cdef class Recorder:
                     self.groups[twin.group].twin = self.groups[index].number
                 if twin.sample >= 0:
                     self.samples[twin.sample].twin = self.number
-        elif e.direction == RESET_SENT:
+        elif e.direction == RESET_SENT and not (self.arrived and self.meet_arrival(e, index, kept)):
             self.offer_twin(e, index, kept)
+
+    cdef void expect(self, const reset_event *e) noexcept nogil:
+        """A reset received that is taken in this visit: its twin may be among what was sent."""
+        cdef uint64_t h = hash_tuple(self.seed, e.family, e.remote, e.local, e.remote_port, e.local_port)
+        cdef uint64_t slot = h % ARRIVAL_SLOTS
+        cdef arrival *a
+        if self.arrived >= ARRIVALS:
+            return
+        while self.arrival_slots[slot]:
+            slot = (slot + 1) % ARRIVAL_SLOTS
+        a = &self.arrivals[self.arrived]
+        a.event = e
+        a.hash = h
+        a.apart = SECOND + 1
+        self.arrived += 1
+        self.arrival_slots[slot] = self.arrived
+
+    cdef bint meet_arrival(self, const reset_event *e, int index, int32_t kept) noexcept nogil:
+        """Joins what was sent to the nearest reset received of the same four-tuple; false where none came.
+
+        One four-tuple may be reset twice, as by the echo of a segment in flight: the nearest in time is the twin.
+        """
+        cdef uint64_t h = hash_tuple(self.seed, e.family, e.local, e.remote, e.local_port, e.remote_port)
+        cdef uint64_t slot = h % ARRIVAL_SLOTS, apart
+        cdef arrival *a
+        cdef arrival *nearest = NULL
+        cdef uint64_t least = SECOND + 1
+        while self.arrival_slots[slot]:
+            a = &self.arrivals[self.arrival_slots[slot] - 1]
+            slot = (slot + 1) % ARRIVAL_SLOTS
+            if (a.hash != h or a.event.local_port != e.remote_port or a.event.remote_port != e.local_port
+                    or memcmp(a.event.local, e.remote, 16) != 0 or memcmp(a.event.remote, e.local, 16) != 0):
+                continue
+            apart = a.event.time_ns - e.time_ns if a.event.time_ns > e.time_ns else e.time_ns - a.event.time_ns
+            if apart < least and apart < a.apart:
+                nearest, least = a, apart
+        if nearest == NULL:
+            return False
+        nearest.apart = least
+        nearest.sent.number = self.number
+        nearest.sent.group_number = self.groups[index].number
+        nearest.sent.flush = self.flushes
+        nearest.sent.group = index
+        nearest.sent.sample = kept
+        return True
+
+    cdef twin_slot *find_arrival_twin(self, const reset_event *e) noexcept nogil:
+        cdef uint64_t h, slot
+        cdef arrival *a
+        if not self.arrived:
+            return NULL
+        h = hash_tuple(self.seed, e.family, e.remote, e.local, e.remote_port, e.local_port)
+        slot = h % ARRIVAL_SLOTS
+        while self.arrival_slots[slot]:
+            a = &self.arrivals[self.arrival_slots[slot] - 1]
+            if a.event == e:
+                return &a.sent if a.apart <= SECOND else NULL
+            slot = (slot + 1) % ARRIVAL_SLOTS
+        return NULL
 
     cdef void join_memory(self, reset_event *e, group_key *key, uint32_t *ended_ms) noexcept nogil:
         """What the four-tuple was: the connection that is just ending, or one that has ended before."""
@@ -487,7 +579,18 @@ cdef class Recorder:
         key.port = e.remote_port if e.flags & ACTIVE_OPEN else e.local_port
 
     cdef int group_of(self, group_key *key) noexcept nogil:
-        cdef int index = self.lookup(key, self.group_limit)
+        cdef uint64_t word
+        cdef int kind, index
+        # in a flood most records are like the one before
+        if self.latest < self.used and memcmp(&self.groups[self.latest].key, key, sizeof(group_key)) == 0:
+            return self.latest
+        memcpy(&word, &key.facts.direction, 8)
+        kind = ((self.seed ^ word ^ <uint64_t>key.facts.flags << 17 ^ key.netns_cookie << 7) * 0x9E3779B97F4A7C15ULL >> 32) % KINDS
+        index = self.lookup(key, self.group_limit if self.kinds[kind] < self.kind_limit else 0)
+        if index >= 0 and self.groups[index].count == 0:
+            self.kinds[kind] += 1
+        if index >= 0:
+            self.latest = index
         cdef uint8_t direction
         if index >= 0:
             return index
@@ -585,6 +688,7 @@ cdef class Recorder:
             (sent if self.groups[i].key.facts.direction == RESET_SENT else received).append(self.make_group(&self.groups[i]))
         if self.used:
             memset(self.slots, 0, SLOTS * sizeof(int32_t))
+            memset(self.kinds, 0, KINDS * sizeof(uint16_t))
         self.used = 0
         self.samples_used = 0
         self.flushes += 1

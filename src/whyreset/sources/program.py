@@ -136,7 +136,7 @@ class Program:
             raise SourceError("the kernel program is not loaded")
         return self._object
 
-    def recorder(self, *, group_limit: int, sample_limit: int, samples_per_group: int) -> Recorder:
+    def recorder(self, *, group_limit: int, kind_limit: int, sample_limit: int, samples_per_group: int) -> Recorder:
         """The compiled reader of this program's rings."""
         jiffies, monotonic_ns, _, _ = self.walk(extended=False)
         return Recorder(
@@ -147,6 +147,7 @@ class Program:
             self.states,
             hertz(jiffies, monotonic_ns),
             group_limit=group_limit,
+            kind_limit=kind_limit,
             sample_limit=sample_limit,
             samples_per_group=samples_per_group,
         )

@@ -1,4 +1,7 @@
-"""A handshake segment with an unacceptable number. RFC 9293 section 3.10.7.3; tcp_rcv_synsent_state_process(), cookie_v4_check()."""
+"""A handshake segment with an unacceptable number.
+
+RFC 9293 section 3.10.7.3; tcp_rcv_synsent_state_process(), cookie_v4_check().
+"""
 
 from __future__ import annotations
 

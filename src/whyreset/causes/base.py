@@ -1,12 +1,17 @@
 """What the cause modules share: making a Cause, and sentences that several of them need.
 
-Words in braces are filled from the reset that is shown: {port}, {remote}, {owner}, {closer}, {unread}, {queue}, {limit},
-{ended}, {idle}, {exit}.
+Words in braces are filled from the reset that is shown, in `evidence` only: those of WORDS.
 """
 
 from __future__ import annotations
 
 from whyreset.model import Cause, Facts
+
+#: What evidence may ask for in braces. `port` is the service's, `remote` the other side's address, `owner` and `closer`
+#: are processes, `unread` and `length` bytes (of the trigger's payload), `queue` and `limit` the accept queue's
+#: connections, `ended` and `idle` times since the connection ended and since data came or went, `exit` how the closer
+#: ended.
+WORDS = frozenset({"port", "remote", "owner", "closer", "unread", "length", "queue", "limit", "ended", "idle", "exit"})
 
 #: What the peer had to do with it, by the state that the connection left: it decides the harm.
 _BEFORE = {
@@ -38,7 +43,9 @@ def certain(name: str, family: str, *evidence: str) -> Cause:
 
 def likely(name: str, family: str, *evidence: str, missing: str, candidates: tuple[str, ...] = ()) -> Cause:
     """Good evidence short of proof; `missing` says what would prove it."""
-    return Cause(name=name, family=family, certainty="likely", evidence=evidence, candidates=candidates, missing=missing)
+    return Cause(
+        name=name, family=family, certainty="likely", evidence=evidence, candidates=candidates, missing=missing
+    )
 
 
 def reason(facts: Facts) -> str:
@@ -62,8 +69,10 @@ def closing(facts: Facts) -> tuple[str, ...]:
 
 def has_no_connection(facts: Facts) -> bool:
     """A segment that belongs to no connection: no socket, or only a listener (tcp_v4_rcv, tcp_rcv_state_process)."""
-    return facts.direction == "sent" and facts.trigger is not None and (
-        facts.reason == "NO_SOCKET" or (facts.reason == "TCP_FLAGS" and facts.state == "LISTEN")
+    return (
+        facts.direction == "sent"
+        and facts.trigger is not None
+        and (facts.reason == "NO_SOCKET" or (facts.reason == "TCP_FLAGS" and facts.state == "LISTEN"))
     )
 
 

@@ -16,7 +16,12 @@ def explain(facts: Facts) -> Cause | None:
     if facts.reason == "TCP_ABORT_ON_DATA" and facts.trigger_payload and not facts.linger2_negative:
         return certain(NAME, FAMILY, reason(facts), "{owner} had closed; then {length} more bytes came from {remote}")
     if facts.reason == "TCP_TIMEWAIT_SOCKET" and facts.substate == "FIN_WAIT2" and facts.trigger_payload:
-        return certain(NAME, FAMILY, reason(facts), "{owner} had closed {ended} before; then {length} more bytes came from {remote}")
+        return certain(
+            NAME,
+            FAMILY,
+            reason(facts),
+            "{owner} had closed {ended} before; then {length} more bytes came from {remote}",
+        )
     if facts.direction == "received" and facts.state in ("CLOSE_WAIT", "LAST_ACK") and facts.data_unacked:
         return likely(
             NAME,

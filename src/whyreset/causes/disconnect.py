@@ -15,6 +15,14 @@ def explain(facts: Facts) -> Cause | None:
     if facts.reason == "TCP_DISCONNECT_WITH_DATA":
         return certain(NAME, FAMILY, reason(facts), "disconnected by {closer} with data still to send", *before(facts))
     # tcp_disconnect() sets CLOSE before it sends; the descriptor stays open, unlike with close(2)
-    if facts.reason == "TCP_STATE" and facts.state == "CLOSE" and facts.in_closer and facts.has_file and not facts.released:
-        return certain(NAME, FAMILY, reason(facts), "the socket is still open: {closer} called connect(AF_UNSPEC)", *before(facts))
+    if (
+        facts.reason == "TCP_STATE"
+        and facts.state == "CLOSE"
+        and facts.in_closer
+        and facts.has_file
+        and not facts.released
+    ):
+        return certain(
+            NAME, FAMILY, reason(facts), "the socket is still open: {closer} called connect(AF_UNSPEC)", *before(facts)
+        )
     return None

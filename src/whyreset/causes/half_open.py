@@ -20,7 +20,13 @@ def explain(facts: Facts) -> Cause | None:
         return None
     unknown = "the connection's end: it closed before watching began, or elsewhere"
     if facts.trigger_payload and facts.trigger_options:
-        return likely(NAME, FAMILY, reason(facts), "{length} bytes of data for a connection that this host does not know", missing=unknown)
+        return likely(
+            NAME,
+            FAMILY,
+            reason(facts),
+            "{length} bytes of data for a connection that this host does not know",
+            missing=unknown,
+        )
     if facts.trigger_options and not facts.embryos and not facts.cookies_recent:
         # tools leave TCP options out; a stack that negotiated timestamps puts them into each segment
         return likely(

@@ -14,4 +14,6 @@ def explain(facts: Facts) -> Cause | None:
         return None
     if "S" in (facts.trigger or ""):
         return None
-    return certain(NAME, FAMILY, reason(facts), remembered(facts), "it was on its way when that happened: no trouble of its own")
+    return certain(
+        NAME, FAMILY, reason(facts), remembered(facts), "it was on its way when that happened: no trouble of its own"
+    )

@@ -1,4 +1,7 @@
-"""The kernel refused an embryonic connection for another reason than a full queue. tcp_check_req(), label embryonic_reset."""
+"""The kernel refused an embryonic connection for another reason than a full queue.
+
+tcp_check_req(), label embryonic_reset.
+"""
 
 from __future__ import annotations
 

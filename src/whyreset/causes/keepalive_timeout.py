@@ -1,4 +1,7 @@
-"""The peer did not answer keepalive probes, or the user timeout passed. RFC 1122 section 4.2.3.6; tcp_keepalive_timer()."""
+"""The peer did not answer keepalive probes, or the user timeout passed.
+
+RFC 1122 section 4.2.3.6; tcp_keepalive_timer().
+"""
 
 from __future__ import annotations
 

@@ -16,7 +16,9 @@ def explain(facts: Facts) -> Cause | None:
     if not facts.linger_zero or facts.trigger is not None:
         return None
     if facts.reason == "TCP_ABORT_ON_CLOSE":
-        return certain(NAME, FAMILY, reason(facts), "SO_LINGER 0 was set", "{unread} bytes unread", *closing(facts), *before(facts))
+        return certain(
+            NAME, FAMILY, reason(facts), "SO_LINGER 0 was set", "{unread} bytes unread", *closing(facts), *before(facts)
+        )
     # connect(AF_UNSPEC) on a socket with SO_LINGER 0 gives the same reason, but its file lives on
     if facts.reason == "TCP_STATE" and facts.state == "CLOSE" and facts.in_closer and facts.released:
         return certain(NAME, FAMILY, reason(facts), "SO_LINGER 0 was set", *closing(facts), *before(facts))

@@ -10,6 +10,11 @@ FAMILY = "protocol"
 
 
 def explain(facts: Facts) -> Cause | None:
-    if facts.reason not in ("TCP_OLD_ACK", "TCP_TOO_OLD_ACK",):
+    if facts.reason not in (
+        "TCP_OLD_ACK",
+        "TCP_TOO_OLD_ACK",
+    ):
         return None
-    return certain(NAME, FAMILY, reason(facts), "{remote} acknowledged what had been acknowledged before", *before(facts))
+    return certain(
+        NAME, FAMILY, reason(facts), "{remote} acknowledged what had been acknowledged before", *before(facts)
+    )

@@ -10,6 +10,6 @@ FAMILY = "protocol"
 
 
 def explain(facts: Facts) -> Cause | None:
-    if facts.reason not in ("TCP_RFC7323_PAWS",):
+    if facts.reason != "TCP_RFC7323_PAWS":
         return None
     return certain(NAME, FAMILY, reason(facts), "the segment's timestamp is older than one seen before", *before(facts))

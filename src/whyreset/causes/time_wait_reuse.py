@@ -14,5 +14,9 @@ def explain(facts: Facts) -> Cause | None:
     if facts.reason != "TCP_INVALID_ACK_SEQUENCE" or facts.state != "SYN_SENT" or "A" not in trigger or "S" in trigger:
         return None
     return certain(
-        NAME, FAMILY, reason(facts), "{remote} still holds an earlier connection of the same ports", "{owner}'s SYN is sent again: harmless"
+        NAME,
+        FAMILY,
+        reason(facts),
+        "{remote} still holds an earlier connection of the same ports",
+        "{owner}'s SYN is sent again: harmless",
     )

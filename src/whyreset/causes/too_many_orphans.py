@@ -14,5 +14,9 @@ def explain(facts: Facts) -> Cause | None:
     if facts.reason != "TCP_ABORT_ON_MEMORY" or facts.memory_exhausted:
         return None
     return certain(
-        NAME, FAMILY, reason(facts), "TCP memory was not exhausted: closed sockets with unsent data passed net.ipv4.tcp_max_orphans", *before(facts)
+        NAME,
+        FAMILY,
+        reason(facts),
+        "TCP memory was not exhausted: closed sockets with unsent data passed net.ipv4.tcp_max_orphans",
+        *before(facts),
     )

@@ -26,5 +26,7 @@ def explain(facts: Facts) -> Cause:
         family=FAMILY,
         certainty="unknown",
         evidence=(said,),
-        missing="too many kinds of resets at once to keep details" if facts.crowded and not facts.reason else "a rule for this case: please report it",
+        missing="too many kinds of resets at once to keep details"
+        if facts.crowded and not facts.reason
+        else "a rule for this case: please report it",
     )

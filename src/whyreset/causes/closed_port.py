@@ -19,6 +19,6 @@ def explain(facts: Facts) -> Cause | None:
             FAMILY,
             "{owner}'s SYN to {remote}:{port} was answered with a reset",
             candidates=(NAME, "firewall-reject", "not-from-stack"),
-            missing="the same reset seen at {remote}: its own stack and a firewall refuse alike",
+            missing="the same reset seen at its sender: a stack and a firewall refuse alike",
         )
     return None

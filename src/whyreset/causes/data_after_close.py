@@ -27,6 +27,6 @@ def explain(facts: Facts) -> Cause | None:
             NAME,
             FAMILY,
             "{remote} had closed its side, then {owner} sent more",
-            missing="the same reset seen at {remote}",
+            missing="the same reset seen at its sender",
         )
     return None

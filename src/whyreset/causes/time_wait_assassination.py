@@ -24,5 +24,5 @@ def explain(facts: Facts) -> Cause | None:
         reason(facts),
         remembered(facts),
         "{remote} acknowledged its end once more, as TIME-WAIT does when an old segment or a new SYN reaches it",
-        missing="what reached {remote} to make it answer",
+        missing="what reached the peer to make it answer",
     )

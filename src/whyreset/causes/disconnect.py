@@ -12,7 +12,8 @@ FAMILY = "abort"
 def explain(facts: Facts) -> Cause | None:
     if facts.trigger is not None:
         return None
-    if facts.reason == "TCP_DISCONNECT_WITH_DATA":
+    # close(2) with SO_LINGER 0 gives the same reason, but its file is gone (linger-zero)
+    if facts.reason == "TCP_DISCONNECT_WITH_DATA" and not facts.released:
         return certain(NAME, FAMILY, reason(facts), "disconnected by {closer} with data still to send", *before(facts))
     # tcp_disconnect() sets CLOSE before it sends; the descriptor stays open, unlike with close(2)
     if (

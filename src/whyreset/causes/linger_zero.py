@@ -11,6 +11,9 @@ from whyreset.model import Cause, Facts
 NAME = "linger-zero"
 FAMILY = "abort"
 
+#: tcp_disconnect() gives the second in LAST-ACK and CLOSING with data still to send.
+_REASONS = ("TCP_STATE", "TCP_DISCONNECT_WITH_DATA")
+
 
 def explain(facts: Facts) -> Cause | None:
     if not facts.linger_zero or facts.trigger is not None:
@@ -20,6 +23,6 @@ def explain(facts: Facts) -> Cause | None:
             NAME, FAMILY, reason(facts), "SO_LINGER 0 was set", "{unread} bytes unread", *closing(facts), *before(facts)
         )
     # connect(AF_UNSPEC) on a socket with SO_LINGER 0 gives the same reason, but its file lives on
-    if facts.reason == "TCP_STATE" and facts.state == "CLOSE" and facts.in_closer and facts.released:
+    if facts.reason in _REASONS and facts.state == "CLOSE" and facts.in_closer and facts.released:
         return certain(NAME, FAMILY, reason(facts), "SO_LINGER 0 was set", *closing(facts), *before(facts))
     return None

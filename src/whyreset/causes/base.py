@@ -76,5 +76,25 @@ def has_no_connection(facts: Facts) -> bool:
     )
 
 
+def is_fast_close(facts: Facts) -> bool:
+    """Multipath TCP aborts a whole connection by resetting its subflows (mptcp_do_fastclose()).
+
+    Newer kernels send TCP_ABORT_ON_CLOSE while the state still stands, where TCP itself sets CLOSE first. Older ones
+    set SO_LINGER 0 on the subflow and close it: a socket of the kernel's own that hangs on an application's file, or
+    that was taken off it.
+    """
+    if facts.trigger is not None:
+        return False
+    if facts.reason == "TCP_ABORT_ON_CLOSE" and facts.state not in ("", "CLOSE"):
+        return True
+    return (
+        facts.reason in ("TCP_ABORT_ON_CLOSE", "TCP_STATE", "TCP_DISCONNECT_WITH_DATA")
+        and facts.kernel_socket
+        and facts.linger_zero
+        and facts.in_closer
+        and (facts.released or not facts.has_file)
+    )
+
+
 def remembered(facts: Facts) -> str:
     return "a segment of {owner}'s connection, " + ENDED[facts.ended] + " {ended} before"

@@ -76,6 +76,19 @@ def has_no_connection(facts: Facts) -> bool:
     )
 
 
+def gave_up_on_ack(facts: Facts) -> bool:
+    """TCP_LINGER2 is negative, and the ACK of an orphan's FIN has come (tcp_rcv_state_process(), FIN-WAIT-1).
+
+    Where the FIN is not acknowledged yet, or the socket not closed, the same reason speaks of data.
+    """
+    return facts.reason == "TCP_ABORT_ON_DATA" and facts.linger2_negative and facts.orphaned and not facts.data_unacked
+
+
+def is_orphan_timer(facts: Facts) -> bool:
+    """An orphan's time in FIN-WAIT-2 is over (tcp_keepalive_timer()); a process would hold the lock."""
+    return facts.reason == "TCP_STATE" and facts.state == "FIN_WAIT2" and facts.orphaned and not facts.in_closer
+
+
 def is_fast_close(facts: Facts) -> bool:
     """Multipath TCP aborts a whole connection by resetting its subflows (mptcp_do_fastclose()).
 

@@ -19,5 +19,9 @@ def explain(facts: Facts) -> Cause | None:
         or facts.has_file
     ):
         return None
-    how = "{closer} was exiting ({exit})" if facts.exiting else "{closer} closed the listener"
+    if facts.state_before == "SYN_RECV":
+        # inet_csk_reqsk_queue_add(): any task may be current when a handshake completes
+        how = "the listener was closed while the handshake was completing"
+    else:
+        how = "{closer} was exiting ({exit})" if facts.exiting else "{closer} closed the listener"
     return certain(NAME, FAMILY, reason(facts), "no process had accepted the connection", how)

@@ -15,5 +15,7 @@ FAMILY = "abort"
 def explain(facts: Facts) -> Cause | None:
     if facts.reason != "TCP_KEEPALIVE_TIMEOUT":
         return None
-    limit = "TCP_USER_TIMEOUT is set" if facts.user_timeout else "all probes stayed without an answer"
-    return certain(NAME, FAMILY, reason(facts), "{remote} was silent for {idle}", limit)
+    limit = "TCP_USER_TIMEOUT had passed" if facts.user_timeout else "as many probes were sent as TCP_KEEPCNT says"
+    return certain(
+        NAME, FAMILY, reason(facts), "{remote} answered no probe; data last came or went {idle} before", limit
+    )

@@ -15,7 +15,12 @@ FAMILY = "abort"
 def explain(facts: Facts) -> Cause | None:
     if facts.reason != "TCP_KEEPALIVE_TIMEOUT":
         return None
-    limit = "TCP_USER_TIMEOUT had passed" if facts.user_timeout else "as many probes were sent as TCP_KEEPCNT says"
+    limit = "TCP_USER_TIMEOUT had passed" if facts.user_timeout else "their number reached TCP_KEEPCNT"
     return certain(
-        NAME, FAMILY, reason(facts), "{remote} answered no probe; data last came or went {idle} before", limit
+        NAME,
+        FAMILY,
+        reason(facts),
+        "{remote} left keepalive probes unanswered",
+        limit,
+        "data last came or went {idle} before",
     )

@@ -10,6 +10,8 @@ FAMILY = "half-open"
 
 
 def explain(facts: Facts) -> Cause | None:
+    if facts.reason == "TCP_INVALID_ACK_SEQUENCE" and facts.state == "SYN_SENT":
+        return _met_by_syn(facts)
     if not has_no_connection(facts) or not facts.trigger or "A" not in facts.trigger:
         return None
     if facts.ended in ("reset-sent", "reset-received", "half-closed", "silent") and "S" not in facts.trigger:
@@ -38,3 +40,18 @@ def explain(facts: Facts) -> Cause | None:
             missing=unknown,
         )
     return None
+
+
+def _met_by_syn(facts: Facts) -> Cause | None:
+    """Our SYN goes to a peer that still uses the same ports: RFC 9293 figure 9, seen from the other side."""
+    trigger = facts.trigger or ""
+    if "S" in trigger or "A" not in trigger or (trigger == "A" and not facts.trigger_payload):
+        return None
+    return likely(
+        FAMILY,
+        FAMILY,
+        reason(facts),
+        "{remote} goes on with an earlier connection of the same ports, while {owner} opens a new one",
+        candidates=(NAME, "late-duplicate"),
+        missing="how that connection ended here",
+    )

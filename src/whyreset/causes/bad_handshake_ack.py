@@ -17,6 +17,16 @@ def explain(facts: Facts) -> Cause | None:
         return certain(NAME, FAMILY, reason(facts), "a SYN-ACK from {remote} that does not acknowledge {owner}'s SYN")
     if not has_no_connection(facts) or facts.state != "LISTEN" or facts.ended or facts.trigger not in ("A", "PA"):
         return None
+    if facts.cookies_recent and facts.trigger_payload:
+        return likely(
+            FAMILY,
+            FAMILY,
+            reason(facts),
+            "{owner} on port {port} has sent SYN cookies within two minutes, and this acknowledges none of them",
+            "it brings data, as segments of an older connection do too",
+            candidates=(NAME, "half-open"),
+            missing="whether this remote had begun a handshake",
+        )
     if facts.cookies_recent:
         return likely(
             NAME,

@@ -28,7 +28,7 @@ def explain(facts: Facts) -> Cause | None:
         return None
     if facts.kernel_socket:
         return likely(
-            FAMILY,
+            NAME,
             FAMILY,
             reason(facts),
             "a socket of the kernel's own, with SO_LINGER 0",

@@ -13,9 +13,12 @@ FAMILY = "half-open"
 
 
 def explain(facts: Facts) -> Cause | None:
-    if facts.reason == "TCP_INVALID_ACK_SEQUENCE" and facts.state == "SYN_SENT" and "S" in (facts.trigger or ""):
+    trigger = facts.trigger or ""
+    if facts.reason == "TCP_INVALID_ACK_SEQUENCE" and facts.state == "SYN_SENT" and "S" in trigger:
         return certain(NAME, FAMILY, reason(facts), "a SYN-ACK from {remote} that does not acknowledge {owner}'s SYN")
-    if not has_no_connection(facts) or facts.state != "LISTEN" or facts.ended or facts.trigger not in ("A", "PA"):
+    if not has_no_connection(facts) or facts.state != "LISTEN" or facts.ended or "A" not in trigger:
+        return None
+    if "S" in trigger or "F" in trigger:
         return None
     if facts.cookies_recent and facts.trigger_payload:
         return likely(

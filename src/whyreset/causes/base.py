@@ -111,6 +111,7 @@ def is_fast_close(facts: Facts) -> bool:
         return True
     return (
         facts.reason in ("TCP_ABORT_ON_CLOSE", "TCP_STATE", "TCP_DISCONNECT_WITH_DATA")
+        and facts.state == "CLOSE"
         and facts.kernel_socket
         and facts.linger_zero
         and facts.in_closer

@@ -17,7 +17,7 @@ def explain(facts: Facts) -> Cause | None:
         return _met_by_syn(facts, trigger)
     if not has_no_connection(facts) or "A" not in trigger:
         return None
-    if facts.ended == "abandoned" and trigger in ("A", "SA") and not facts.trigger_payload:
+    if facts.ended == "abandoned" and (trigger == "SA" or (trigger == "A" and not facts.trigger_payload)):
         return certain(NAME, FAMILY, reason(facts), "an answer to {owner}'s own SYN, which it gave up {ended} before")
     if "S" in trigger:
         return None

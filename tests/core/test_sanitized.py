@@ -84,6 +84,7 @@ def test_the_core_stays_within_its_tables(tmp_path: Path) -> None:
         RUN,
         str(tmp_path),
         "-q",
+        "--capture=sys",  # the sanitizer writes to the descriptor
         "--rootdir",
         str(ROOT),
         "-o",

@@ -1,0 +1,95 @@
+"""The compiled core again under AddressSanitizer: no test of it reads or writes a byte outside of its tables."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TESTS = ("test_hostile.py", "test_drains.py", "test_ring.py", "test_groups.py", "test_joins.py", "test_memory.py")
+BUILD = """
+from pathlib import Path
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+checked = ["-O1", "-fsanitize=address,bounds,shift,null", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
+setup(
+    name="whyreset",
+    package_dir={"": "src"},
+    packages=["whyreset"],
+    ext_modules=cythonize(
+        [
+            Extension(
+                f"whyreset.core.{source.stem}",
+                [str(source)],
+                include_dirs=["bpf"],
+                extra_compile_args=checked,
+                extra_link_args=checked,
+            )
+            for source in Path("src/whyreset/core").glob("*.pyx")
+        ],
+        include_path=["src"],
+        quiet=True,
+    ),
+)
+"""
+#: Runs pytest, but only where the sanitizer and the core built with it are really there.
+RUN = """
+import ctypes, sys, pytest, whyreset.core.records as records
+ctypes.CDLL(None).__asan_init
+assert records.__file__.startswith(sys.argv[1]), records.__file__
+sys.exit(pytest.main(sys.argv[2:]))
+"""
+
+
+def sanitizer() -> Path:
+    """The run-time library of the compiler that builds the core."""
+    compiler = shutil.which("gcc")
+    if compiler is None:
+        pytest.skip("gcc is not installed")
+    asked = [compiler, "-print-file-name=libasan.so"]
+    library = Path(subprocess.run(asked, check=True, capture_output=True, text=True, timeout=60).stdout.strip())
+    if not library.is_absolute():
+        pytest.skip("gcc's libasan is not installed")
+    return library
+
+
+def test_the_core_stays_within_its_tables(tmp_path: Path) -> None:
+    """Every test of rings, groups, joins and noise passes on a core whose every access is checked."""
+    library = sanitizer()
+    ignored = shutil.ignore_patterns("*.so", "*.c", "__pycache__", "build")
+    for part in ("src", "bpf"):
+        shutil.copytree(ROOT / part, tmp_path / part, ignore=ignored)
+    (tmp_path / "build.py").write_text(BUILD)
+    build = [sys.executable, "build.py", "-q", "build_ext", "--inplace", "-j", str(os.cpu_count() or 1)]
+    built = subprocess.run(
+        build, check=False, cwd=tmp_path, capture_output=True, text=True, timeout=240, env={**os.environ, "CC": "gcc"}
+    )
+    assert built.returncode == 0, built.stdout + built.stderr
+
+    environment = {
+        **os.environ,
+        "LD_PRELOAD": str(library),
+        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",
+        "PYTHONPATH": f"{tmp_path / 'src'}:{ROOT}",
+        "PYTHONMALLOC": "malloc",
+    }
+    tests = [str(Path(__file__).with_name(name)) for name in TESTS]
+    run = [
+        sys.executable,
+        "-c",
+        RUN,
+        str(tmp_path),
+        "-q",
+        "--capture=sys",  # the sanitizer writes to the descriptor
+        "--rootdir",
+        str(ROOT),
+        "-o",
+        f"cache_dir={tmp_path}",
+        *tests,
+    ]
+    ran = subprocess.run(run, check=False, cwd=ROOT, capture_output=True, text=True, timeout=240, env=environment)
+    assert ran.returncode == 0, ran.stdout + ran.stderr

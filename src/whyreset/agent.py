@@ -31,6 +31,7 @@ CROWD_NS = 450_000_000
 _LIVES = 2048
 #: Share of a core that walks over open files may cost.
 _WALK_SHARE = 0.005
+_NOTICE_EVERY_NS = 60_000_000_000
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -65,7 +66,7 @@ class Agent:
         self._account: Account | None = None
         self._counted_ns = 0
         self._take_after_ns = 0
-        self._losses: dict[str, int] = {}
+        self._losses: dict[str, tuple[int, int]] = {}
         self._walk_after_ns = 0
 
     @property
@@ -190,12 +191,13 @@ class Agent:
         self._walk_after_ns = now_ns + max(1_000_000_000, round(spent_ns / _WALK_SHARE))
 
     def _notices(self, time_ns: int) -> list[Notice]:
-        """A notice for each figure of loss that grew."""
+        """A notice for each figure of loss that grew, at most one a minute of each."""
         out = []
         for name, (count, text) in self._kernel.losses().items():
-            grown = count - self._losses.get(name, 0)
-            if grown > 0:
-                self._losses[name] = count
+            before, told_ns = self._losses.get(name, (0, 0))
+            grown = count - before
+            if grown > 0 and time_ns - told_ns >= _NOTICE_EVERY_NS:
+                self._losses[name] = (count, time_ns)
                 out.append(Notice(time_ns=time_ns, name=name, text=text, count=grown))
         return out
 

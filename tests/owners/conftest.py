@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.owners.trees import FakeProc, Groups, Start, end_child, hierarchy, wait_for
+from whyreset.owners.processes import Processes
 
 
 @pytest.fixture
@@ -51,3 +52,17 @@ def start(cleanup: ExitStack) -> Start:
         return child
 
     return run
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Path:
+    """A made-up host with two users."""
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/passwd").write_text(f"root:x:0:0::/:/bin/sh\nbad\nme:x:{os.getuid()}:0::/:\nwww:x:33:33::/:\n")
+    return tmp_path
+
+
+@pytest.fixture
+def table(fake_proc: FakeProc, host: Path) -> Processes:
+    """An empty table."""
+    return Processes(str(fake_proc.root), host=str(host))

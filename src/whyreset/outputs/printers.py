@@ -9,6 +9,7 @@ import msgspec
 
 from whyreset.model import Count, Missing, Notice, Reset
 from whyreset.outputs import plain, wire
+from whyreset.outputs.lines import Line
 
 
 class Printer(Protocol):
@@ -39,7 +40,7 @@ class JsonPrinter:
         self._print([wire.start_line(time_ns, version=version, sources=sources, tier=tier, missing=missing)])
 
     def write(self, resets: Iterable[Reset], counts: Iterable[Count], notices: Iterable[Notice]) -> None:
-        lines: list[wire.Line] = [wire.reset_line(each) for each in resets]
+        lines: list[Line] = [wire.reset_line(each) for each in resets]
         lines += [wire.count_line(each) for each in counts]
         lines += [wire.notice_line(each) for each in notices]
         self._print(lines)
@@ -47,7 +48,7 @@ class JsonPrinter:
     def end(self, time_ns: int, *, reason: str, totals: dict[str, int]) -> None:
         self._print([wire.end_line(time_ns, reason=reason, totals=totals)])
 
-    def _print(self, lines: list[wire.Line]) -> None:
+    def _print(self, lines: list[Line]) -> None:
         if lines:
             self._out.write("".join(self._encoder.encode(line).decode() + "\n" for line in lines))
             self._out.flush()

@@ -83,7 +83,7 @@ class KernelSource:
             ),
             "forgotten": (
                 recorder.memory.forgotten,
-                "closed connections forgotten early: half-open may not be told from stray segments",
+                "closed connections forgotten for newer ones: late segments of theirs are told less exactly",
             ),
             "closes-lost": (
                 kernel["closes"],

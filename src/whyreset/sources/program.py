@@ -12,6 +12,7 @@ import mmap
 import os
 import select
 import struct
+import time
 from pathlib import Path
 
 from whyreset.core import btf, lives
@@ -138,14 +139,15 @@ class Program:
 
     def recorder(self, *, group_limit: int, kind_limit: int, sample_limit: int, samples_per_group: int) -> Recorder:
         """The compiled reader of this program's rings."""
-        jiffies, monotonic_ns, _, _ = self.walk(extended=False)
+        while (rate := hertz(*self.walk(extended=False)[:2])) is None:
+            time.sleep(0.1)
         return Recorder(
             self.resets,
             self.closes,
             Memory(),
             self.reasons,
             self.states,
-            hertz(jiffies, monotonic_ns),
+            rate,
             group_limit=group_limit,
             kind_limit=kind_limit,
             sample_limit=sample_limit,
@@ -212,14 +214,16 @@ def _pages(size: int) -> int:
     return (size + mmap.PAGESIZE - 1) // mmap.PAGESIZE * mmap.PAGESIZE
 
 
-def hertz(jiffies: int, monotonic_ns: int) -> int:
-    """CONFIG_HZ, from one reading of both clocks: jiffies start 300 s before the 32-bit counter wraps (INITIAL_JIFFIES)."""
-    seconds = monotonic_ns / 1e9
+def hertz(jiffies: int, monotonic_ns: int) -> int | None:
+    """CONFIG_HZ from one reading of both clocks; None within a second of the moment when all answers look alike.
 
-    def error(hz: int) -> float:
-        return abs(jiffies - ((1 << 32) - 300 * hz) - seconds * hz) / hz
-
-    return min((100, 250, 300, 1000, 1024, 200, 500), key=error)
+    Jiffies start so that they pass 2**32 after 300 s of CLOCK_MONOTONIC, whatever their rate (INITIAL_JIFFIES).
+    """
+    seconds = monotonic_ns / 1e9 - 300
+    if abs(seconds) < 1:
+        return None
+    rate = (jiffies - (1 << 32)) / seconds
+    return min((100, 250, 300, 1000, 1024, 200, 500), key=lambda hz: abs(hz - rate))
 
 
 def _has_capabilities() -> bool:
@@ -232,12 +236,13 @@ def _has_capabilities() -> bool:
 
 
 def _explain(error: BpfError) -> str:
-    if error.errno in (errno.EPERM, errno.EACCES) and "R" not in error.log:
-        return "the kernel refused the eBPF program (it needs root or CAP_BPF with CAP_PERFMON, and a kernel that is not locked down)"
-    last = [line for line in error.log.strip().splitlines() if line.strip()]
-    return f"the kernel program does not run here: {error.strerror or error}" + (
-        f" ({last[-1].strip()[:200]})" if last else ""
-    )
+    if error.errno == errno.EPERM:
+        return (
+            "the kernel refused the eBPF program: it needs root or CAP_BPF with CAP_PERFMON, and a kernel that is not"
+            " locked down"
+        )
+    said = [line.strip() for line in error.log.splitlines() if line.strip()]
+    return f"the kernel program does not run here: {error.strerror}" + (f" ({said[-1][:200]})" if said else "")
 
 
 #: Counters beyond struct tcp_mib that bear on resets: the kernel's enumerator and its name in /proc/net/netstat.

@@ -35,8 +35,10 @@ class _Side(Struct):
     closed: bool = False
 
 
-#: Namespaces that are gone are remembered up to this many.
+#: Namespaces whose figures are kept apart; those that are gone make room for others.
 _CAPACITY = 8192
+#: Stands for resets of namespaces that could not be told apart; no namespace has it.
+_NO_COOKIE = 0
 _FIGURES = ("counted", "uncounted", "seen", "explained", "unknown", "lost", "unseen", "received", "received_lost")
 
 Tallies = Mapping[tuple[int, int], tuple[int, int]]
@@ -52,39 +54,48 @@ class Account:
 
     def __init__(self, counters: Iterable[Counters], tallies: Tallies) -> None:
         self._sides: dict[int, _Side] = {}
-        self.beyond = 0
+        #: what of the tallies is nobody's any more: from before watching began, or of sides that were forgotten
+        self._before = dict(tallies)
+        #: the figures of sides that were forgotten
+        self._forgotten = dict.fromkeys(_FIGURES, 0)
         for each in counters:
-            self._sides[each.netns_cookie] = _Side(
-                netns=each.netns,
-                baseline=dict(each.values),
-                base_sent=tallies.get((each.netns_cookie, _SENT), (0, 0)),
-                base_received=tallies.get((each.netns_cookie, _RECEIVED), (0, 0)),
-                latest=dict(each.values),
-                told_counters=dict(each.values),
-            )
+            side = self._side(each.netns_cookie, each.netns)
+            if side is not None:
+                side.baseline, side.latest, side.told_counters = dict(each.values), dict(each.values), dict(each.values)
 
     def _side(self, cookie: int, netns: int) -> _Side | None:
+        """The namespace's side; a new one has counted nothing yet. None where there is no room."""
         side = self._sides.get(cookie)
-        if side is None:
-            if len(self._sides) >= _CAPACITY and not self._forget():
-                self.beyond += 1
-                return None
-            # it began after us, so all it ever counted is ours to explain
-            side = self._sides[cookie] = _Side(netns=netns, baseline={})
+        if side is None and (cookie == _NO_COOKIE or len(self._sides) < _CAPACITY or self._forget()):
+            side = self._sides[cookie] = _Side(
+                netns=netns,
+                baseline={},
+                base_sent=self._before.get((cookie, _SENT), (0, 0)),
+                base_received=self._before.get((cookie, _RECEIVED), (0, 0)),
+            )
         return side
 
     def _forget(self) -> bool:
+        """Makes room: drops a namespace that is gone and of which all is told."""
         for cookie, side in self._sides.items():
-            if side.closed:
+            figures = self._figures(side)
+            if side.closed and side.told == figures:
+                for name, value in figures.items():
+                    self._forgotten[name] += value
+                for direction, base, lost in (
+                    (_SENT, side.base_sent, side.lost),
+                    (_RECEIVED, side.base_received, side.received_lost),
+                ):
+                    if lost:
+                        self._before[cookie, direction] = (base[0], base[1] + lost)
                 del self._sides[cookie]
                 return True
         return False
 
     def book(self, group: Group, *, unknown: bool) -> None:
         """Resets that were seen."""
-        side = self._side(group.netns_cookie, group.netns)
-        if side is None:
-            return
+        side = self._side(group.netns_cookie, group.netns) or self._side(_NO_COOKIE, 0)
+        assert side is not None
         if group.facts.direction == "received":
             side.received += group.count
             return
@@ -93,23 +104,30 @@ class Account:
 
     def read(self, counters: Iterable[Counters], tallies: Tallies) -> None:
         """The kernel's figures of now. Namespaces that are missing in `counters` are gone."""
-        present = set()
+        present = {_NO_COOKIE}
         for each in counters:
             present.add(each.netns_cookie)
             side = self._side(each.netns_cookie, each.netns)
             if side is not None:
                 side.netns = each.netns
                 side.latest = side.latest | each.values
+        # of a namespace that lived and flooded between two readings nothing else may be known
+        for (cookie, direction), (_, lost) in tallies.items():
+            if cookie not in self._sides and lost > self._before.get((cookie, direction), (0, 0))[1]:
+                self._side(cookie, 0)
+        if len(self._before) > len(tallies):
+            self._before = {key: value for key, value in self._before.items() if key in tallies}
         for cookie, side in self._sides.items():
-            side.gone = side.gone or (bool(present) and cookie not in present)
-            side.lost = tallies.get((cookie, _SENT), (0, side.lost + side.base_sent[1]))[1] - side.base_sent[1]
-            side.received_lost = (
-                tallies.get((cookie, _RECEIVED), (0, side.received_lost + side.base_received[1]))[1]
-                - side.base_received[1]
-            )
+            if len(present) > 1:
+                side.gone = cookie not in present
+                side.closed = side.closed and side.gone
+            sent = tallies.get((cookie, _SENT))
+            received = tallies.get((cookie, _RECEIVED))
+            side.lost = sent[1] - side.base_sent[1] if sent else side.lost
+            side.received_lost = received[1] - side.base_received[1] if received else side.received_lost
 
     def lines(self, now_ns: int, *, everything: bool = False) -> list[Count]:
-        """One line for each namespace in which something moved since the last call.
+        """One line for each namespace in which something moved since the last call, or that is gone since.
 
         Args:
             now_ns: nanoseconds since the epoch.
@@ -125,7 +143,7 @@ class Account:
                 for name, value in side.latest.items()
                 if value != before.get(name, 0) and name != _COUNTED
             }
-            if side.closed or not (everything or any(delta.values()) or moved or side.gone):
+            if not (any(delta.values()) or moved or (not side.closed and (everything or side.gone))):
                 continue
             side.told, side.told_counters = figures, dict(side.latest)
             side.closed = side.gone
@@ -145,7 +163,7 @@ class Account:
 
     def totals(self) -> dict[str, int]:
         """All namespaces together."""
-        sums = dict.fromkeys(_FIGURES, 0)
+        sums = dict(self._forgotten)
         for side in self._sides.values():
             for name, value in self._figures(side).items():
                 sums[name] += value

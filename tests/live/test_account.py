@@ -1,5 +1,7 @@
 """Every reset that the kernel counted is accounted for, also when a flood takes more than the ring can hold."""
 
+import json
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +9,7 @@ import pytest
 
 from tests.hosts import Host, Pair, Watch
 from tests.hosts.flood import ACK, answer_everyone, flood
+from tests.hosts.hosts import await_true
 
 Line = dict[str, Any]
 
@@ -103,3 +106,40 @@ def resident_kib(watch: Watch) -> int:
     """Resident memory of the running command."""
     status = Path(f"/proc/{watch.process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
+
+
+def test_namespaces_that_are_gone_make_room_in_the_kernel(machine: None) -> None:
+    """Once a namespace is told to be gone, the kernel program no longer keeps its tallies."""
+    with Watch() as watch:
+        with Pair() as pair:
+            cookie = pair.b.cookie
+            flood(pair, 10)
+            account(watch, pair.b, 10)
+            assert cookie in tallied(watch)
+        await_true(
+            lambda: cookie not in tallied(watch), "the tallies of a namespace that is gone to be freed", timeout=15
+        )
+
+
+def tallied(watch: Watch) -> set[int]:
+    """The namespaces in the running program's tallies."""
+    held = map_ids(watch.process.pid)
+    [ours] = [each for each in bpftool("map", "show") if each["name"] == "tallies" and each["id"] in held]
+    entries = bpftool("map", "dump", "id", str(ours["id"]))
+    return {int.from_bytes(bytes(int(byte, 16) for byte in entry["key"][:8]), "little") for entry in entries}
+
+
+def bpftool(*words: str) -> list[dict[str, Any]]:
+    """What bpftool says, as values."""
+    said = subprocess.run(["bpftool", "-j", *words], check=True, capture_output=True).stdout
+    return json.loads(said)  # type: ignore[no-any-return]
+
+
+def map_ids(pid: int) -> set[int]:
+    """The BPF maps that a process holds."""
+    found = set()
+    for info in Path(f"/proc/{pid}/fdinfo").iterdir():
+        for line in info.read_text().splitlines():
+            if line.startswith("map_id:"):
+                found.add(int(line.split()[1]))
+    return found

@@ -13,6 +13,7 @@ import os
 import select
 import struct
 import time
+from collections.abc import Container
 from pathlib import Path
 
 from whyreset.core import btf, lives
@@ -189,6 +190,13 @@ class Program:
                 seen, lost = seen + one_seen, lost + one_lost
             out[cookie, direction] = (seen, lost)
         return out
+
+    def forget(self, cookies: Container[int]) -> None:
+        """Frees the tallies of namespaces that are gone, so that those to come find room."""
+        fd = self._loaded.map_fd("tallies")
+        for key in read_per_cpu(self._library, fd, key_bytes=_TALLY_KEY.size, value_bytes=_TALLY.size):
+            if _TALLY_KEY.unpack(key)[0] in cookies:
+                self._library.delete(fd, key)
 
     def losses(self) -> dict[str, int]:
         """Records that the kernel program could not write, by what they were."""

@@ -18,7 +18,7 @@ from whyreset.owners.lives import Lives
 from whyreset.owners.namespaces import Namespaces
 from whyreset.owners.processes import Processes
 from whyreset.owners.sockets import Owners
-from whyreset.pipeline import Pipeline
+from whyreset.pipeline import Pipeline, singles
 from whyreset.sources.counters import CounterSource
 from whyreset.sources.kernel import KernelSource
 from whyreset.sources.program import Program
@@ -130,6 +130,8 @@ class Agent:
             sample.socket_cookie for group in groups for sample in group.samples if _wants_files(group, sample)
         }:
             self._walk_files(wanted)
+        if self._settings.each_per_second:
+            groups = singles(groups)
         explained = self._pipeline.run(groups, epoch_ns=epoch_ns)
         for group, reset in explained:
             self._account.book(group, unknown=reset.cause.certainty == "unknown")
@@ -139,27 +141,11 @@ class Agent:
             self._counted_ns = now_ns
             counts = self._count(now_ns + epoch_ns, everything=last)
             notices = self._notices(now_ns + epoch_ns)
-        resets = tuple(single for group, reset in explained for single in self._single(group, reset))
-        return Tick(resets=resets, counts=tuple(counts), notices=tuple(notices))
+        return Tick(resets=tuple(reset for _, reset in explained), counts=tuple(counts), notices=tuple(notices))
 
     def totals(self) -> dict[str, int]:
         """The whole account so far."""
         return self._account.totals() if self._account else {}
-
-    def _single(self, group: Group, reset: Reset) -> list[Reset]:
-        """With --each, one value for each reset kept; what remains of the group follows as one."""
-        if not self._settings.each_per_second or not group.samples:
-            return [reset]
-        epoch_ns = reset.time_ns - group.first_ns
-        out = []
-        for record in group.samples:
-            one = replace(
-                group, number=record.number, count=1, first_ns=record.time_ns, last_ns=record.time_ns, samples=(record,)
-            )
-            [(_, single)] = self._pipeline.run([one], epoch_ns=epoch_ns)
-            out.append(replace(single, twin=record.twin))
-        rest = group.count - len(group.samples)
-        return [*out, replace(reset, count=rest)] if rest else out
 
     def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
         assert self._account is not None

@@ -36,8 +36,12 @@ cdef enum:
 cdef uint64_t HOLD = 2000000
 #: a close is reported this much after the kernel stopped finding the connection, at the most
 cdef uint64_t REPORT_DELAY = 1000000
-#: beyond two round trips: what a busy peer may take to notice that its connection is gone
-cdef uint64_t IN_FLIGHT = 20000000
+#: beyond two round trips a segment was in flight for certain within the first, and may have been within the second:
+#: what a busy peer takes to notice that its connection is gone
+cdef uint64_t AT_ONCE_NS = 2000000
+cdef uint64_t SOON_NS = 50000000
+#: numbers further from those of a remembered connection are not of it: more than is ever on its way
+cdef int64_t NEAR = 1 << 27
 
 #: what of reset_event.flags makes a group
 cdef uint32_t FACT_FLAGS = (
@@ -53,6 +57,15 @@ cdef inline int64_t sequence_difference(uint32_t a, uint32_t b) noexcept nogil:
     # RFC 9293 section 3.4: sequence numbers compare modulo 2**32
     cdef uint32_t d = a - b
     return <int64_t>d - (<int64_t>1 << 32) if d & 0x80000000U else <int64_t>d
+
+
+cdef inline bint is_near(const reset_event *e, const closed *row) noexcept nogil:
+    """Whether a segment's numbers can be of that connection; one that was never answered had none from the peer."""
+    cdef int64_t ahead = sequence_difference(e.trigger_seq, row.event.rcv_nxt)
+    cdef int64_t acknowledged = sequence_difference(e.trigger_ack, row.event.snd_nxt)
+    if row.event.rcv_nxt and (ahead > NEAR or ahead < -NEAR):
+        return False
+    return not e.trigger_flags & ACK or -NEAR <= acknowledged <= NEAR
 
 
 cdef class Recorder:
@@ -72,6 +85,7 @@ cdef class Recorder:
     cdef Twins twins
     cdef Values values
     cdef int reason_abort_on_data
+    cdef uint8_t may_be_late[256]    # by reason: the segment belonged to no connection
     cdef abort_slot *aborts
     cdef uint64_t number
     cdef readonly uint64_t records
@@ -87,6 +101,8 @@ cdef class Recorder:
         self.twins = Twins()
         self.values = Values(reasons, states, hz)
         self.reason_abort_on_data = reasons.index("TCP_ABORT_ON_DATA") if "TCP_ABORT_ON_DATA" in reasons else -1
+        for number, name in enumerate(reasons[:256]):
+            self.may_be_late[number] = name in ("NO_SOCKET", "TCP_FLAGS")
         self.aborts = <abort_slot *>calloc(ABORTS, sizeof(abort_slot))
         if self.aborts == NULL:
             raise MemoryError
@@ -210,7 +226,7 @@ cdef class Recorder:
             twin = self.twins.find(e)
             if twin != NULL:
                 key.twin_group = twin.group_number
-        elif (e.flags & HAS_SOCKET and e.state != LISTEN) or e.trigger_flags & (ACK | FIN):
+        elif (e.flags & HAS_SOCKET and e.state != LISTEN) or (e.trigger_flags & (ACK | FIN) and self.may_be_late[e.reason]):
             joined = e[0]
             self.join_memory(&joined, &key, &ended_ms)
             e = &joined
@@ -242,7 +258,7 @@ cdef class Recorder:
                 e.state_before = row.event.state_before
                 ended_ms[0] = self.milliseconds(row.event.time_ns, e.time_ns)
             return
-        if row == NULL or row.event.time_ns > e.time_ns + REPORT_DELAY:
+        if row == NULL or row.event.time_ns > e.time_ns + REPORT_DELAY or not is_near(e, row):
             return
         self.recall(e, row)
         e.state_before = row.event.state_before
@@ -262,8 +278,10 @@ cdef class Recorder:
             key.facts.ended = ORDERLY if row.event.flags & FIN_RECEIVED else HALF_CLOSED
         else:
             key.facts.ended = SILENT
-        if since <= IN_FLIGHT + 2 * <uint64_t>row.event.srtt_us * 1000:
+        if since <= AT_ONCE_NS + 2 * <uint64_t>row.event.srtt_us * 1000:
             key.facts.flags |= AT_ONCE
+        elif since <= SOON_NS + 2 * <uint64_t>row.event.srtt_us * 1000:
+            key.facts.flags |= SOON
         beyond = sequence_difference(e.trigger_seq + e.trigger_length + (1 if e.trigger_flags & FIN else 0), row.event.rcv_nxt)
         if (e.trigger_flags & (SYN | FIN | RST | ACK) == ACK and e.trigger_length == 0 and e.trigger_seq == row.event.rcv_nxt
                 and e.trigger_ack == row.event.snd_nxt):
@@ -289,8 +307,6 @@ cdef class Recorder:
         e.unread = 0
         e.flags |= row.event.flags & (ACTIVE_OPEN | FIN_RECEIVED | EXITING)
         e.exit_code = row.event.exit_code
-        if e.flags & HAS_SOCKET == 0 or e.state == LISTEN:
-            e.flags &= ~<uint32_t>(ACCEPT_QUEUE_FULL | ABORT_ON_OVERFLOW | COOKIES_RECENT | EMBRYOS)
 
     cdef bint is_echo_of_receive(self, const reset_event *e) noexcept nogil:
         """tcp_reset() is also how the kernel ends a closed socket that data came for; no reset was received then."""

@@ -11,6 +11,7 @@ cdef enum:
     UNREAD = 1 << 27
     AT_ONCE = 1 << 28
     CROWDED = 1 << 29
+    SOON = 1 << 30
     # of sample.ended_ms: nothing was remembered
     NOT_REMEMBERED = 0xFFFFFFFF
 

@@ -104,6 +104,7 @@ cdef class Values:
                 segment=SEGMENTS[f.segment],
                 ended=ENDED[f.ended],
                 at_once=bool(f.flags & AT_ONCE),
+                soon=bool(f.flags & SOON),
                 active_open=bool(f.flags & ACTIVE_OPEN),
                 in_closer=bool(f.flags & IN_CLOSER),
                 by_owner=bool(f.flags & BY_OWNER),

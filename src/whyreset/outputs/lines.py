@@ -156,6 +156,8 @@ class ResetLine(Line, tag="reset", kw_only=True):
     queue: QueueKey | None = None
     owner: ProcessKey | None = None
     closer: ProcessKey | None = None
+    #: The owner at the other end, when that is on this host too.
+    peer: ProcessKey | None = None
     #: The same reset seen at its other end.
     twin: str = ""
     first: str = ""

@@ -86,6 +86,7 @@ def reset_line(reset: Reset) -> ResetLine:
         queue=shared.queue,
         owner=_owner(reset.owner) if reset.owner else None,
         closer=_process(reset.closer) if reset.closer else None,
+        peer=_owner(reset.peer) if reset.peer else None,
         twin=identifier(reset.twin) if reset.twin else "",
         first=timestamp(reset.time_ns) if group else "",
         last=timestamp(reset.last_ns) if group else "",

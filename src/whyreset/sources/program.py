@@ -12,6 +12,7 @@ import mmap
 import os
 import select
 import struct
+from collections.abc import Container
 from pathlib import Path
 
 from whyreset.core import btf, lives
@@ -168,12 +169,19 @@ class Program:
             result = lives.counters(self._rows, self._head, len(self.ext_names))
         return result
 
-    def tallies(self) -> dict[tuple[int, int], tuple[int, int]]:
-        """(namespace cookie, direction) -> (resets traced, of these lost because the ring was full)."""
+    def tallies(self, settled: Container[int] = ()) -> dict[tuple[int, int], tuple[int, int]]:
+        """(namespace cookie, direction) -> (resets traced, of these lost because the ring was full).
+
+        Args:
+            settled: cookies of namespaces that are gone; their tallies are removed, so that others have room.
+        """
         out: dict[tuple[int, int], tuple[int, int]] = {}
         rows = read_per_cpu(self._library, self._loaded.map_fd("tallies"), key_bytes=_TALLY_KEY.size, value_bytes=_TALLY.size)
         for key, values in rows.items():
             cookie, direction, _reason = _TALLY_KEY.unpack(key)
+            if cookie in settled:
+                self._library.delete(self._loaded.map_fd("tallies"), key)
+                continue
             seen, lost = out.get((cookie, direction), (0, 0))
             for value in values:
                 one_seen, one_lost = _TALLY.unpack(value)

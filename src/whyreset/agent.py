@@ -139,7 +139,8 @@ class Agent:
             [(_, single)] = self._pipeline.run([one], epoch_ns=epoch_ns)
             out.append(replace(single, twin=record.twin))
         rest = group.count - len(group.samples)
-        return [*out, replace(reset, count=rest)] if rest else out
+        # the last record is in the rest, and its number in no other line
+        return [*out, replace(reset, number=group.last_number, count=rest)] if rest else out
 
     def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
         assert self._account is not None

@@ -402,3 +402,17 @@ def test_the_baseline_of_a_namespace_that_ended_before_is_kept() -> None:
     account.read([counters(2, 0)], {(1, SENT): (9, 9)})
     assert account.lines(0) == []
     assert account.totals()["lost"] == 0
+
+
+def test_a_namespace_is_settled_when_its_end_is_told() -> None:
+    """The kernel program may forget its tallies then, and what they had come to stays."""
+    account = Account([counters(1, 0), counters(2, 0)], {})
+    account.book(group(1, 2), unknown=False)
+    account.read([counters(2, 0)], {(1, SENT): (5, 3)})
+    assert account.settled() == set()
+    assert figures(only(account.lines(0)))["lost"] == 3
+    assert account.settled() == {1}
+    account.read([counters(2, 0)], {})
+    account.read([counters(2, 0)], {(1, SENT): (1, 0)})
+    assert account.lines(0) == []
+    assert account.totals()["lost"] == 3

@@ -123,8 +123,14 @@ class Account:
                 side.closed = side.closed and side.gone
             sent = tallies.get((cookie, _SENT))
             received = tallies.get((cookie, _RECEIVED))
-            side.lost = sent[1] - side.base_sent[1] if sent else side.lost
-            side.received_lost = received[1] - side.base_received[1] if received else side.received_lost
+            side.lost = max(sent[1] - side.base_sent[1], side.lost) if sent else side.lost
+            side.received_lost = (
+                max(received[1] - side.base_received[1], side.received_lost) if received else side.received_lost
+            )
+
+    def settled(self) -> set[int]:
+        """Namespaces that are gone and of which all is told: their tallies are not needed any more."""
+        return {cookie for cookie, side in self._sides.items() if side.closed}
 
     def lines(self, now_ns: int, *, everything: bool = False) -> list[Count]:
         """One line for each namespace in which something moved since the last call, or that is gone since.

@@ -149,10 +149,9 @@ class Agent:
 
     def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
         assert self._account is not None
-        self._account.read(self._counters.read(time.monotonic_ns()), self._program.tallies())
+        tallies = self._program.tallies(self._account.settled())
+        self._account.read(self._counters.read(time.monotonic_ns()), tallies)
         lines = self._account.lines(time_ns, everything=everything)
-        if gone := {line.netns_cookie for line in lines if line.gone}:
-            self._program.forget(gone)
         return [replace(line, netns_name=self._namespaces.name(line.netns, time.monotonic_ns())) for line in lines]
 
     def _baseline(self) -> Account:

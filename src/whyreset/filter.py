@@ -28,7 +28,7 @@ class Filter(Struct, frozen=True, kw_only=True):
         """Whether this reset was asked for."""
         if self.direction != "both" and reset.facts.direction != self.direction:
             return False
-        if self.ports and not self.ports & {reset.sample.local_port, reset.sample.remote_port}:
+        if self.ports and not self.ports & {reset.port, reset.sample.local_port, reset.sample.remote_port}:
             return False
         if self.causes and not self.causes & {reset.cause.name, reset.cause.family, *reset.cause.candidates}:
             return False

@@ -167,7 +167,9 @@ def _keys(record: Record, *, with_connection: bool) -> ResetKeys:
 
 
 def _connection(record: Record) -> ConnectionKey | None:
-    if record.queue or (not record.socket_cookie and record.ended_ms is None):
+    # neither a listener nor a mini socket holds a connection's figures: only the memory may
+    has_figures = record.socket_cookie and record.state not in ("LISTEN", "TIME_WAIT", "NEW_SYN_RECV")
+    if not has_figures and record.ended_ms is None:
         return None
     return ConnectionKey(
         age_ms=(record.time_ns - record.opened_ns) // 1_000_000 if record.opened_ns else None,

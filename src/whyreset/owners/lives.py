@@ -11,17 +11,20 @@ from msgspec.structs import replace
 
 from whyreset.model import Listener, ListenerEnd
 
-_AF_INET6 = 10
+_AF_INET, _AF_INET6 = 2, 10
 _WILDCARDS = ("0.0.0.0", "::")
+#: How an IPv6 socket that serves IPv4 alone is bound (RFC 4291 section 2.5.5.2); Java does so.
+_MAPPED = "::ffff:"
 #: Former listeners remembered for one port.
 _PER_PORT = 8
+_HOLDERS = 64
 
 
 class Lives:
     """The listeners of all namespaces.
 
     Args:
-        capacity: ports whose former listeners are remembered; those unused longest are forgotten first.
+        capacity: living listeners, and ports whose former listeners are remembered; the eldest are forgotten first.
     """
 
     def __init__(self, capacity: int = 16384) -> None:
@@ -42,24 +45,27 @@ class Lives:
     def opened(self, listener: Listener) -> None:
         """A socket listens. One that was known already (held by several processes) keeps its first owner."""
         known = self._open.get(listener.socket_cookie)
-        if known is not None:
-            holders = (*known.holders, listener.owner)
-            self._open[listener.socket_cookie] = replace(known, holders=holders[:64])
+        if known is not None and known.port == listener.port:
+            if listener.owner not in (known.owner, *known.holders) and len(known.holders) < _HOLDERS:
+                self._open[listener.socket_cookie] = replace(known, holders=(*known.holders, listener.owner))
             return
+        if known is not None:  # its end was lost, and it listens again elsewhere
+            self._take(known.socket_cookie)
+        if listener.address.startswith(_MAPPED) and "." in listener.address:
+            listener = replace(listener, address=listener.address.removeprefix(_MAPPED), family=_AF_INET)
         self._open[listener.socket_cookie] = listener
         self._by_port.setdefault((listener.netns_cookie, listener.port), []).append(listener.socket_cookie)
+        if len(self._open) > self._capacity:
+            # so many only pile up where their ends were lost
+            self._take(next(iter(self._open)))
+            self.forgotten += 1
 
     def closed(self, end: ListenerEnd) -> None:
         """A socket no longer listens; one that was never known leaves nothing."""
-        listener = self._open.pop(end.socket_cookie, None)
+        listener = self._take(end.socket_cookie)
         if listener is None:
             return
         place = (listener.netns_cookie, listener.port)
-        cookies = self._by_port.get(place, [])
-        if end.socket_cookie in cookies:
-            cookies.remove(end.socket_cookie)
-        if not cookies:
-            self._by_port.pop(place, None)
         former = self._former.setdefault(place, deque(maxlen=_PER_PORT))
         former.append(
             replace(
@@ -75,6 +81,17 @@ class Lives:
             self._former.popitem(last=False)
             self.forgotten += 1
 
+    def _take(self, cookie: int) -> Listener | None:
+        """Removes a living listener."""
+        listener = self._open.pop(cookie, None)
+        if listener is not None:
+            place = (listener.netns_cookie, listener.port)
+            cookies = self._by_port[place]
+            cookies.remove(cookie)
+            if not cookies:
+                del self._by_port[place]
+        return listener
+
     def at(self, netns_cookie: int, port: int, *, time_ns: int, address: str = "", family: int = 0) -> Listener | None:
         """Who listened there at that time; the one bound to `address` itself goes before one bound to all."""
         place = (netns_cookie, port)
@@ -85,9 +102,12 @@ class Lives:
         serving = [each for each in found if _serves(each, address, family)]
         return max(serving, key=lambda each: (each.address not in _WILDCARDS, each.since_ns), default=None)
 
-    def former(self, netns_cookie: int, port: int, *, time_ns: int) -> Listener | None:
-        """The last listener there that had ended by then."""
-        ended = [each for each in self._former.get((netns_cookie, port), ()) if each.until_ns <= time_ns]
+    def former(
+        self, netns_cookie: int, port: int, *, time_ns: int, address: str = "", family: int = 0
+    ) -> Listener | None:
+        """The last listener there that had ended by then, of those that served `address`."""
+        known = self._former.get((netns_cookie, port), ())
+        ended = [each for each in known if each.until_ns <= time_ns and _serves(each, address, family)]
         return max(ended, key=lambda each: each.until_ns, default=None)
 
 

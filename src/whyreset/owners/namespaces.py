@@ -34,7 +34,9 @@ class Namespaces:
                 with os.scandir(folder) as entries:
                     for entry in entries:
                         try:
-                            names[entry.stat().st_ino] = entry.name
+                            # names are bytes: what is not UTF-8 stays visible
+                            name = os.fsencode(entry.name).decode("utf-8", "backslashreplace")
+                            names[entry.stat().st_ino] = name
                         except OSError:
                             continue
             except OSError:

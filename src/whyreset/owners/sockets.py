@@ -102,7 +102,7 @@ class Owners:
             if listener is not None:
                 return self._owner(listener.owner, "listener", record.time_ns), listener
         if not facts.state:
-            former = self.lives.former(*place, time_ns=record.time_ns)
+            former = self.lives.former(*place, time_ns=record.time_ns, address=record.local, family=record.family)
             if former is not None:
                 return self._owner(former.owner, "former listener", record.time_ns), former
         return None, None

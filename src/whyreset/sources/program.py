@@ -176,27 +176,27 @@ class Program:
             result = lives.counters(self._rows, self._head, len(self.ext_names))
         return result
 
-    def tallies(self) -> dict[tuple[int, int], tuple[int, int]]:
-        """(namespace cookie, direction) -> (resets traced, of these lost because the ring was full)."""
+    def tallies(self, settled: Container[int] = ()) -> dict[tuple[int, int], tuple[int, int]]:
+        """(namespace cookie, direction) -> (resets traced, of these lost because the ring was full).
+
+        Args:
+            settled: cookies of namespaces that are gone; their tallies are removed, so that others have room.
+        """
         out: dict[tuple[int, int], tuple[int, int]] = {}
         rows = read_per_cpu(
             self._library, self._loaded.map_fd("tallies"), key_bytes=_TALLY_KEY.size, value_bytes=_TALLY.size
         )
         for key, values in rows.items():
             cookie, direction, _reason = _TALLY_KEY.unpack(key)
+            if cookie in settled:
+                self._library.delete(self._loaded.map_fd("tallies"), key)
+                continue
             seen, lost = out.get((cookie, direction), (0, 0))
             for value in values:
                 one_seen, one_lost = _TALLY.unpack(value)
                 seen, lost = seen + one_seen, lost + one_lost
             out[cookie, direction] = (seen, lost)
         return out
-
-    def forget(self, cookies: Container[int]) -> None:
-        """Frees the tallies of namespaces that are gone, so that those to come find room."""
-        fd = self._loaded.map_fd("tallies")
-        for key in read_per_cpu(self._library, fd, key_bytes=_TALLY_KEY.size, value_bytes=_TALLY.size):
-            if _TALLY_KEY.unpack(key)[0] in cookies:
-                self._library.delete(fd, key)
 
     def losses(self) -> dict[str, int]:
         """Records that the kernel program could not write, by what they were."""

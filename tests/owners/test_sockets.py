@@ -1,0 +1,262 @@
+"""Whose socket it was: what decides, in which order, and what is never guessed."""
+
+from typing import Any, cast
+
+import pytest
+from msgspec.structs import replace
+
+from whyreset.model import Facts, Listener, ListenerEnd, Owner, Process, ProcessEnd, Record
+from whyreset.owners.lives import Lives
+from whyreset.owners.processes import Processes
+from whyreset.owners.sockets import Key, Owners
+
+NETNS, PORT = 77, 8080
+OPENER, CLOSER, SERVER = (1, 10), (2, 20), (3, 30)
+
+
+class Table:
+    """A table of processes as far as owners ask it."""
+
+    def __init__(self) -> None:
+        self.known: dict[Key, Process] = {}
+
+    def seen(self, process: Process) -> None:
+        """A process was told of."""
+        self.known[process.pid, process.start_ns] = process
+
+    def ended(self, end: ProcessEnd) -> None:
+        """A process has ended."""
+        key = (end.pid, end.start_ns)
+        if key in self.known:
+            self.known[key] = replace(self.known[key], exit_code=end.exit_code, ended_ns=end.time_ns)
+
+    def get(self, key: Key) -> Process | None:
+        """Who that is."""
+        return self.known.get(key)
+
+    def alive(self, key: Key) -> bool:
+        """Whether it still lives, as far as known."""
+        return key in self.known and self.known[key].exit_code is None
+
+
+def process(key: Key, comm: str) -> Process:
+    """A process."""
+    return Process(pid=key[0], start_ns=key[1], comm=comm)
+
+
+def listener(**fields: Any) -> Listener:
+    """The server's listener, since moment 100."""
+    return Listener(
+        **{
+            "netns_cookie": NETNS,
+            "port": PORT,
+            "address": "0.0.0.0",
+            "family": 2,
+            "ipv6_only": False,
+            "socket_cookie": 5,
+            "owner": SERVER,
+            "since_ns": 100,
+            **fields,
+        }
+    )
+
+
+def end(time_ns: int = 200, exit_code: int | None = None, cookie: int = 5) -> ListenerEnd:
+    """The listener's end."""
+    return ListenerEnd(
+        netns_cookie=NETNS,
+        socket_cookie=cookie,
+        time_ns=time_ns,
+        closer=SERVER,
+        exit_code=exit_code,
+        out_of_memory=False,
+    )
+
+
+def record(**fields: Any) -> Record:
+    """A reset at moment 300 that nothing is known of."""
+    return Record(
+        **{
+            **dict.fromkeys(("number", "socket_cookie", "bytes_in", "bytes_out", "unread"), 0),
+            **dict.fromkeys(("snd_nxt", "rcv_nxt", "exit_code", "netns", "opened_ns"), 0),
+            **dict.fromkeys(("interface", "reason", "state", "state_before", "owner_via"), ""),
+            **dict.fromkeys(("trigger", "idle_ms", "queue", "ended_ms", "owner", "closer", "twin"), None),
+            "time_ns": 300,
+            "direction": "sent",
+            "netns_cookie": NETNS,
+            "family": 2,
+            "local": "192.0.2.2",
+            "local_port": PORT,
+            "remote": "192.0.2.1",
+            "remote_port": 50000,
+            **fields,
+        }
+    )
+
+
+def owners(*events: Listener | ListenerEnd | Process | ProcessEnd) -> Owners:
+    """What is known when three processes and these events are."""
+    out = Owners(cast(Processes, Table()), Lives())
+    out.learn([process(OPENER, "opener"), process(CLOSER, "closer"), process(SERVER, "server"), *events])
+    return out
+
+
+def told(found: tuple[Owner | None, Listener | None]) -> tuple[str, str] | None:
+    """Name and way; None for nobody."""
+    owner, _ = found
+    return (owner.process.comm, owner.via) if owner else None
+
+
+CLOSED = {"closer": CLOSER}
+MADE = {"in_closer": True, "released": True}
+DECISIONS: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, str] | None]] = {
+    "the kernel program recorded the owner": (
+        {"owner": OPENER, "owner_via": "connect", **CLOSED},
+        {"state": "CLOSE", "active_open": True, **MADE},
+        ("opener", "connect"),
+    ),
+    "the owner goes before the listener": (
+        {"owner": OPENER, "owner_via": "reader"},
+        {"state": "ESTABLISHED"},
+        ("opener", "reader"),
+    ),
+    "the kernel's own sockets have none": (CLOSED, {"state": "CLOSE", "kernel_socket": True, **MADE}, None),
+    "who closed what it had accepted": (CLOSED, {"state": "CLOSE", **MADE}, ("closer", "closer")),
+    "a call on an open socket may come from anyone": (
+        CLOSED,
+        {"state": "ESTABLISHED", "in_closer": True},
+        ("server", "listener"),
+    ),
+    "a task that merely ran is not the closer": (CLOSED, {"state": "CLOSE", "released": True}, ("server", "listener")),
+    "what this host opened has nothing to do with listeners": ({}, {"state": "ESTABLISHED", "active_open": True}, None),
+    "accepted, by a listener of then": ({"opened_ns": 150}, {"state": "ESTABLISHED"}, ("server", "listener")),
+    "accepted before the listener of now": ({"opened_ns": 50}, {"state": "ESTABLISHED"}, None),
+    "a segment at the listener": ({}, {"state": "LISTEN"}, ("server", "listener")),
+    "a segment of a remembered connection": ({"opened_ns": 150}, {"ended": "silent"}, ("server", "listener")),
+    "a closed port while somebody listens elsewhere": ({"local": "192.0.2.2"}, {}, None),
+}
+
+
+@pytest.mark.parametrize(("fields", "facts", "expected"), DECISIONS.values(), ids=list(DECISIONS))
+def test_who_owned_the_socket(fields: dict[str, Any], facts: dict[str, Any], expected: tuple[str, str] | None) -> None:
+    """The best that is known decides; where nothing is known nobody is named."""
+    found = owners(listener()).owner(record(**fields), Facts(direction="sent", **facts))
+    assert told(found) == expected
+
+
+FORMER: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, str] | None]] = {
+    "a closed port": ({}, {}, ("server", "former listener")),
+    "a closed port before the listener ended": ({"time_ns": 199}, {}, None),
+    "a closed port of another namespace": ({"netns_cookie": NETNS + 1}, {}, None),
+    "another closed port": ({"local_port": PORT + 1}, {}, None),
+    "a connection that outlived its listener": ({"opened_ns": 150}, {"state": "CLOSE"}, ("server", "listener")),
+    "a connection opened after the listener's end": ({"opened_ns": 250}, {"state": "CLOSE"}, None),
+    "the remembered connection of a listener of then": (
+        {"opened_ns": 150},
+        {"ended": "silent"},
+        ("server", "listener"),
+    ),
+    "a remembered connection that nobody served": (
+        {"opened_ns": 50},
+        {"ended": "silent"},
+        ("server", "former listener"),
+    ),
+}
+
+
+@pytest.mark.parametrize(("fields", "facts", "expected"), FORMER.values(), ids=list(FORMER))
+def test_who_listened_before(fields: dict[str, Any], facts: dict[str, Any], expected: tuple[str, str] | None) -> None:
+    """A closed port names its former owner; a connection names the listener of the time when it was opened."""
+    found = owners(listener(), end()).owner(record(**fields), Facts(direction="sent", **facts))
+    assert told(found) == expected
+
+
+def test_a_listener_of_another_address_is_not_the_former_owner() -> None:
+    """What listened on loopback alone never served the address that the segment came for."""
+    known = owners(listener(address="127.0.0.1"), end())
+    assert told(known.owner(record(), Facts(direction="sent"))) is None
+    assert told(known.owner(record(local="127.0.0.1"), Facts(direction="sent"))) == ("server", "former listener")
+
+
+@pytest.mark.parametrize("facts", [{"state": "LISTEN"}, {}])
+def test_the_listener_that_led_to_the_owner_is_told_too(facts: dict[str, Any]) -> None:
+    """How it ended belongs into the evidence."""
+    known = owners(listener(), *([] if facts else [end(exit_code=9)]))
+    _, found = known.owner(record(), Facts(direction="sent", **facts))
+    assert found is not None
+    assert found.exit_code == (None if facts else 9)
+
+
+def test_an_owner_says_whether_it_lives() -> None:
+    """A process that ended is still the owner, and gone."""
+    known = owners(listener())
+    facts = Facts(direction="sent", state="LISTEN")
+    owner, _ = known.owner(record(), facts)
+    assert owner is not None
+    assert owner.alive
+    known.learn([ProcessEnd(pid=3, start_ns=30, exit_code=9, out_of_memory=False, time_ns=250)])
+    owner, _ = known.owner(record(), facts)
+    assert owner is not None
+    assert not owner.alive
+    assert owner.process.exit_code == 9
+
+
+def test_a_closer_that_was_exiting_is_gone_though_its_exit_was_not_told() -> None:
+    """A listener closed by an exiting task ends that task's process too."""
+    known = owners(listener(), end(exit_code=11))
+    owner, _ = known.owner(record(), Facts(direction="sent"))
+    assert owner is not None
+    assert (owner.alive, owner.process.exit_code) == (False, 11)
+
+
+def test_a_closer_that_goes_on_is_not_gone() -> None:
+    """Closing a listener is not dying."""
+    owner, _ = owners(listener(), end()).owner(record(), Facts(direction="sent"))
+    assert owner is not None
+    assert owner.alive
+
+
+def test_an_owner_of_whom_nothing_was_told_is_at_least_a_pid() -> None:
+    """Pid and start are the record's own."""
+    owner, _ = owners().owner(record(owner=(99, 7), owner_via="connect"), Facts(direction="sent"))
+    assert owner is not None
+    assert (owner.process, owner.alive) == (Process(pid=99, start_ns=7), False)
+
+
+def test_a_pid_used_again_is_another_process() -> None:
+    """The server's pid with another start is not the server."""
+    owner, _ = owners().owner(record(owner=(3, 31), owner_via="connect"), Facts(direction="sent"))
+    assert owner is not None
+    assert owner.process.comm == ""
+
+
+def test_the_walk_over_open_files_tells_listeners_and_holders() -> None:
+    """What was open before watching began has owners too; the others that hold a socket are told."""
+    known = Owners(cast(Processes, Table()), Lives())
+    first, second = process((8, 1), "master"), process((9, 2), "worker")
+    holders = known.hold(
+        [
+            (first, 5, listener(since_ns=0, owner=(8, 1))),
+            (second, 5, listener(since_ns=0, owner=(9, 2))),
+            (second, 6, None),
+        ]
+    )
+    assert holders == {5: [(8, 1), (9, 2)], 6: [(9, 2)]}
+    owner, found = known.owner(record(), Facts(direction="sent", state="LISTEN"))
+    assert owner is not None
+    assert found is not None
+    assert (owner.process.comm, found.holders) == ("master", ((9, 2),))
+
+
+def test_the_walk_does_not_replace_what_is_known_better() -> None:
+    """A process that the kernel program told of keeps its unit and command line."""
+    known = owners(Process(pid=3, start_ns=30, comm="server", unit="server.service"))
+    known.hold([(process(SERVER, "server"), 5, listener())])
+    found = known.process(SERVER)
+    assert found is not None
+    assert found.unit == "server.service"
+
+
+def test_nobody_is_no_process() -> None:
+    """A record without a closer has none."""
+    assert owners().process(None) is None

@@ -1,6 +1,6 @@
 """The kernel source: how much of a batch is kept in detail."""
 
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +17,7 @@ class FakeProgram:
     active_reasons = True
     bench: Bench
 
-    def recorder(self, **limits: int) -> Recorder:
+    def recorder(self, **limits: Any) -> Recorder:
         """A recorder with these limits."""
         self.bench = Bench(size=1 << 22, **limits)
         return self.bench.recorder

@@ -103,6 +103,8 @@ class Agent:
 
     def close(self) -> None:
         """Detaches everything; nothing stays in the kernel."""
+        self._counters.close()
+        self._kernel.close()
         self._program.close()
 
     def wait(self, until: float) -> None:

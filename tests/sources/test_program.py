@@ -176,7 +176,7 @@ def test_closing_leaves_nothing_in_the_kernel(host: Host) -> None:
     needs.program()
     loaded = Program(exact_owners=True)
     loaded.load()
-    recorder = loaded.recorder(group_limit=64, sample_limit=128, samples_per_group=3)
+    recorder = loaded.recorder(group_limit=64, kind_limit=64, sample_limit=128, samples_per_group=3)
     knock(host)
     loaded.walk(extended=True)
     assert recorder.drain(1 << 62) > 0

@@ -132,6 +132,7 @@ cdef struct twin_slot:
     uint8_t local[16]
     uint8_t remote[16]
     uint16_t local_port, remote_port
+    uint8_t wanted               # its other end is in the ring
 
 cdef struct abort_slot:
     uint64_t cookie
@@ -142,6 +143,33 @@ cdef inline int64_t sequence_difference(uint32_t a, uint32_t b) noexcept nogil:
     # RFC 9293 section 3.4: sequence numbers compare modulo 2**32
     cdef uint32_t d = a - b
     return <int64_t>d - (<int64_t>1 << 32) if d & 0x80000000U else <int64_t>d
+
+
+# sets of four-tuples by hash: buckets of eight tags, which may forget but seldom lie
+cdef inline uint32_t tag_of(uint64_t h) noexcept nogil:
+    return <uint32_t>(h >> 32) | 1
+
+
+cdef inline uint64_t bucket_of(uint64_t h) noexcept nogil:
+    return h % (TWINS // TWIN_WAYS) * TWIN_WAYS
+
+
+cdef inline void note(uint32_t *tags, uint64_t h) noexcept nogil:
+    cdef uint64_t base = bucket_of(h)
+    cdef int i
+    for i in range(TWIN_WAYS):
+        if tags[base + i] == 0 or tags[base + i] == tag_of(h):
+            tags[base + i] = tag_of(h)
+            return
+
+
+cdef inline bint noted(const uint32_t *tags, uint64_t h) noexcept nogil:
+    cdef uint64_t base = bucket_of(h)
+    cdef int i
+    for i in range(TWIN_WAYS):
+        if tags[base + i] == tag_of(h):
+            return True
+    return False
 
 
 cdef class Recorder:
@@ -175,6 +203,8 @@ cdef class Recorder:
     cdef uint32_t samples_per_group
     cdef twin_slot *twins
     cdef uint32_t *twin_tags     # 0: the slot is free
+    cdef uint32_t *received_tags # what was received, of all that is in the ring
+    cdef uint32_t *young_tags    # what was sent and is too young to be taken
     cdef abort_slot *aborts
     cdef uint64_t seed
     cdef uint64_t number
@@ -204,9 +234,11 @@ cdef class Recorder:
         self.samples = <sample *>calloc(sample_limit, sizeof(sample))
         self.twins = <twin_slot *>calloc(TWINS, sizeof(twin_slot))
         self.twin_tags = <uint32_t *>calloc(TWINS, sizeof(uint32_t))
+        self.received_tags = <uint32_t *>calloc(TWINS, sizeof(uint32_t))
+        self.young_tags = <uint32_t *>calloc(TWINS, sizeof(uint32_t))
         self.aborts = <abort_slot *>calloc(ABORTS, sizeof(abort_slot))
         if (self.groups == NULL or self.slots == NULL or self.samples == NULL or self.twins == NULL or self.twin_tags == NULL
-                or self.aborts == NULL):
+                or self.received_tags == NULL or self.young_tags == NULL or self.aborts == NULL):
             raise MemoryError
         self.seed = int.from_bytes(os.urandom(8), "little")
         self.facts = {}
@@ -218,6 +250,8 @@ cdef class Recorder:
         free(self.samples)
         free(self.twins)
         free(self.twin_tags)
+        free(self.received_tags)
+        free(self.young_tags)
         free(self.aborts)
 
     def drain(self, uint64_t now_ns, bint everything=False):
@@ -229,7 +263,7 @@ cdef class Recorder:
         cdef uint64_t before = self.records
         with nogil:
             self.read_closes()
-            self.read_resets(now_ns if everything or now_ns < HOLD else now_ns - HOLD, everything)
+            self.read_resets(now_ns - HOLD if now_ns > HOLD else 0, everything)
         return self.records - before
 
     cdef void read_closes(self) noexcept nogil:
@@ -250,11 +284,15 @@ cdef class Recorder:
         cdef uint64_t start = self.resets.position(), end = self.resets.available(), position = start, stop = start
         cdef uint32_t length = 0
         cdef reset_event *e
-        self.foresee(start, end)
+        if start == end:
+            return
+        if everything:
+            until_ns = 0xFFFFFFFFFFFFFFFFULL
+        self.foresee(start, end, until_ns)
         # first what was sent: the records received refer to it
         while True:
             e = <reset_event *>self.resets.at(&position, end, &length)
-            if e == NULL or (length == sizeof(reset_event) and e.time_ns > until_ns and not everything):
+            if e == NULL or (length == sizeof(reset_event) and self.must_wait(e, until_ns)):
                 break
             stop = position
             if length != sizeof(reset_event):
@@ -272,18 +310,31 @@ cdef class Recorder:
                 self.take(e)
         self.resets.release(stop)
 
-    cdef void foresee(self, uint64_t position, uint64_t end) noexcept nogil:
-        """Notes which connections this host resets, also in records still too young to be taken: what else is traced of
-        such a connection may come some microseconds before."""
+    cdef void foresee(self, uint64_t position, uint64_t end, uint64_t until_ns) noexcept nogil:
+        """Looks through all that is in the ring, also what is still too young to be taken, for what else refers to it.
+
+        Of a connection that this host resets other records may come some microseconds before that reset; and an active
+        reset is traced after it was transmitted, so that on one host its receiver may be traced first.
+        """
         cdef uint32_t length = 0
         cdef reset_event *e
         cdef abort_slot *slot
         cdef closed *row
+        memset(self.received_tags, 0, TWINS * sizeof(uint32_t))
+        memset(self.young_tags, 0, TWINS * sizeof(uint32_t))
         while True:
             e = <reset_event *>self.resets.at(&position, end, &length)
             if e == NULL:
                 return
-            if length != sizeof(reset_event) or not e.flags & HAS_SOCKET or e.direction != RESET_SENT or e.state == LISTEN:
+            if length != sizeof(reset_event):
+                continue
+            if e.time_ns > until_ns and e.direction == RESET_SENT:
+                note(self.young_tags, self.twin_hash(e))
+            if not e.flags & HAS_SOCKET:
+                continue
+            if e.direction == RESET_RECEIVED:
+                note(self.received_tags, self.twin_hash(e))
+            if e.direction != RESET_SENT or e.state == LISTEN:
                 continue
             if e.state != TIME_WAIT and e.reason == self.reason_abort_on_data:
                 slot = &self.aborts[e.socket_cookie % ABORTS]
@@ -292,6 +343,12 @@ cdef class Recorder:
             row = self.memory.find(e.netns_cookie, e.local, e.remote, e.local_port, e.remote_port)
             if row != NULL and row.event.socket_cookie == e.socket_cookie and row.reset_ns == 0:
                 row.reset_ns = e.time_ns
+
+    cdef bint must_wait(self, const reset_event *e, uint64_t until_ns) noexcept nogil:
+        """Too young, or received from this host just before the visit's end, with its sender's record behind it."""
+        if e.time_ns > until_ns:
+            return True
+        return e.direction == RESET_RECEIVED and until_ns - e.time_ns < HOLD and noted(self.young_tags, self.twin_hash(e))
 
     cdef void take(self, const reset_event *record) noexcept nogil:
         cdef reset_event e = record[0]
@@ -406,16 +463,27 @@ cdef class Recorder:
         cdef abort_slot *slot = &self.aborts[e.socket_cookie % ABORTS]
         return (e.state == FIN_WAIT1 or e.state == FIN_WAIT2) and slot.cookie == e.socket_cookie and slot.time_ns >= e.time_ns and slot.time_ns - e.time_ns < HOLD
 
+    cdef uint64_t twin_hash(self, const reset_event *e) noexcept nogil:
+        """The same at both ends."""
+        if e.direction == RESET_SENT:
+            return hash_tuple(self.seed, e.family, e.local, e.remote, e.local_port, e.remote_port)
+        return hash_tuple(self.seed, e.family, e.remote, e.local, e.remote_port, e.local_port)
+
     cdef void offer_twin(self, const reset_event *e, int index, int32_t kept) noexcept nogil:
-        cdef uint64_t h = hash_tuple(self.seed, e.family, e.local, e.remote, e.local_port, e.remote_port)
-        cdef uint64_t base = h % (TWINS // TWIN_WAYS) * TWIN_WAYS, place = base + self.number % TWIN_WAYS
+        cdef uint64_t h = self.twin_hash(e), base = bucket_of(h), place = base
         cdef twin_slot *slot
         cdef int i
         for i in range(TWIN_WAYS):
             if self.twin_tags[base + i] == 0:
                 place = base + i
                 break
-        self.twin_tags[place] = <uint32_t>(h >> 32) | 1
+        else:
+            for i in range(TWIN_WAYS):
+                place = base + (self.number + i) % TWIN_WAYS
+                # a flood does not push out those whose other end is here already
+                if not self.twins[place].wanted or e.time_ns > self.twins[place].time_ns + SECOND:
+                    break
+        self.twin_tags[place] = tag_of(h)
         slot = &self.twins[place]
         slot.time_ns = e.time_ns
         slot.number = self.number
@@ -427,16 +495,15 @@ cdef class Recorder:
         memcpy(slot.remote, e.remote, 16)
         slot.local_port = e.local_port
         slot.remote_port = e.remote_port
+        slot.wanted = noted(self.received_tags, h)
 
     cdef twin_slot *find_twin(self, const reset_event *e) noexcept nogil:
         """The sent record of the reset received here, if this host sent it; each serves once."""
-        cdef uint64_t h = hash_tuple(self.seed, e.family, e.remote, e.local, e.remote_port, e.local_port)
-        cdef uint64_t base = h % (TWINS // TWIN_WAYS) * TWIN_WAYS, apart
-        cdef uint32_t tag = <uint32_t>(h >> 32) | 1
+        cdef uint64_t h = self.twin_hash(e), base = bucket_of(h), apart
         cdef twin_slot *slot
         cdef int i
         for i in range(TWIN_WAYS):
-            if self.twin_tags[base + i] != tag:
+            if self.twin_tags[base + i] != tag_of(h):
                 continue
             slot = &self.twins[base + i]
             apart = slot.time_ns - e.time_ns if slot.time_ns > e.time_ns else e.time_ns - slot.time_ns

@@ -71,7 +71,7 @@ struct reset_event {
 
 	__u8 local[16];
 	__u64 socket_cookie;
-	__u64 owner_start_ns;
+	__u64 owner_start_ns;		/* without owner_pid: the cookie of the listener that it came from */
 	__u64 closer_start_ns;
 	__u32 owner_pid;
 	__u32 closer_pid;
@@ -179,7 +179,7 @@ struct close_event {
 	__u64 netns_cookie;
 	__u64 socket_cookie;
 	__u64 opened_ns;
-	__u64 owner_start_ns;
+	__u64 owner_start_ns;		/* as in reset_event */
 	__u64 bytes_in;
 	__u64 bytes_out;
 	__u32 owner_pid;

@@ -135,6 +135,7 @@ struct tcp_sock {
 	__u64 bytes_sent;
 	__u64 bytes_retrans;
 	int linger2;
+	struct list_head tsorted_sent_queue;
 	struct tcp_options_received rx_opt;
 };
 struct inet_timewait_sock { struct sock_common __tw_common; unsigned char tw_substate; };

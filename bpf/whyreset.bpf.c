@@ -43,7 +43,7 @@ enum { LOSS_TALLY, LOSS_LIVES, LOSS_CLOSES };
 struct opened {
 	__u64 cookie;
 	__u64 time_ns;
-	__u64 start_ns;
+	__u64 start_ns;		/* without a pid: the cookie of the listener that it came from */
 	__u32 pid;
 	__u16 flags;
 	__u8 via;
@@ -230,6 +230,23 @@ static __noinline void own(struct opened *o, struct task_struct *task, __u8 via)
 	know(task, o->pid, o->start_ns);
 }
 
+/*
+ * The listener of a connection that is just born (inet_csk_clone_lock). It is a copy of the listener, and a list that is
+ * empty points to its own head: the copy's, not initialized yet, still to the listener's. 0 where that is not so.
+ */
+static __noinline __u64 cookie_of_listener(const struct sock *sk)
+{
+	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+	struct sock *listener;
+
+	if (!tp)
+		return 0;
+	listener = (void *)tp->tsorted_sent_queue.next - bpf_core_field_offset(struct tcp_sock, tsorted_sent_queue);
+	if (BPF_CORE_READ(listener, __sk_common.skc_state) != TCP_LISTEN || BPF_CORE_READ(listener, __sk_common.skc_num) != sk->__sk_common.skc_num)
+		return 0;
+	return BPF_CORE_READ(listener, __sk_common.skc_cookie.counter);
+}
+
 /* this socket's place, and whether it still is this socket's */
 static __always_inline struct opened *place_of(__u64 cookie)
 {
@@ -351,7 +368,7 @@ int BPF_PROG(set_state, const struct sock *sk, int before, int after)
 	struct opened *o;
 	__u64 cookie;
 
-	if (sk->sk_protocol != IPPROTO_TCP || after == TCP_SYN_RECV || after == TCP_FIN_WAIT2 || after == TCP_CLOSE_WAIT || after == TCP_CLOSING)
+	if (sk->sk_protocol != IPPROTO_TCP || after == TCP_FIN_WAIT2 || after == TCP_CLOSE_WAIT || after == TCP_CLOSING)
 		return 0;
 	cookie = bpf_get_socket_cookie((void *)sk);
 	if (after == TCP_LISTEN) {
@@ -369,11 +386,15 @@ int BPF_PROG(set_state, const struct sock *sk, int before, int after)
 			o->flags = OPENED_ACTIVELY;
 			own(o, bpf_get_current_task_btf(), VIA_CONNECT);
 		}
+	} else if (after == TCP_SYN_RECV) {
+		o = before == TCP_LISTEN ? take_place(cookie) : 0;
+		if (o)
+			o->start_ns = cookie_of_listener(sk);
 	} else if (after == TCP_ESTABLISHED) {
 		o = take_place(cookie);
 		if (o && !o->time_ns) {
 			o->time_ns = bpf_ktime_get_boot_ns();
-			o->via = VIA_LISTENER;	/* which one, user space finds by port and time */
+			o->via = VIA_LISTENER;
 		}
 	} else if (after == TCP_FIN_WAIT1 || after == TCP_LAST_ACK) {
 		o = find_opened(cookie);

@@ -194,6 +194,8 @@ class Record(Struct, frozen=True, kw_only=True):
     owner: tuple[int, int] | None
     owner_via: str
     closer: tuple[int, int] | None
+    #: Socket cookie of the listener that the connection came from; 0 where that is not known.
+    listener_cookie: int = 0
     #: Number of the same reset's record at its other end.
     twin: int | None
 

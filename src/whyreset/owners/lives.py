@@ -92,15 +92,33 @@ class Lives:
                 del self._by_port[place]
         return listener
 
-    def at(self, netns_cookie: int, port: int, *, time_ns: int, address: str = "", family: int = 0) -> Listener | None:
-        """Who listened there at that time; the one bound to `address` itself goes before one bound to all."""
-        place = (netns_cookie, port)
-        found = [
-            self._open[cookie] for cookie in self._by_port.get(place, ()) if self._open[cookie].since_ns <= time_ns
-        ]
-        found += [each for each in self._former.get(place, ()) if each.since_ns <= time_ns <= each.until_ns]
+    def at(
+        self, netns_cookie: int, port: int, *, time_ns: int, address: str = "", family: int = 0, cookie: int = 0
+    ) -> Listener | None:
+        """Who listened there at that time; the one bound to `address` itself goes before one bound to all.
+
+        Args:
+            cookie: the listening socket's, where it is known: it tells apart those that share a port (SO_REUSEPORT).
+        """
+        found = self._there(netns_cookie, port, time_ns)
+        if cookie:
+            return next((each for each in found if each.socket_cookie == cookie), None)
         serving = [each for each in found if _serves(each, address, family)]
         return max(serving, key=lambda each: (each.address not in _WILDCARDS, each.since_ns), default=None)
+
+    def shared(self, listener: Listener, *, time_ns: int) -> bool:
+        """Whether another process listened at that time on the very same port and address (SO_REUSEPORT)."""
+        return any(
+            other.owner != listener.owner and (other.address, other.family) == (listener.address, listener.family)
+            for other in self._there(listener.netns_cookie, listener.port, time_ns)
+        )
+
+    def _there(self, netns_cookie: int, port: int, time_ns: int) -> list[Listener]:
+        place = (netns_cookie, port)
+        living = [self._open[cookie] for cookie in self._by_port.get(place, ())]
+        return [each for each in living if each.since_ns <= time_ns] + [
+            each for each in self._former.get(place, ()) if each.since_ns <= time_ns <= each.until_ns
+        ]
 
     def former(
         self, netns_cookie: int, port: int, *, time_ns: int, address: str = "", family: int = 0

@@ -2,8 +2,8 @@
 
 `via` says how the owner is known, from best to least: "connect" (it opened the connection), "reader" (it reads from
 it), "open file" (it holds the descriptor), "closer" (it closed the socket that it had accepted), "listener" (only the
-process that listened is known; a pre-forked child may have accepted), "former listener" (it listened on this port
-before).
+process that listened is known; a pre-forked child may have accepted), "one of the listeners" (the same, and others
+listened on that very port and address), "former listener" (it listened on this port before).
 """
 
 from __future__ import annotations
@@ -98,9 +98,14 @@ class Owners:
         opened_ns = record.opened_ns or record.time_ns
         place = (record.netns_cookie, record.local_port)
         if facts.state or facts.ended:
-            listener = self.lives.at(*place, time_ns=opened_ns, address=record.local, family=record.family)
+            cookie = record.listener_cookie
+            listener = self.lives.at(
+                *place, time_ns=opened_ns, address=record.local, family=record.family, cookie=cookie
+            )
             if listener is not None:
-                return self._owner(listener.owner, "listener", record.time_ns), listener
+                shared = not cookie and self.lives.shared(listener, time_ns=opened_ns)
+                via = "one of the listeners" if shared else "listener"
+                return self._owner(listener.owner, via, record.time_ns), listener
         if not facts.state:
             former = self.lives.former(*place, time_ns=record.time_ns, address=record.local, family=record.family)
             if former is not None:

@@ -103,10 +103,11 @@ struct process_event {
 	__u64 time_ns;
 	__u64 start_ns;			/* its group leader's start: with the pid it names one process for ever */
 	__u64 cgroup_id;		/* cgroup v2 */
+	__u64 parent_start_ns;		/* its parent's, while it runs the same program by fork alone */
 	__u32 kind;
 	__u32 pid;
 	__u32 parent_pid;
-	__u32 uid;
+	__u32 uid;			/* the effective one */
 	__u32 netns_inode;
 	__u32 command_bytes;
 	char comm[16];

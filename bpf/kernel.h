@@ -158,12 +158,13 @@ struct path { struct dentry *dentry; };
 struct file___exe { struct path f_path; };
 struct mm_struct { struct file *exe_file; unsigned long arg_start; unsigned long arg_end; };
 struct signal_struct { atomic_t live; int group_exit_code; struct mm_struct *oom_mm; };
-struct cred { kuid_t uid; };
+struct cred { kuid_t euid; };
 struct task_struct {
 	unsigned int flags;
 	int exit_code;
 	int tgid;
 	__u64 self_exec_id;		/* one more with each exec */
+	__u64 parent_exec_id;		/* what its parent's was at the fork */
 	__u64 start_boottime;
 	char comm[16];
 	struct task_struct *group_leader;

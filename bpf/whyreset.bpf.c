@@ -5,7 +5,7 @@
  *
  *   tcp_send_reset, tcp_receive_reset   one record each, into the ring `resets`
  *   inet_sock_set_state                 who opened what; each connection that ends, into the ring `closes`
- *   sched_process_exit                  how processes that own sockets ended, into the ring `lives`
+ *   sched_process_exec, _exit           what processes that own sockets became and how they ended, into `lives`
  *   tcp_rcv_space_adjust (on request)   who reads from an accepted connection: its exact owner
  *   iter/task_file (at the start)       sockets that were open before
  *   walk_namespaces (test_run)          the counters of every network namespace
@@ -52,7 +52,8 @@ struct opened {
 enum { OPENED_ACTIVELY = 1, OPENED_GOT_RESET = 2 };
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, SOCKETS); __type(key, __u32); __type(value, struct opened); } sockets SEC(".maps");
 
-/* processes that user space has been told of */
+/* processes that user space has been told of; of those that the walk over open files found it knows little */
+#define ONLY_WALKED (~0ULL)
 struct known { __u64 start_ns; __u64 exec_id; };
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type(key, __u32); __type(value, struct known); } processes SEC(".maps");
 
@@ -100,6 +101,7 @@ static __always_inline void copy_cgroup(struct process_event *e, struct task_str
 static __noinline void tell_process(struct task_struct *task, __u32 pid, __u64 start_ns)
 {
 	struct process_event *e = bpf_ringbuf_reserve(&lives, sizeof *e, 0);
+	struct task_struct *parent = task->real_parent;
 	struct mm_struct *mm = task->mm;
 	unsigned long start, bytes;
 
@@ -112,8 +114,10 @@ static __noinline void tell_process(struct task_struct *task, __u32 pid, __u64 s
 	e->time_ns = bpf_ktime_get_boot_ns();
 	e->start_ns = start_ns;
 	e->pid = pid;
-	e->parent_pid = task->real_parent->tgid;
-	e->uid = (__u32)bpf_get_current_uid_gid();
+	e->parent_pid = parent->tgid;
+	if (task->self_exec_id == task->parent_exec_id && parent->self_exec_id == task->parent_exec_id)
+		e->parent_start_ns = parent->group_leader->start_boottime;
+	e->uid = task->cred->euid.val;
 	e->netns_inode = task->nsproxy->net_ns->ns.inum;
 	bpf_probe_read_kernel(e->comm, sizeof e->comm, task->group_leader->comm);
 	copy_cgroup(e, task);
@@ -148,19 +152,32 @@ static __always_inline __u32 exit_code_of(struct task_struct *task)
 	return group ? group : task->exit_code;
 }
 
+/* a process that has sockets becomes another program, which inherits them: a shell, inetd */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(process_exec, struct task_struct *task)
+{
+	__u32 pid = task->tgid;
+
+	if (bpf_map_lookup_elem(&processes, &pid))
+		know(task, pid, task->group_leader->start_boottime);
+	return 0;
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
 	__u32 pid = task->tgid, parent = task->real_parent->tgid;
+	__u64 start_ns = task->group_leader->start_boottime;
 	struct known *have;
 	struct exit_event *e;
 
 	if (task->signal->live.counter)		/* other threads go on */
 		return 0;
 	have = bpf_map_lookup_elem(&processes, &pid);
-	/* a pre-forked child shares its parent's listener without ever opening a socket itself */
-	if (!have && !bpf_map_lookup_elem(&processes, &parent))
-		return 0;
+	if (have && have->start_ns == start_ns)
+		know(task, pid, start_ns);	/* the last chance for what was only walked */
+	else if (!bpf_map_lookup_elem(&processes, &parent))
+		return 0;	/* a pre-forked child shares its parent's listener without ever opening a socket itself */
 	e = bpf_ringbuf_reserve(&lives, sizeof *e, 0);
 	if (!e) {
 		count_loss(LOSS_LIVES);
@@ -168,7 +185,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	}
 	e->kind = LIFE_EXIT;
 	e->time_ns = bpf_ktime_get_boot_ns();
-	e->start_ns = task->group_leader->start_boottime;
+	e->start_ns = start_ns;
 	e->pid = pid;
 	e->exit_code = exit_code_of(task);
 	e->flags = task->signal->oom_mm ? OOM_VICTIM : 0;
@@ -291,7 +308,7 @@ static __noinline void tell_listener(const struct sock *sk, struct task_struct *
 	e->socket_cookie = bpf_get_socket_cookie((void *)sk);
 	e->pid = task->tgid;
 	e->start_ns = task->group_leader->start_boottime;
-	e->uid = (__u32)bpf_get_current_uid_gid();
+	e->uid = task->cred->euid.val;
 	e->backlog = sk->sk_max_ack_backlog;
 	e->port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
 	e->family = sk->__sk_common.skc_family;
@@ -655,6 +672,7 @@ int held_sockets(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct held_socket h = {};
+	struct known walked = { 0, ONLY_WALKED }, *have;
 	struct socket *socket;
 	struct opened *o;
 	struct sock *sk;
@@ -663,14 +681,27 @@ int held_sockets(struct bpf_iter__task_file *ctx)
 		return 0;
 	h.pid = task->tgid;
 	h.start_ns = task->group_leader->start_boottime;
-	h.uid = task->cred->uid.val;
+	h.uid = task->cred->euid.val;
 	h.state = sk->__sk_common.skc_state;
 	h.socket_cookie = bpf_get_socket_cookie(sk);
-	o = take_place(h.socket_cookie);
-	if (o && !o->pid) {
-		o->pid = h.pid;
-		o->start_ns = h.start_ns;
-		o->via = VIA_FILE;
+	o = place_of(h.socket_cookie);
+	/* cookies count upwards: the place of a younger socket stays that one's */
+	if (o && o->cookie <= h.socket_cookie) {
+		o = take_place(h.socket_cookie);
+		/*
+		 * Of several that hold it the youngest serves what was accepted; where that is not known it is the
+		 * eldest, from which the others inherited it.
+		 */
+		if (o && (!o->pid || (o->via == VIA_FILE && (h.start_ns > o->start_ns) == !!o->time_ns))) {
+			o->pid = h.pid;
+			o->start_ns = h.start_ns;
+			o->via = VIA_FILE;
+		}
+	}
+	have = bpf_map_lookup_elem(&processes, &h.pid);
+	if (!have || have->start_ns != h.start_ns) {
+		walked.start_ns = h.start_ns;
+		bpf_map_update_elem(&processes, &h.pid, &walked, BPF_ANY);
 	}
 	h.netns_cookie = sk->__sk_common.skc_net.net->net_cookie;
 	h.netns_inode = sk->__sk_common.skc_net.net->ns.inum;

@@ -35,6 +35,8 @@ class Process(Struct, frozen=True, kw_only=True):
     cgroup: str = ""
     netns: int = 0
     parent_pid: int = 0
+    #: Start of the parent where both run one program, this by fork alone; 0 where it ran exec or that is not known.
+    parent_start_ns: int = 0
     #: None while it lives; else how it ended, as wait(2) gives it.
     exit_code: int | None = None
     #: It was chosen by the kernel's OOM killer.

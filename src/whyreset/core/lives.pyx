@@ -39,6 +39,7 @@ cdef object process(process_event *e):
         cgroup="/".join([level for level in reversed(levels) if level and level != "/"]),
         netns=e.netns_inode,
         parent_pid=e.parent_pid,
+        parent_start_ns=e.parent_start_ns,
     )
 
 

@@ -60,7 +60,7 @@ class Processes:
         """Takes what the kernel program told of a process, which may be gone already."""
         key = self._key(process.pid, process.start_ns)
         entry = self._find(key)
-        known = _merge(entry.process, process) if entry else process
+        known = _merge(entry.process, process) if entry else self._inherited(process)
         if end := self._ends.pop(key, None):
             known = _ended(known, end)
         found = procfs.read(self._root, known, key[1]) if known.exit_code is None else None
@@ -177,6 +177,15 @@ class Processes:
             self._dead[key] = entry
 
     # ---- what is known of one ----
+
+    def _inherited(self, process: Process) -> Process:
+        """With its parent's program and command line, where it is told of too late to have its own any more."""
+        if process.exe or not process.parent_start_ns:
+            return process
+        parent = self._find(self._key(process.parent_pid, process.parent_start_ns))
+        if parent is None or parent.process.comm != process.comm:
+            return process
+        return replace(process, exe=parent.process.exe, command=parent.process.command)
 
     def _placed(self, process: Process) -> Process:
         """With the names that follow from its uid and control group."""

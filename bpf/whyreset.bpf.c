@@ -247,6 +247,15 @@ static __noinline void own(struct opened *o, struct task_struct *task, __u8 via)
 	know(task, o->pid, o->start_ns);
 }
 
+/* whoever closes an accepted connection is who used it; kernel threads only clear away what others left behind */
+static __always_inline void own_as_closer(struct opened *o)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (!(task->flags & PF_KTHREAD))
+		own(o, task, VIA_CLOSE);
+}
+
 /*
  * The listener of a connection that is just born (inet_csk_clone_lock). It is a copy of the listener, and a list that is
  * empty points to its own head: the copy's, not initialized yet, still to the listener's. 0 where that is not so.
@@ -286,6 +295,34 @@ static __always_inline struct opened *take_place(__u64 cookie)
 		o->cookie = cookie;
 	}
 	return o;
+}
+
+/* a further subflow of Multipath TCP is opened by a kernel thread, on behalf of who opened the first */
+static __always_inline struct opened *find_first_subflow(const struct sock *sk)
+{
+	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+	struct mptcp_sock *whole;
+	struct sock *first;
+
+	if (!tp || !bpf_core_field_exists(tp->is_mptcp) || !tp->is_mptcp)
+		return 0;
+	whole = (void *)BPF_CORE_READ((struct mptcp_subflow_context *)tp->inet_conn.icsk_ulp_data, conn);
+	first = BPF_CORE_READ(whole, first);
+	return find_opened(BPF_CORE_READ(first, __sk_common.skc_cookie.counter));
+}
+
+static __noinline void own_as_opener(struct opened *o, const struct sock *sk)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct opened *first = task->flags & PF_KTHREAD ? find_first_subflow(sk) : 0;
+
+	if (first && first->pid) {
+		o->pid = first->pid;
+		o->start_ns = first->start_ns;
+		o->via = first->via;
+		return;
+	}
+	own(o, task, VIA_CONNECT);
 }
 
 static __noinline void tell_listener(const struct sock *sk, struct task_struct *task, __u32 kind)
@@ -401,7 +438,7 @@ int BPF_PROG(set_state, const struct sock *sk, int before, int after)
 		if (o) {
 			o->time_ns = bpf_ktime_get_boot_ns();
 			o->flags = OPENED_ACTIVELY;
-			own(o, bpf_get_current_task_btf(), VIA_CONNECT);
+			own_as_opener(o, sk);
 		}
 	} else if (after == TCP_SYN_RECV) {
 		o = before == TCP_LISTEN ? take_place(cookie) : 0;
@@ -416,7 +453,7 @@ int BPF_PROG(set_state, const struct sock *sk, int before, int after)
 	} else if (after == TCP_FIN_WAIT1 || after == TCP_LAST_ACK) {
 		o = find_opened(cookie);
 		if (o && !o->pid && is_locked_by_current(sk))
-			own(o, bpf_get_current_task_btf(), VIA_CLOSE);
+			own_as_closer(o);
 	} else if (after == TCP_CLOSE && before == TCP_LISTEN) {
 		task = bpf_get_current_task_btf();
 		know(task, task->tgid, task->group_leader->start_boottime);
@@ -426,7 +463,7 @@ int BPF_PROG(set_state, const struct sock *sk, int before, int after)
 		if (o) {
 			o->state_before = before;
 			if (!o->pid && is_locked_by_current(sk) && is_released(sk))
-				own(o, bpf_get_current_task_btf(), VIA_CLOSE);
+				own_as_closer(o);
 		}
 		tell_close(sk, o, cookie, before);
 	}

@@ -90,7 +90,9 @@ class Owners:
             return self._owner(record.owner, record.owner_via, record.time_ns), None
         # a socket of the kernel's own (Multipath TCP's, say) hangs on no file: who closes it is who used it
         if record.closer is not None and facts.in_closer and (facts.released or facts.kernel_socket):
-            return self._owner(record.closer, "closer", record.time_ns), None
+            owner = self._owner(record.closer, "closer", record.time_ns)
+            if not _is_kernel_thread(owner.process):  # those only clear away what others left behind
+                return owner, None
         if holder := self._holders.get(record.socket_cookie):
             return self._owner(holder, "open file", record.time_ns), None
         if facts.active_open:
@@ -124,3 +126,8 @@ class Owners:
     def _owner(self, key: Key, via: str, now_ns: int) -> Owner:
         process = self.process(key, now_ns)
         return Owner(process=process, via=via, alive=self.processes.alive(key))
+
+
+def _is_kernel_thread(process: Process) -> bool:
+    """Kernel threads are the children of kthreadd, which is the second process of all."""
+    return not process.exe and 2 in (process.pid, process.parent_pid)

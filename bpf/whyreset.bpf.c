@@ -130,7 +130,7 @@ static __noinline void tell_process(struct task_struct *task, __u32 pid, __u64 s
 		if (!bpf_probe_read_user(e->command, bytes & (COMMAND_BYTES - 1), (void *)start))
 			e->command_bytes = bytes;
 	}
-	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	submit(&lives, e, sizeof *e);
 }
 
 /* tells user space of the current process unless it knows it; at exec a process becomes another program under one pid */
@@ -189,7 +189,7 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	e->pid = pid;
 	e->exit_code = exit_code_of(task);
 	e->flags = task->signal->oom_mm ? OOM_VICTIM : 0;
-	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	submit(&lives, e, sizeof *e);
 	return 0;
 }
 
@@ -363,7 +363,7 @@ static __noinline void tell_listener(const struct sock *sk, struct task_struct *
 		if (task->signal->oom_mm)
 			e->flags |= OOM_VICTIM;
 	}
-	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	submit(&lives, e, sizeof *e);
 }
 
 /* a connection ends; its reset, if it ends by one, is traced after this */

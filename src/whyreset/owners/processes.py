@@ -66,11 +66,16 @@ class Processes:
         found = procfs.read(self._root, known, key[1]) if known.exit_code is None else None
         self._keep(key, found or known)
 
-    def note(self, process: Process) -> None:
-        """Takes what is known of a process without looking it up; one that is known already stays as it is."""
+    def note(self, process: Process) -> bool:
+        """Takes what is known of a process without looking it up; one that is known already stays as it is.
+
+        Returns whether it was new.
+        """
         key = self._key(process.pid, process.start_ns)
-        if self._find(key) is None:
-            self._keep(key, process)
+        if self._find(key) is not None:
+            return False
+        self._keep(key, process)
+        return True
 
     def ended(self, end: ProcessEnd) -> None:
         """Notes how a process ended, also of one that is told of only later."""

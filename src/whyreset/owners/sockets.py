@@ -55,8 +55,8 @@ class Owners:
             key = (process.pid, process.start_ns)
             if cookie in wanted:
                 self._holders[cookie] = max(self._holders.get(cookie, key), key, key=lambda each: each[1])
-            self.processes.note(process)
-            self._unread.append(key)
+            if self.processes.note(process):
+                self._unread.append(key)
             if listener is not None:
                 self.lives.opened(listener)
 

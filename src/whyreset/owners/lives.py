@@ -5,7 +5,7 @@ Listeners that live are kept whole, a bounded number of others is remembered.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 
 from msgspec.structs import replace
 
@@ -24,30 +24,35 @@ class Lives:
     """The listeners of all namespaces.
 
     Args:
-        capacity: living listeners, and ports whose former listeners are remembered; the eldest are forgotten first.
+        capacity: living listeners, and former ones (some 700 bytes each); the eldest are forgotten first.
     """
 
-    def __init__(self, capacity: int = 16384) -> None:
+    def __init__(self, capacity: int = 8192) -> None:
         self._capacity = capacity
         self._open: dict[int, Listener] = {}
         self._by_port: dict[tuple[int, int], list[int]] = {}
-        self._former: OrderedDict[tuple[int, int], deque[Listener]] = OrderedDict()
+        #: By port, the port whose listener ended longest ago first.
+        self._former: OrderedDict[tuple[int, int], list[Listener]] = OrderedDict()
+        #: Former listeners that are remembered.
+        self.remembered = 0
         self.forgotten = 0
 
     def __len__(self) -> int:
         return len(self._open)
 
-    @property
-    def remembered(self) -> int:
-        """Former listeners that are remembered."""
-        return sum(len(each) for each in self._former.values())
-
     def opened(self, listener: Listener) -> None:
-        """A socket listens. One that was known already (held by several processes) keeps its first owner."""
+        """A socket listens.
+
+        One that was known already is held by several processes: its owner is who called listen(2), or the eldest of
+        those that the walk over open files found, from which the others inherited it.
+        """
         known = self._open.get(listener.socket_cookie)
         if known is not None and known.port == listener.port:
+            if not known.since_ns and (listener.since_ns or listener.owner[1] < known.owner[1]):
+                known, listener = replace(known, owner=listener.owner, since_ns=listener.since_ns), known
             if listener.owner not in (known.owner, *known.holders) and len(known.holders) < _HOLDERS:
-                self._open[listener.socket_cookie] = replace(known, holders=(*known.holders, listener.owner))
+                known = replace(known, holders=(*known.holders, listener.owner))
+            self._open[known.socket_cookie] = known
             return
         if known is not None:  # its end was lost, and it listens again elsewhere
             self._take(known.socket_cookie)
@@ -66,20 +71,25 @@ class Lives:
         if listener is None:
             return
         place = (listener.netns_cookie, listener.port)
-        former = self._former.setdefault(place, deque(maxlen=_PER_PORT))
+        former = self._former.setdefault(place, [])
         former.append(
             replace(
                 listener,
                 until_ns=end.time_ns,
-                closer=end.closer,
+                closer=listener.owner if end.closer == listener.owner else end.closer,  # one value for both
                 exit_code=end.exit_code,
                 out_of_memory=end.out_of_memory,
             )
         )
         self._former.move_to_end(place)
-        while len(self._former) > self._capacity:
-            self._former.popitem(last=False)
-            self.forgotten += 1
+        self.remembered += 1
+        if len(former) > _PER_PORT:
+            del former[0]
+            self.remembered -= 1
+        while self.remembered > self._capacity:
+            _, gone = self._former.popitem(last=False)
+            self.remembered -= len(gone)
+            self.forgotten += len(gone)
 
     def _take(self, cookie: int) -> Listener | None:
         """Removes a living listener."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterable
+from functools import cache
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -104,6 +105,8 @@ class Agent:
 
     def close(self) -> None:
         """Detaches everything; nothing stays in the kernel."""
+        self._counters.close()
+        self._kernel.close()
         self._program.close()
 
     def wait(self, until: float) -> None:
@@ -197,8 +200,20 @@ def _wants_files(group: Group, sample: Record) -> bool:
     return sample.owner is None and group.facts.has_file and not group.facts.released
 
 
+@cache
+def _offset_ns() -> int:
+    """What this process's time namespace adds to CLOCK_BOOTTIME; see time_namespaces(7)."""
+    try:
+        with open("/proc/self/timens_offsets") as file:
+            offsets = {name: int(seconds) * 1_000_000_000 + int(rest) for name, seconds, rest in map(str.split, file)}
+    except FileNotFoundError:  # a kernel without time namespaces
+        return 0
+    return offsets.get("boottime", 0)
+
+
 def _boottime_ns() -> int:
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    """CLOCK_BOOTTIME as the kernel program reads it."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - _offset_ns()
 
 
 def _epoch_ns() -> int:

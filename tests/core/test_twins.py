@@ -140,3 +140,37 @@ def test_crowded_groups_take_no_twin() -> None:
     assert there.facts.crowded
     assert there.count == 2
     assert (here.twin, there.twin) == (None, None)
+
+
+def test_twins_are_found_in_a_flood() -> None:
+    """Tens of thousands of resets to spoofed addresses in one visit do not hide those that this host received."""
+    bench = Bench(size=1 << 24)
+    flood = [
+        reset(trigger="S", remote=f"198.18.{n >> 8 & 255}.{n & 255}", remote_port=n % 60000) for n in range(40_000)
+    ]
+    ports = range(1, 101)
+    pairs = [sent(remote_port=port) for port in ports] + [
+        came(local_port=port, named=["ACTIVE_OPEN"]) for port in ports
+    ]
+    bench.resets.write_all(flood[:20_000] + pairs[:100] + flood[20_000:] + pairs[100:])
+    received_groups = [group for group in bench.groups() if group.facts.direction == "received"]
+    assert sum(group.count for group in received_groups if group.twin is not None) == 100
+
+
+@pytest.mark.parametrize("first_ns", range(-3, 20))
+def test_a_receiver_traced_first_waits_for_its_sender(first_ns: int) -> None:
+    """An active reset is traced after it was transmitted; wherever a visit ends, the two are joined."""
+    bench = Bench()
+    bench.write(came(time_ns=NOW), sent(time_ns=NOW + 10, trigger=None, state="CLOSE"))
+    bench.drain(NOW + 2 * MILLISECOND + first_ns)
+    groups = bench.recorder.flush() + bench.groups()
+    here, there = groups if groups[0].facts.direction == "sent" else reversed(groups)
+    assert there.twin == here.number
+
+
+def test_a_receiver_waits_a_millisecond_longer_than_others() -> None:
+    """Its sender may be traced after it, but not much: then it is taken, with or without a twin."""
+    bench = Bench()
+    bench.write(came(time_ns=NOW), sent(time_ns=NOW + 10, local_port=81))
+    assert bench.drain(NOW + 3 * MILLISECOND - 1) == 0
+    assert bench.drain(NOW + 3 * MILLISECOND) == 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 import click
@@ -24,6 +25,12 @@ commands.add_command(schema)
 
 def main() -> None:
     """Entry point. A person's mistake gets one sentence; click ends a command whose pipe was closed in silence."""
+    if sys.stdout is None:
+        _say("standard output is closed")
+        sys.exit(1)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # what others call themselves need not be in this locale's alphabet
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = commands.main(prog_name="whyreset", standalone_mode=False)
     except NoArgsIsHelpError as error:

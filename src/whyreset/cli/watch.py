@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import math
 import signal
 import sys
 import time
@@ -63,6 +65,8 @@ def watch(
     for name in cause:
         if name not in known:
             raise click.UsageError(f"there is no cause or family {name!r}; there are {', '.join(sorted(known))}")
+    if duration is not None and math.isnan(duration):
+        raise click.UsageError("--duration takes a number of seconds")
     if ring_kib is not None and ring_kib & (ring_kib - 1):
         raise click.UsageError("--ring-kib takes a power of two")
     chosen = Filter(direction=direction, netns=frozenset(netns), ports=frozenset(port), causes=frozenset(cause))
@@ -78,6 +82,8 @@ def watch(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    if as_json and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # RFC 8259 section 8.1, whatever the locale
     printer: Printer = JsonPrinter(sys.stdout) if as_json else PlainPrinter(sys.stdout)
     try:
         with Agent(settings) as agent:

@@ -34,6 +34,8 @@ cdef enum:
 
 #: how long a record waits for those that bear on it; far above the microseconds that were seen
 cdef uint64_t HOLD = 2000000
+#: a reset received waits so much longer: an active reset is traced after it was transmitted, its receiver may come first
+cdef uint64_t GRACE = 1000000
 #: a close is reported this much after the kernel stopped finding the connection, at the most
 cdef uint64_t REPORT_DELAY = 1000000
 #: beyond two round trips a segment was in flight for certain within the first, and may have been within the second:
@@ -57,6 +59,10 @@ cdef inline int64_t sequence_difference(uint32_t a, uint32_t b) noexcept nogil:
     # RFC 9293 section 3.4: sequence numbers compare modulo 2**32
     cdef uint32_t d = a - b
     return <int64_t>d - (<int64_t>1 << 32) if d & 0x80000000U else <int64_t>d
+
+
+cdef inline bint is_young(const reset_event *e, uint64_t until_ns) noexcept nogil:
+    return e.time_ns + (GRACE if e.direction == RESET_RECEIVED else 0) > until_ns
 
 
 cdef inline bint is_near(const reset_event *e, const closed *row) noexcept nogil:
@@ -160,7 +166,7 @@ cdef class Recorder:
         # first what was sent: the records received refer to it
         while True:
             e = <reset_event *>self.resets.at(&position, end, &length)
-            if e == NULL or (length == sizeof(reset_event) and e.time_ns > until_ns and not everything):
+            if e == NULL or (length == sizeof(reset_event) and not everything and is_young(e, until_ns)):
                 break
             # another core wrote them: fetch those to come while this one is looked at
             self.resets.prefetch(position + 3 * sizeof(reset_event))
@@ -188,6 +194,7 @@ cdef class Recorder:
         """Notes which connections this host resets, also in records still too young to be taken: what else is traced of
         such a connection may come some microseconds before. Notes what was received, for what was sent to find it."""
         cdef uint32_t length = 0
+        cdef bint young = False      # from here on records stay for the next visit
         cdef reset_event *e
         cdef abort_slot *slot
         cdef closed *row
@@ -197,8 +204,11 @@ cdef class Recorder:
                 return
             if length != sizeof(reset_event):
                 continue
-            if e.direction == RESET_RECEIVED and (e.time_ns <= until_ns or everything):
-                self.twins.expect(e)
+            if e.direction == RESET_RECEIVED:
+                young = young or (not everything and is_young(e, until_ns))
+                self.twins.expect(e, young)
+            elif not everything and is_young(e, until_ns):
+                young = True
             if not e.flags & HAS_SOCKET or e.direction != RESET_SENT or e.state == LISTEN:
                 continue
             if e.state != TIME_WAIT and e.reason == self.reason_abort_on_data:

@@ -50,8 +50,8 @@ cdef class Twins:
         free(self.arrivals)
         free(self.places)
 
-    cdef void expect(self, const reset_event *e) noexcept nogil:
-        """A reset received that is taken in this visit: its twin may be among what was sent."""
+    cdef void expect(self, const reset_event *e, bint young) noexcept nogil:
+        """A reset received, in this visit or in the next: its twin may be among what was sent."""
         cdef uint64_t h = hash_tuple(self.seed, e.family, e.remote, e.local, e.remote_port, e.local_port)
         cdef uint64_t slot = h % ARRIVAL_SLOTS
         cdef arrival *a
@@ -63,6 +63,7 @@ cdef class Twins:
         a.event = e
         a.hash = h
         a.apart = SECOND + 1
+        a.young = young
         self.arrived += 1
         self.places[slot] = self.arrived
 
@@ -74,11 +75,14 @@ cdef class Twins:
 
     cdef void sent(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number) noexcept nogil:
         """A reset was sent: it may have arrived here, or will."""
-        if not (self.arrived and self.meet(e, table, index, kept, number)):
-            self.offer(e, table, index, kept, number)
+        cdef arrival *a = self.meet(e) if self.arrived else NULL
+        if a != NULL and not a.young:
+            fill(&a.sent, table, index, kept, number)
+        else:
+            fill(self.offer(e, number, a != NULL), table, index, kept, number)
 
-    cdef bint meet(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number) noexcept nogil:
-        """Joins what was sent to the nearest reset received of the same four-tuple; false where none came.
+    cdef arrival *meet(self, const reset_event *e) noexcept nogil:
+        """The nearest reset received of the same four-tuple, if it has no nearer twin; NULL where none came.
 
         One four-tuple may be reset twice, as by the echo of a segment in flight: the nearest in time is the twin.
         """
@@ -96,14 +100,12 @@ cdef class Twins:
             apart = a.event.time_ns - e.time_ns if a.event.time_ns > e.time_ns else e.time_ns - a.event.time_ns
             if apart < least and apart < a.apart:
                 nearest, least = a, apart
-        if nearest == NULL:
-            return False
-        nearest.apart = least
-        fill(&nearest.sent, table, index, kept, number)
-        return True
+        if nearest != NULL:
+            nearest.apart = least
+        return nearest
 
-    cdef void offer(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number) noexcept nogil:
-        """For a reset that arrives in a later visit."""
+    cdef twin_slot *offer(self, const reset_event *e, uint64_t number, bint wanted) noexcept nogil:
+        """A place for what may arrive in a later visit; those whose other end is known to come keep theirs in a flood."""
         cdef uint64_t h = hash_tuple(self.seed, e.family, e.local, e.remote, e.local_port, e.remote_port)
         cdef uint64_t base = h % (TWINS // TWIN_WAYS) * TWIN_WAYS, place = base + number % TWIN_WAYS
         cdef twin_slot *slot
@@ -112,14 +114,18 @@ cdef class Twins:
             if self.tags[base + i] == 0:
                 place = base + i
                 break
+            slot = &self.slots[base + i]
+            if self.slots[place].wanted and (not slot.wanted or slot.time_ns + SECOND < e.time_ns):
+                place = base + i
         self.tags[place] = <uint32_t>(h >> 32) | 1
         slot = &self.slots[place]
         slot.time_ns = e.time_ns
-        fill(slot, table, index, kept, number)
+        slot.wanted = wanted
         memcpy(slot.local, e.local, 16)
         memcpy(slot.remote, e.remote, 16)
         slot.local_port = e.local_port
         slot.remote_port = e.remote_port
+        return slot
 
     cdef twin_slot *find(self, const reset_event *e) noexcept nogil:
         """The reset sent that arrived here as this one, if this host sent it; each serves once."""

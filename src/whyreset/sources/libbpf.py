@@ -47,24 +47,36 @@ class _TestRun(ctypes.Structure):
     )
 
 
+_PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+_vsnprintf = ctypes.CDLL(None).vsnprintf
+_vsnprintf.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p)
+#: What libbpf said; it has one voice for the whole process.
+_said: list[str] = []
+
+
+def _keep(level: int, template: bytes, arguments: int) -> int:
+    if level <= 1 and len(_said) < _LOG_LINES:  # warnings and information; 2 is debugging
+        buffer = ctypes.create_string_buffer(_LOG_BYTES)
+        _vsnprintf(buffer, _LOG_BYTES, template, arguments)
+        _said.append(buffer.value.decode("utf-8", "replace"))
+    return 0
+
+
+#: libbpf calls it for as long as the process lives, so it belongs to no object.
+_voice = _PRINT(_keep)
+
+
 class Library:
     """libbpf's functions, typed.
 
     Raises:
-        OSError: libbpf.so.1 is not installed.
+        OSError: libbpf.so.1 is not installed, or is not what it should be.
     """
-
-    _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 
     def __init__(self) -> None:
         self._so = ctypes.CDLL(LIBRARY, use_errno=True)
-        libc = ctypes.CDLL(None)
-        self._vsnprintf = libc.vsnprintf
-        self._vsnprintf.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p)
-        self.log: list[str] = []
-        self._print = self._PRINT(self._keep)
         pointer, number, text, size = ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p, ctypes.c_size_t
-        self.set_print = self._function("libbpf_set_print", pointer, self._PRINT)
+        self.set_print = self._function("libbpf_set_print", pointer, _PRINT)
         self.open_mem = self._function("bpf_object__open_mem", pointer, pointer, size, pointer)
         self.load = self._function("bpf_object__load", number, pointer)
         self.close = self._function("bpf_object__close", None, pointer)
@@ -97,23 +109,20 @@ class Library:
         self.delete = self._function("bpf_map_delete_elem", number, number, pointer)
         self.test_run = self._function("bpf_prog_test_run_opts", number, number, ctypes.POINTER(_TestRun))
         self.possible_cpus = self._function("libbpf_num_possible_cpus", number)
-        self.set_print(self._print)
+        self.set_print(_voice)
 
     def _function(self, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
-        function = getattr(self._so, name)
+        try:
+            function = getattr(self._so, name)
+        except AttributeError as error:
+            raise OSError(f"{LIBRARY} has no {name}") from error
         function.restype, function.argtypes = result, arguments
         return function  # type: ignore[no-any-return]
 
-    def _keep(self, level: int, template: bytes, arguments: int) -> int:
-        if level <= 1 and len(self.log) < _LOG_LINES:  # warnings and information; 2 is debugging
-            buffer = ctypes.create_string_buffer(_LOG_BYTES)
-            self._vsnprintf(buffer, _LOG_BYTES, template, arguments)
-            self.log.append(buffer.value.decode("utf-8", "replace"))
-        return 0
-
-    def take_log(self) -> str:
+    @staticmethod
+    def take_log() -> str:
         """What libbpf has said since the last call."""
-        text, self.log[:] = "".join(self.log), []
+        text, _said[:] = "".join(_said), []
         return text
 
 

@@ -9,7 +9,6 @@ import ctypes
 import errno
 import importlib.resources
 import mmap
-import os
 import select
 import struct
 import time
@@ -38,8 +37,15 @@ _ENUMS = ("SK_RST_REASON_NO_SOCKET", "TCP_ESTABLISHED", "TCP_MIB_OUTRSTS", "LINU
 
 
 def kernel_names() -> dict[str, dict[str, int]]:
-    """The kernel's enumerations that this program reads, by one of their members."""
-    return btf.enums(_BTF.read_bytes(), _ENUMS)
+    """The kernel's enumerations that this program reads, by one of their members.
+
+    Raises:
+        SourceError: the kernel's BTF cannot be read.
+    """
+    try:
+        return btf.enums(_BTF.read_bytes(), _ENUMS)
+    except (OSError, ValueError) as error:
+        raise SourceError(f"this kernel's BTF cannot be read ({_BTF}: {error})") from error
 
 
 def _dense(values: dict[str, int], prefix: str) -> list[str]:
@@ -71,10 +77,9 @@ class Program:
         try:
             Library()
         except OSError:
-            return Missing(
-                source="kernel", why="libbpf.so.1 is not installed (Debian, Ubuntu: apt install libbpf1)", lost=lost
-            )
-        if os.geteuid() != 0 and not _has_capabilities():
+            why = "there is no usable libbpf.so.1 (Debian, Ubuntu: apt install libbpf1)"
+            return Missing(source="kernel", why=why, lost=lost)
+        if not _has_capabilities():
             return Missing(source="kernel", why="loading eBPF needs root, or CAP_BPF with CAP_PERFMON", lost=lost)
         return None
 
@@ -209,7 +214,10 @@ class Program:
         return out
 
     def close(self) -> None:
-        """Detaches and unloads; nothing of it stays in the kernel."""
+        """Detaches and unloads; nothing of it stays in the kernel, unless somebody else still holds a ring."""
+        for name in ("resets", "closes", "lives", "_head", "_rows"):
+            # what is mapped keeps its map
+            self.__dict__.pop(name, None)
         if self._poll is not None:
             self._poll.close()
             self._poll = None
@@ -244,10 +252,11 @@ def _has_capabilities() -> bool:
 
 
 def _explain(error: BpfError) -> str:
-    if error.errno == errno.EPERM:
+    # without rights there is nothing to verify; a program that the verifier refuses has its log
+    if error.errno in (errno.EPERM, errno.EACCES) and "PROG LOAD LOG" not in error.log:
         return (
-            "the kernel refused the eBPF program: it needs root or CAP_BPF with CAP_PERFMON, and a kernel that is not"
-            " locked down"
+            "the kernel refused the eBPF program (it needs root or CAP_BPF with CAP_PERFMON, and a kernel that is not"
+            " locked down)"
         )
     said = [line.strip() for line in error.log.splitlines() if line.strip()]
     return f"the kernel program does not run here: {error.strerror}" + (f" ({said[-1][:200]})" if said else "")

@@ -1,0 +1,131 @@
+"""Where rights, kernel features or libraries are missing: one helpful sentence, exit code 1, never a traceback."""
+
+import ctypes.util
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from tests import needs
+from tests.cli.whyreset import COMMAND, is_one_sentence, run
+
+BTF = "/sys/kernel/btf/vmlinux"
+
+
+def refused(*, before: Sequence[str] = ()) -> str:
+    """What a watch says that cannot run."""
+    ended = run("watch", "--json", "--duration", "1", before=before)
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert is_one_sentence(ended.stderr), ended.stderr
+    assert ended.stderr.startswith("whyreset: cannot watch: ")
+    return ended.stderr
+
+
+def where(mount: str) -> list[str]:
+    """Starts a command where something else is mounted, for it alone."""
+    needs.root()
+    return ["unshare", "--mount", "sh", "-c", f'{mount} && exec "$@"', "sh"]
+
+
+def as_nobody(*capabilities: str) -> list[str]:
+    """Starts a command as a user without rights but these; skip where nobody cannot even start Python."""
+    needs.root()
+    held = ",".join(["-all", *(f"+{each}" for each in capabilities)])
+    user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", f"--inh-caps={held}"]
+    user += [f"--ambient-caps={held}", f"--bounding-set={held}"]
+    check = subprocess.run([*user, *COMMAND, "--version"], check=False, capture_output=True)
+    if check.returncode:
+        pytest.skip("another user cannot read this checkout or its Python")
+    return user
+
+
+def test_without_rights_the_sentence_says_which() -> None:
+    """A user who is not root learns what is needed."""
+    if os.geteuid() == 0:
+        said = refused(before=as_nobody())
+    else:
+        said = refused()
+    assert "root" in said
+    assert "CAP_BPF" in said
+    assert "CAP_PERFMON" in said
+
+
+@pytest.mark.parametrize("capabilities", [[], ["bpf"], ["perfmon"], ["net_admin", "bpf"]], ids=",".join)
+def test_root_without_capabilities_is_told_the_same(capabilities: list[str]) -> None:
+    """In a container root is root by name only."""
+    needs.root()
+    held = ",".join(["-all", *(f"+{each}" for each in capabilities)])
+    said = refused(before=["setpriv", f"--bounding-set={held}", f"--inh-caps={held}"])
+    assert "CAP_BPF" in said
+    assert "CAP_PERFMON" in said
+
+
+def test_root_of_a_user_namespace_is_told_the_same() -> None:
+    """There all capabilities are held, and none counts outside."""
+    needs.root()
+    if subprocess.run(["unshare", "-U", "-r", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("user namespaces are not allowed here")
+    said = refused(before=["unshare", "-U", "-r"])
+    assert "CAP_BPF" in said
+
+
+def test_two_capabilities_are_enough() -> None:
+    """CAP_BPF and CAP_PERFMON watch, without root."""
+    needs.program()
+    ended = run("watch", "--json", "--duration", "0.2", before=as_nobody("bpf", "perfmon"))
+    assert (ended.returncode, ended.stderr) == (0, "")
+    assert '"type":"end"' in ended.stdout
+
+
+def test_a_kernel_without_btf_is_told() -> None:
+    """The file that is missing is named."""
+    said = refused(before=where("mount -t tmpfs none /sys/kernel/btf"))
+    assert "BTF" in said
+    assert BTF in said
+
+
+@pytest.mark.parametrize("content", [b"", b"not BTF at all, but longer than its header would be", b"cut"])
+def test_a_kernel_with_damaged_btf_is_told(tmp_path: Path, content: bytes) -> None:
+    """Whatever stands there instead, it is the file that is named."""
+    damaged = tmp_path / "vmlinux"
+    damaged.write_bytes(Path(BTF).read_bytes()[:100_000] if content == b"cut" else content)
+    said = refused(before=where(f"mount --bind {damaged} {BTF}"))
+    assert BTF in said
+
+
+def test_a_kernel_without_reset_reasons_is_told(tmp_path: Path) -> None:
+    """BTF that knows no reasons is that of an older kernel."""
+    old = tmp_path / "vmlinux"
+    old.write_bytes(Path(BTF).read_bytes().replace(b"SK_RST_REASON_NO_SOCKET", b"SK_RST_REASON_NO_SUCKET"))
+    assert "6.10" in refused(before=where(f"mount --bind {old} {BTF}"))
+
+
+@pytest.mark.parametrize("instead", ["/dev/null", "/etc/passwd", "another library"])
+def test_a_host_without_libbpf_is_told_what_to_install(instead: str) -> None:
+    """The package is named, whether the library is missing or damaged or another."""
+    found = Path("/proc/self/maps")
+    library = next((Path(line.split()[-1]) for line in mapped_by_libbpf(found)), None)
+    if library is None:
+        pytest.skip("libbpf.so.1 is not installed")
+    if instead == "another library":
+        instead = str(next(Path(line.split()[-1]) for line in found.read_text().splitlines() if "libc.so" in line))
+    said = refused(before=where(f"mount --bind {instead} {library}"))
+    assert "libbpf" in said
+    assert "apt install" in said
+
+
+def mapped_by_libbpf(maps: Path) -> list[str]:
+    """The lines of this process's mappings that are libbpf's, once it is loaded."""
+    if ctypes.util.find_library("bpf") is None:
+        return []
+    ctypes.CDLL("libbpf.so.1")
+    return [line for line in maps.read_text().splitlines() if "libbpf.so" in line]
+
+
+def test_too_few_descriptors_get_one_sentence() -> None:
+    """A limit that is too low is said."""
+    needs.program()
+    said = refused(before=["sh", "-c", 'ulimit -n 12; exec "$@"', "sh"])
+    assert "Too many open files" in said

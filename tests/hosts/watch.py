@@ -115,8 +115,8 @@ class Watch:
     def settle(self, host: Host, timeout: float = 10.0) -> list[Line]:
         """Wait until all that happened on a host before this call has been told, so that silence is silence.
 
-        Provokes one more reset there (a closed port of MARKER) and waits for its line: the kernel's events come in
-        order. Returns the host's other resets.
+        Provokes one more reset there (a closed port of MARKER) and waits for its lines: the kernel's events come in
+        order, and of one visit what was sent is told before what was received. Returns the host's other resets.
         """
         return self.told(host, timeout=timeout)[host.name]
 
@@ -125,7 +125,7 @@ class Watch:
         marks = [(host, self._mark(host, timeout)) for host in hosts]
 
         def told(lines: deque[Line], host: Host, port: int) -> bool:
-            resets = (line for line in reversed(lines) if _of(line, host, "reset") and line["direction"] == "sent")
+            resets = (line for line in reversed(lines) if _of(line, host, "reset") and line["direction"] == "received")
             return any((line["src"], line["dport"]) == (MARKER, port) for line in resets)
 
         self.wait(lambda lines: all(told(lines, *mark) for mark in marks), timeout)

@@ -29,7 +29,7 @@ _TALLY_KEY = struct.Struct("=QII")
 _TALLY = struct.Struct("=QQ")
 #: Namespaces that the table is mapped for at first.
 _ROWS = 128
-_PROGRAMS = ("set_state", "process_exit", "receive_reset", "send_reset", "held_sockets")
+_PROGRAMS = ("set_state", "process_exec", "process_exit", "receive_reset", "send_reset", "held_sockets")
 _REASON = "SK_RST_REASON_"
 _LOSSES = ("namespaces", "lives", "closes")
 #: One enumerator of each enumeration whose names are needed.

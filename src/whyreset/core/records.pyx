@@ -499,19 +499,23 @@ cdef class Recorder:
 
     cdef twin_slot *find_twin(self, const reset_event *e) noexcept nogil:
         """The sent record of the reset received here, if this host sent it; each serves once."""
-        cdef uint64_t h = self.twin_hash(e), base = bucket_of(h), apart
+        cdef uint64_t h = self.twin_hash(e), base = bucket_of(h), apart, nearest = SECOND
         cdef twin_slot *slot
+        cdef twin_slot *found = NULL
         cdef int i
         for i in range(TWIN_WAYS):
             if self.twin_tags[base + i] != tag_of(h):
                 continue
             slot = &self.twins[base + i]
             apart = slot.time_ns - e.time_ns if slot.time_ns > e.time_ns else e.time_ns - slot.time_ns
-            if (apart <= SECOND and slot.local_port == e.remote_port and slot.remote_port == e.local_port
+            # of several between the same ports the nearest: those before it may have been lost on their way
+            if (apart <= nearest and slot.local_port == e.remote_port and slot.remote_port == e.local_port
                     and memcmp(slot.local, e.remote, 16) == 0 and memcmp(slot.remote, e.local, 16) == 0):
-                self.twin_tags[base + i] = 0
-                return slot
-        return NULL
+                nearest = apart
+                found = slot
+        if found != NULL:
+            self.twin_tags[found - self.twins] = 0
+        return found
 
     cdef void fill_key(self, const reset_event *e, group_key *key) noexcept nogil:
         cdef facts_key *f = &key.facts

@@ -63,11 +63,11 @@ static __always_inline void count_loss(__u32 kind)
 		(*n)++;
 }
 
-/* wakes the reader once, when a ring becomes a quarter full; at all other times the reader comes by itself */
-static __always_inline void submit(void *ring, void *record, __u32 record_bytes, __u64 ring_bytes)
+/* wakes the reader once, when a ring becomes half full; at all other times the reader comes by itself */
+static __always_inline void submit(void *ring, void *record, __u32 record_bytes)
 {
-	__u64 filled = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA);
-	bool crossing = filled >= ring_bytes / 4 && filled < ring_bytes / 4 + 4 * record_bytes;
+	__u64 filled = bpf_ringbuf_query(ring, BPF_RB_AVAIL_DATA), ring_bytes = bpf_ringbuf_query(ring, BPF_RB_RING_SIZE);
+	bool crossing = filled >= ring_bytes / 2 && filled < ring_bytes / 2 + 4 * record_bytes;
 
 	bpf_ringbuf_submit(record, crossing ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
 }
@@ -341,7 +341,7 @@ static __noinline void tell_close(const struct sock *sk, struct opened *o, __u64
 			e->exit_code = exit_code_of(task);
 		}
 	}
-	submit(&closes, e, sizeof *e, CLOSES_BYTES);
+	submit(&closes, e, sizeof *e);
 }
 
 SEC("tp_btf/inet_sock_set_state")
@@ -549,12 +549,17 @@ static __always_inline void copy_trigger(struct reset_event *e, const struct sk_
 	bpf_probe_read_kernel(e->interface, sizeof e->interface, skb->dev->name);
 }
 
-static __always_inline struct reset_event *reserve(__u64 netns_cookie, __u32 netns_inode, __u32 direction, __u32 reason)
+/* `from_anyone`: no socket of ours was needed to provoke it; a flood of such shall not take the last of the room */
+static __always_inline struct reset_event *reserve(__u64 netns_cookie, __u32 netns_inode, __u32 direction, __u32 reason, bool from_anyone)
 {
 	struct tally_key key = { netns_cookie, direction, reason };
-	struct reset_event *e = bpf_ringbuf_reserve(&resets, sizeof *e, 0);
-	struct tally *t = bpf_map_lookup_elem(&tallies, &key), first = { 1, !e };
+	struct reset_event *e = 0;
+	struct tally *t, first = { 1 };
 
+	if (!from_anyone || bpf_ringbuf_query(&resets, BPF_RB_AVAIL_DATA) < bpf_ringbuf_query(&resets, BPF_RB_RING_SIZE) / 4 * 3)
+		e = bpf_ringbuf_reserve(&resets, sizeof *e, 0);
+	first.lost = !e;
+	t = bpf_map_lookup_elem(&tallies, &key);
 	if (t) {
 		t->seen++;
 		t->lost += !e;
@@ -591,16 +596,17 @@ int BPF_PROG(send_reset, const struct sock *sk, const struct sk_buff *skb)
 		netns_cookie = net->net_cookie;
 		netns_inode = net->ns.inum;
 	}
-	e = reserve(netns_cookie, netns_inode, RESET_SENT, reason);
+	e = reserve(netns_cookie, netns_inode, RESET_SENT, reason, !sk || sk->__sk_common.skc_state == TCP_LISTEN);
 	if (!e)
 		return 0;
 	if (sk)
 		copy_socket(e, sk);
 	if (skb)
 		copy_trigger(e, skb);
-	if (e->flags & IN_CLOSER || (!skb && !(e->flags & HAS_FILE)))
+	/* the children of a closing listener are nobody's: their lock is free, but the closer is at work */
+	if (e->flags & IN_CLOSER || (!skb && e->state == TCP_CLOSE && !(e->flags & HAS_FILE)))
 		copy_closer(e, bpf_get_current_task_btf());
-	submit(&resets, e, sizeof *e, RESETS_BYTES);
+	submit(&resets, e, sizeof *e);
 	return 0;
 }
 
@@ -608,7 +614,7 @@ SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(receive_reset, struct sock *sk)
 {
 	struct net *net = sk->__sk_common.skc_net.net;
-	struct reset_event *e = reserve(net->net_cookie, net->ns.inum, RESET_RECEIVED, 0);
+	struct reset_event *e = reserve(net->net_cookie, net->ns.inum, RESET_RECEIVED, 0, false);
 	struct opened *o = find_opened(sk->__sk_common.skc_cookie.counter);
 
 	if (o)
@@ -616,7 +622,7 @@ int BPF_PROG(receive_reset, struct sock *sk)
 	if (!e)
 		return 0;
 	copy_socket(e, sk);
-	submit(&resets, e, sizeof *e, RESETS_BYTES);
+	submit(&resets, e, sizeof *e);
 	return 0;
 }
 

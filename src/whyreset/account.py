@@ -124,7 +124,9 @@ class Account:
             sent = tallies.get((cookie, _SENT))
             received = tallies.get((cookie, _RECEIVED))
             side.lost = max(sent[1] - side.base_sent[1], side.lost) if sent else side.lost
-            side.received_lost = max(received[1] - side.base_received[1], side.received_lost) if received else side.received_lost
+            side.received_lost = (
+                max(received[1] - side.base_received[1], side.received_lost) if received else side.received_lost
+            )
 
     def settled(self) -> set[int]:
         """Namespaces that are gone and of which all is told: their tallies are not needed any more."""
@@ -142,12 +144,27 @@ class Account:
             figures = self._figures(side)
             delta = {name: figures[name] - side.told.get(name, 0) for name in _FIGURES}
             before = side.told_counters
-            moved = {name: value - before.get(name, 0) for name, value in side.latest.items() if value != before.get(name, 0) and name != _COUNTED}
+            moved = {
+                name: value - before.get(name, 0)
+                for name, value in side.latest.items()
+                if value != before.get(name, 0) and name != _COUNTED
+            }
             if not (any(delta.values()) or moved or (not side.closed and (everything or side.gone))):
                 continue
             side.told, side.told_counters = figures, dict(side.latest)
             side.closed = side.gone
-            out.append(Count(time_ns=now_ns, netns=side.netns, netns_cookie=cookie, netns_name="", delta=delta, moved=moved, gone=side.gone, **figures))
+            out.append(
+                Count(
+                    time_ns=now_ns,
+                    netns=side.netns,
+                    netns_cookie=cookie,
+                    netns_name="",
+                    delta=delta,
+                    moved=moved,
+                    gone=side.gone,
+                    **figures,
+                )
+            )
         return out
 
     def totals(self) -> dict[str, int]:

@@ -6,7 +6,7 @@ One thread. Every figure that is lost on the way is counted and told as a notice
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from functools import cache
 
 from msgspec import Struct
@@ -14,21 +14,25 @@ from msgspec.structs import replace
 
 from whyreset.account import Account
 from whyreset.core import lives
-from whyreset.model import Count, Group, Missing, Notice, Reset
+from whyreset.model import Count, Counters, Group, Missing, Notice, Record, Reset
 from whyreset.owners.lives import Lives
 from whyreset.owners.namespaces import Namespaces
 from whyreset.owners.processes import Processes
 from whyreset.owners.sockets import Owners
-from whyreset.pipeline import Pipeline
+from whyreset.pipeline import Pipeline, singles
 from whyreset.sources.counters import CounterSource
 from whyreset.sources.kernel import KernelSource
 from whyreset.sources.program import Program
 
 TICK_SECONDS = 0.1
+#: Groups in one visit that are called a crowd, and how long the next portion is then gathered.
+CROWD = 32
+CROWD_NS = 450_000_000
 #: Lives taken in one visit; more wait in their ring.
 _LIVES = 2048
 #: Share of a core that walks over open files may cost.
 _WALK_SHARE = 0.005
+_NOTICE_EVERY_NS = 60_000_000_000
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -62,20 +66,26 @@ class Agent:
         self._pipeline = Pipeline(self._owners, lambda inode: self._namespaces.name(inode, time.monotonic_ns()))
         self._account: Account | None = None
         self._counted_ns = 0
-        self._losses: dict[str, int] = {}
+        self._take_after_ns = 0
+        self._losses: dict[str, tuple[int, int]] = {}
         self._walk_after_ns = 0
 
     @property
     def sources(self) -> tuple[str, ...]:
+        """Names of the sources that run."""
         return (self._kernel.name, self._counters.name)
 
     @property
     def tier(self) -> str:
+        """How deep this kernel lets us see."""
         return self._kernel.tier
 
     @property
     def missing(self) -> tuple[Missing, ...]:
-        return (Missing(source="packets", why="not part of this version", lost="resets that the TCP stack did not send"),)
+        """Sources that do not run, and what is lost by that."""
+        return (
+            Missing(source="packets", why="not part of this version", lost="resets that the TCP stack did not send"),
+        )
 
     def __enter__(self) -> Agent:
         self._program.load()
@@ -113,37 +123,32 @@ class Agent:
         """
         assert self._account is not None
         self._owners.learn(lives.drain(self._program.lives, _LIVES))
+        self._owners.catch_up(_boottime_ns())
         now_ns, epoch_ns = _boottime_ns(), _epoch_ns()
-        groups = self._kernel.take(now_ns, everything=last)
+        groups = self._kernel.take(now_ns, everything=last) if last or now_ns >= self._take_after_ns else []
+        if len(groups) >= CROWD and not self._settings.each_per_second:
+            # a flood is told in fewer, larger portions: what it costs stays bounded
+            self._take_after_ns = now_ns + CROWD_NS
+        if wanted := {
+            sample.socket_cookie for group in groups for sample in group.samples if _wants_files(group, sample)
+        }:
+            self._walk_files(wanted)
+        if self._settings.each_per_second:
+            groups = singles(groups)
         explained = self._pipeline.run(groups, epoch_ns=epoch_ns)
         for group, reset in explained:
             self._account.book(group, unknown=reset.cause.certainty == "unknown")
-        if any(_wants_files(reset) for _, reset in explained):
-            self._walk_files()
         counts: Iterable[Count] = ()
+        notices: Iterable[Notice] = ()
         if last or now_ns - self._counted_ns >= 1_000_000_000:
             self._counted_ns = now_ns
             counts = self._count(now_ns + epoch_ns, everything=last)
-        resets = tuple(single for group, reset in explained for single in self._single(group, reset))
-        return Tick(resets=resets, counts=tuple(counts), notices=tuple(self._notices(now_ns + epoch_ns)))
+            notices = self._notices(now_ns + epoch_ns)
+        return Tick(resets=tuple(reset for _, reset in explained), counts=tuple(counts), notices=tuple(notices))
 
     def totals(self) -> dict[str, int]:
         """The whole account so far."""
         return self._account.totals() if self._account else {}
-
-    def _single(self, group: Group, reset: Reset) -> list[Reset]:
-        """With --each, one value for each reset kept; what remains of the group follows as one."""
-        if not self._settings.each_per_second or not group.samples:
-            return [reset]
-        epoch_ns = reset.time_ns - group.first_ns
-        out = []
-        for record in group.samples:
-            one = replace(group, number=record.number, count=1, first_ns=record.time_ns, last_ns=record.time_ns, samples=(record,))
-            [(_, single)] = self._pipeline.run([one], epoch_ns=epoch_ns)
-            out.append(replace(single, twin=record.twin))
-        rest = group.count - len(group.samples)
-        # the last record is in the rest, and its number in no other line
-        return [*out, replace(reset, number=group.last_number, count=rest)] if rest else out
 
     def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
         assert self._account is not None
@@ -154,8 +159,10 @@ class Agent:
 
     def _baseline(self) -> Account:
         """Both sides' figures of one moment: read again while resets come in between."""
+        after = self._program.tallies()
+        counters: list[Counters] = []
         for _ in range(20):
-            before = self._program.tallies()
+            before = after
             counters = self._counters.read(time.monotonic_ns())
             self._kernel.begin(_boottime_ns())
             after = self._program.tallies()
@@ -163,30 +170,32 @@ class Agent:
                 break
         return Account(counters, after)
 
-    def _walk_files(self) -> None:
+    def _walk_files(self, wanted: Container[int] = ()) -> None:
         """Who holds which socket; only as often as its cost allows."""
         now_ns = time.monotonic_ns()
         if now_ns < self._walk_after_ns:
             return
         spent_ns = time.thread_time_ns()
-        self._owners.hold(lives.held(self._program.held_sockets()))
+        self._owners.hold(lives.held(self._program.held_sockets()), wanted)
         spent_ns = time.thread_time_ns() - spent_ns
         self._walk_after_ns = now_ns + max(1_000_000_000, round(spent_ns / _WALK_SHARE))
 
     def _notices(self, time_ns: int) -> list[Notice]:
-        """A notice for each figure of loss that grew."""
+        """A notice for each figure of loss that grew, at most one a minute of each."""
         out = []
         for name, (count, text) in self._kernel.losses().items():
-            grown = count - self._losses.get(name, 0)
-            if grown > 0:
-                self._losses[name] = count
+            before, told_ns = self._losses.get(name, (0, 0))
+            grown = count - before
+            if grown > 0 and time_ns - told_ns >= _NOTICE_EVERY_NS:
+                self._losses[name] = (count, time_ns)
                 out.append(Notice(time_ns=time_ns, name=name, text=text, count=grown))
         return out
 
 
-def _wants_files(reset: Reset) -> bool:
-    """Only the listener is known, and the socket is still open in some process."""
-    return reset.owner is not None and reset.owner.via == "listener" and reset.facts.has_file and not reset.facts.released
+def _wants_files(group: Group, sample: Record) -> bool:
+    """Only the listener is known of an accepted connection, and some process still holds it open."""
+    facts = group.facts
+    return sample.owner is None and sample.owner_via == "listener" and facts.has_file and not facts.released
 
 
 @cache
@@ -208,4 +217,3 @@ def _boottime_ns() -> int:
 def _epoch_ns() -> int:
     """What to add to CLOCK_BOOTTIME for the time of day, as the clock stands now."""
     return time.time_ns() - _boottime_ns()
-

@@ -21,9 +21,11 @@ class Filter(Struct, frozen=True, kw_only=True):
     causes: frozenset[str] = frozenset()
 
     def wants_netns(self, inode: int, name: str) -> bool:
+        """Whether this namespace was asked for."""
         return not self.netns or str(inode) in self.netns or (bool(name) and name in self.netns)
 
     def wants(self, reset: Reset) -> bool:
+        """Whether this reset was asked for."""
         if self.direction != "both" and reset.facts.direction != self.direction:
             return False
         if self.ports and not self.ports & {reset.port, reset.sample.local_port, reset.sample.remote_port}:

@@ -111,6 +111,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     ended: Literal["", "orderly", "half-closed", "reset-sent", "reset-received", "abandoned", "silent"] = ""
     #: Within a round trip or so of that end.
     at_once: bool = False
+    #: Later, but so soon that a busy peer may not have noticed.
+    soon: bool = False
     #: This host had sent the SYN.
     active_open: bool = False
     #: The current task held the socket's lock: it is the closer.
@@ -271,6 +273,8 @@ class Reset(Struct, frozen=True, kw_only=True):
     remotes: Remotes | None = None
     owner: Owner | None = None
     closer: Process | None = None
+    #: The owner at the other end, when that is on this host too.
+    peer: Owner | None = None
     #: Number of the same reset seen at its other end.
     twin: int | None = None
 
@@ -285,10 +289,10 @@ class Counters(Struct, frozen=True, kw_only=True):
 
 
 class Count(Struct, frozen=True, kw_only=True):
-    """The account of one namespace since watching began: counted + uncounted = seen + lost + unseen.
+    """The account of one namespace since watching began.
 
-    `unseen` were counted by the kernel but not traced, `uncounted` traced but not counted (IPv6 resets without a route);
-    one of them is 0. seen = explained + unknown.
+    counted + uncounted = seen + lost + unseen, and seen = explained + unknown. `unseen` were counted by the kernel but
+    not traced, `uncounted` traced but not counted (IPv6 resets without a route); one of them is 0.
     """
 
     time_ns: int

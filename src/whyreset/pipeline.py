@@ -30,6 +30,8 @@ class Draft(Struct, kw_only=True):
     closer: Process | None = None
     #: The listener that the owner was known by: the one of then, or the one before.
     listener: Listener | None = None
+    #: The owner at the other end, when that is on this host too.
+    peer: Owner | None = None
 
 
 class Pipeline:
@@ -44,8 +46,8 @@ class Pipeline:
         self._owners = owners
         self._netns_name = netns_name
         self._explained: OrderedDict[Facts, Cause] = OrderedDict()
-        self._sent: OrderedDict[int, Cause] = OrderedDict()
-        self.stages: tuple[Callable[[Draft], None], ...] = (self.join_twin, self.explain, self.own)
+        self._sent: OrderedDict[int, Draft] = OrderedDict()
+        self.stages: tuple[Callable[[Draft], None], ...] = (self.join_twin, self.explain, self.own, self.introduce)
 
     def run(self, groups: Iterable[Group], *, epoch_ns: int) -> list[tuple[Group, Reset]]:
         """Each group with its explanation.
@@ -54,21 +56,17 @@ class Pipeline:
             groups: what was sent before what was received, as core.records gives them.
             epoch_ns: nanoseconds since the epoch when CLOCK_BOOTTIME was 0, as of now.
         """
-        out = []
-        for group in groups:
-            draft = Draft(group=group, facts=group.facts)
+        drafts = [Draft(group=group, facts=group.facts) for group in groups]
+        for draft in drafts:
             for stage in self.stages:
                 stage(draft)
-            out.append((group, self._finish(draft, epoch_ns)))
-        return out
+        return [(draft.group, self._finish(draft, epoch_ns)) for draft in drafts]
 
     def join_twin(self, draft: Draft) -> None:
         """Merge: a reset received from this host is the one that was sent."""
-        group = draft.group
-        if group.facts.direction == "received" and group.twin is not None:
-            cause = self._sent.get(group.twin)
-            if cause is not None:
-                draft.facts = replace(group.facts, twin_cause=cause)
+        twin = self._twin(draft)
+        if twin is not None:
+            draft.facts = replace(draft.facts, twin_cause=twin.cause)
 
     def explain(self, draft: Draft) -> None:
         """Causes: identical facts are explained once."""
@@ -79,7 +77,7 @@ class Pipeline:
                 self._explained.popitem(last=False)
         draft.cause = cause
         if draft.facts.direction == "sent":
-            self._sent[draft.group.number] = cause
+            self._sent[draft.group.number] = draft
             if len(self._sent) > _TWINS:
                 self._sent.popitem(last=False)
 
@@ -89,7 +87,20 @@ class Pipeline:
             return
         sample = draft.group.samples[0]
         draft.owner, draft.listener = self._owners.owner(sample, draft.facts)
-        draft.closer = self._owners.process(sample.closer)
+        if sample.closer is not None:
+            draft.closer = self._owners.process(sample.closer, sample.time_ns)
+
+    def introduce(self, draft: Draft) -> None:
+        """Twins: each end learns who is at the other."""
+        twin = self._twin(draft)
+        if twin is not None:
+            draft.peer, twin.peer = twin.owner, draft.owner
+
+    def _twin(self, draft: Draft) -> Draft | None:
+        """What was sent, for what was received from this host."""
+        if draft.facts.direction != "received" or draft.group.twin is None:
+            return None
+        return self._sent.get(draft.group.twin)
 
     def _finish(self, draft: Draft, epoch_ns: int) -> Reset:
         group, cause = draft.group, draft.cause
@@ -97,6 +108,9 @@ class Pipeline:
         sample = group.samples[0] if group.samples else _nothing(group)
         words = _words(draft, sample)
         evidence = [_fill(sentence, words) for sentence in cause.evidence]
+        if draft.peer is not None and draft.facts.direction == "received":
+            before = draft.peer.via == "former listener"
+            evidence.append(_fill("{peer} listened there before" if before else "sent by {peer}", words))
         if draft.listener is not None and draft.listener.until_ns:
             evidence.append(_fill(_ended(draft.listener), words))
         return Reset(
@@ -113,8 +127,32 @@ class Pipeline:
             remotes=group.remotes,
             owner=draft.owner,
             closer=draft.closer,
+            peer=draft.peer,
             twin=group.twin,
         )
+
+
+def singles(groups: Iterable[Group]) -> list[Group]:
+    """A group for each record that was kept, and one for what is left of each group without them."""
+    out: list[Group] = []
+    for group in groups:
+        out += [
+            replace(
+                group,
+                number=record.number,
+                count=1,
+                first_ns=record.time_ns,
+                last_ns=record.time_ns,
+                samples=(record,),
+                twin=record.twin,
+            )
+            for record in group.samples
+        ]
+        rest = group.count - len(group.samples)
+        if rest:
+            # its last record was not kept, so its number is free
+            out.append(replace(group, number=group.last_number if group.samples else group.number, count=rest))
+    return out
 
 
 def _nothing(group: Group) -> Record:
@@ -160,6 +198,7 @@ def _words(draft: Draft, sample: Record) -> dict[str, str]:
         "port": str(draft.group.port if draft.group.port is not None else sample.local_port),
         "remote": f"[{sample.remote}]" if ":" in sample.remote else sample.remote or "the peer",
         "owner": name(draft.owner.process) if draft.owner else "a process that is not known",
+        "peer": name(draft.peer.process) if draft.peer else "a process that is not known",
         "closer": name(closer) if closer else "a process that is not known",
         "unread": str(sample.unread),
         "length": str(sample.trigger.length if sample.trigger else 0),

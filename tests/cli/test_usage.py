@@ -7,7 +7,7 @@ import pytest
 
 from tests.cli.whyreset import is_one_sentence, run
 from whyreset import __version__, causes
-from whyreset.outputs import wire
+from whyreset.outputs import lines
 
 MISTAKES: dict[str, tuple[list[str], str]] = {
     "no such command": (["nonsense"], "nonsense"),
@@ -88,7 +88,7 @@ def test_the_schema_is_a_json_schema_of_what_is_written() -> None:
     assert (ended.returncode, ended.stderr) == (0, "")
     schema = json.loads(ended.stdout)
     jsonschema.Draft202012Validator.check_schema(schema)
-    assert schema == wire.schema()
+    assert schema == lines.schema()
 
 
 @pytest.mark.parametrize("words", [["schema"], ["--help"], ["--version"]], ids=" ".join)

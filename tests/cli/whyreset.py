@@ -1,5 +1,6 @@
 """Runs the command."""
 
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,7 +12,11 @@ COMMAND = (sys.executable, "-m", "whyreset")
 def run(
     *words: str, before: Sequence[str] = (), timeout: float = 60.0, **options: Any
 ) -> subprocess.CompletedProcess[str]:
-    """The command with these words to its end; `before` is what starts it (setpriv, unshare)."""
+    """The command with these words to its end; `before` is what starts it (setpriv, unshare).
+
+    It is not measured for coverage: without rights it could not write what was measured, and would say so.
+    """
+    options.setdefault("env", {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")})
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.run([*before, *COMMAND, *words], check=False, text=True, timeout=timeout, **{**pipes, **options})
 

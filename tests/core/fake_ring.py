@@ -213,6 +213,7 @@ class Bench:
         group_limit: int = 64,
         sample_limit: int = 256,
         samples_per_group: int = 3,
+        kind_limit: int = 0,
     ) -> None:
         self.resets = FakeRing(size)
         self.closes = FakeRing(size)
@@ -227,6 +228,7 @@ class Bench:
             group_limit=group_limit,
             sample_limit=sample_limit,
             samples_per_group=samples_per_group,
+            kind_limit=kind_limit,
         )
 
     def write(self, *records: ResetEvent | CloseEvent) -> None:

@@ -10,7 +10,8 @@ from whyreset.model import Facts, Record
 
 MICROSECOND = 1_000
 #: Beyond two round trips: what still counts as «at once».
-AT_ONCE = 20 * MILLISECOND
+AT_ONCE = 2 * MILLISECOND
+SOON = 50 * MILLISECOND
 
 
 def stray(**fields: Any) -> ResetEvent:
@@ -101,20 +102,39 @@ def test_a_reset_long_after_the_segment_is_not_how_the_connection_had_ended() ->
 
 
 @pytest.mark.parametrize(
-    ("since", "srtt_us", "at_once"),
+    ("since", "srtt_us", "when"),
     [
-        (0, 0, True),
-        (AT_ONCE, 0, True),
-        (AT_ONCE + 1, 0, False),
-        (AT_ONCE + 200 * MILLISECOND, 100_000, True),
-        (AT_ONCE + 200 * MILLISECOND + 1, 100_000, False),
-        (-MILLISECOND, 0, True),
+        (0, 0, "at once"),
+        (AT_ONCE, 0, "at once"),
+        (AT_ONCE + 1, 0, "soon"),
+        (AT_ONCE + 200 * MILLISECOND, 100_000, "at once"),
+        (AT_ONCE + 200 * MILLISECOND + 1, 100_000, "soon"),
+        (SOON + 200 * MILLISECOND, 100_000, "soon"),
+        (SOON, 0, "soon"),
+        (SOON + 1, 0, "later"),
+        (-MILLISECOND, 0, "at once"),
     ],
 )
-def test_at_once_is_within_two_round_trips(since: int, srtt_us: int, at_once: bool) -> None:
-    """A segment that came within two measured round trips (and what a busy peer may need) was on its way."""
+def test_at_once_is_within_two_round_trips(since: int, srtt_us: int, when: str) -> None:
+    """A segment that came within two measured round trips was on its way; soon after, its sender may be busy."""
     facts, _ = judged(close(time_ns=NOW - since, srtt_us=srtt_us), stray())
-    assert facts.at_once is at_once
+    assert (facts.at_once, facts.soon) == (when == "at once", when == "soon")
+
+
+@pytest.mark.parametrize("far", [{"trigger_seq": 1 << 28}, {"trigger_ack": 1 << 28}, {"trigger_seq": 3 << 30}])
+def test_numbers_far_from_a_connections_are_not_of_it(far: dict[str, int]) -> None:
+    """A segment whose numbers no window of the remembered connection reaches belongs to another one, or to none."""
+    facts, sample = judged(
+        close(rcv_nxt=1000, snd_nxt=1000), stray(**{"trigger_seq": 1000, "trigger_ack": 1000, **far})
+    )
+    assert not facts.ended
+    assert sample.owner is None
+
+
+def test_a_refused_handshake_is_judged_by_its_listener() -> None:
+    """A full accept queue stays the reason where the four-tuple happens to be remembered."""
+    facts, _ = judged(close(), stray(state="LISTEN", reason="INVALID_SYN", named=["ACCEPT_QUEUE_FULL"]))
+    assert (facts.ended, facts.accept_queue_full) == ("", True)
 
 
 @pytest.mark.parametrize(("later", "joins"), [(MILLISECOND, True), (MILLISECOND + 1, False)])
@@ -203,7 +223,8 @@ def test_what_the_socket_knew_comes_from_the_memory(where: dict[str, Any]) -> No
     assert (sample.owner, sample.owner_via, sample.opened_ns) == ((5, 6), "closer", NOW - 9 * SECOND)
     assert (sample.bytes_in, sample.bytes_out, sample.snd_nxt, sample.rcv_nxt) == (10, 20, 30, 40)
     assert (sample.idle_ms, sample.exit_code, sample.ended_ms, sample.queue) == (1000, 9, 1000, None)
-    assert (facts.active_open, facts.exiting, facts.accept_queue_full, facts.embryos) == (True, True, False, False)
+    assert (facts.active_open, facts.exiting) == (True, True)
+    assert facts.embryos is bool(where)  # the listener's own stays its own
 
 
 def test_a_time_wait_socket_is_completed_from_the_memory() -> None:

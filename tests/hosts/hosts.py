@@ -143,9 +143,10 @@ class Host:
 
     @contextmanager
     def dropping(self, hook: Literal["input", "output"], match: str = "meta l4proto tcp") -> Iterator[None]:
-        """Drop the segments that match (nft words, IPv4 and IPv6 alike) for the length of the block."""
+        """Drop the segments on the wire that match (nft words, IPv4 and IPv6 alike) for the length of the block."""
         table = f"inet dropping{next(_table_numbers)}"
-        self.nft(f"table {table} {{ chain drops {{ type filter hook {hook} priority 0; {match} drop; }}; }}")
+        wire = f'{"iifname" if hook == "input" else "oifname"} "{INTERFACE}"'
+        self.nft(f"table {table} {{ chain drops {{ type filter hook {hook} priority 0; {wire} {match} drop; }}; }}")
         try:
             yield
         finally:

@@ -101,6 +101,11 @@ class Watch:
                 line for line in self.lines if _of(line, host, "reset") and MARKER not in (line["src"], line["dst"])
             ]
 
+    def losses(self) -> list[Line]:
+        """What the command said of itself so far: notices, and counts with something lost."""
+        with self._changed:
+            return [line for line in self.lines if line["type"] == "notice" or line.get("lost")]
+
     def wait_resets(self, host: Host, count: int, timeout: float = 10.0) -> list[Line]:
         """Wait until so many resets of a host were told (a line with a count stands for so many)."""
         with suppress(TimeoutError):
@@ -113,18 +118,27 @@ class Watch:
         Provokes one more reset there (a closed port of MARKER) and waits for its line: the kernel's events come in
         order. Returns the host's other resets.
         """
+        return self.told(host, timeout=timeout)[host.name]
+
+    def told(self, *hosts: Host, timeout: float = 10.0) -> dict[str, list[Line]]:
+        """Settle several hosts at once; the resets of each by its name."""
+        marks = [(host, self._mark(host, timeout)) for host in hosts]
+
+        def told(lines: deque[Line], host: Host, port: int) -> bool:
+            resets = (line for line in reversed(lines) if _of(line, host, "reset") and line["direction"] == "sent")
+            return any((line["src"], line["dport"]) == (MARKER, port) for line in resets)
+
+        self.wait(lambda lines: all(told(lines, *mark) for mark in marks), timeout)
+        return {host.name: self.resets(host) for host in hosts}
+
+    def _mark(self, host: Host, timeout: float) -> int:
+        """Have a closed port of MARKER refuse; the port that tried."""
         with host.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.settimeout(timeout)
             probe.bind((MARKER, 0))
-            port = probe.getsockname()[1]
             with suppress(ConnectionRefusedError):
                 probe.connect((MARKER, 1))
-
-        def told(lines: deque[Line]) -> bool:
-            marks = (x for x in reversed(lines) if _of(x, host, "reset") and x["direction"] == "sent")
-            return any((x["src"], x["dport"]) == (MARKER, port) for x in marks)
-
-        self.wait(told, timeout)
-        return self.resets(host)
+            return int(probe.getsockname()[1])
 
     def settle_account(self, host: Host, timeout: float = 10.0) -> Line:
         """Settle, then wait for a newer count line of this host that closes: counted == seen. Returns that line."""

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tests.outputs.values import CAUSE, count, notice, owner, reset
 from whyreset.model import Cause, Remotes
 from whyreset.outputs import plain
+from whyreset.words import escape
 
 MANY = Remotes(distinct=40, exact=True, top=())
 ABOUT = Remotes(distinct=40, exact=False, top=())
@@ -89,7 +90,7 @@ HOSTILE = [
 @pytest.mark.parametrize("text", HOSTILE, ids=ascii)
 def test_what_could_steer_a_terminal_is_made_visible(text: str) -> None:
     """Line ends, escapes, direction marks and invisible characters show their codes."""
-    shown = plain.printable(f"a{text}b")
+    shown = escape(f"a{text}b")
     assert shown.isprintable()
     assert shown.startswith("a")
     assert shown.endswith("b")
@@ -99,13 +100,13 @@ def test_what_could_steer_a_terminal_is_made_visible(text: str) -> None:
 def test_what_people_write_is_left_as_it_is() -> None:
     """Letters of any language are no danger."""
     text = "naïve Grüße 日本語 [ok] 'x' \\n"
-    assert plain.printable(text) == text
+    assert escape(text) == text
 
 
 @given(st.text())
 def test_any_text_is_one_safe_line(text: str) -> None:
     """No control, format, private or unassigned character is ever printed, and the line can be encoded."""
-    shown = plain.printable(text)
+    shown = escape(text)
     assert not {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"} & {unicodedata.category(each) for each in shown}
     shown.encode()
 

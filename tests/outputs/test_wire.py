@@ -16,12 +16,12 @@ from tests.core.layout import FLAGS
 from tests.outputs.values import EPOCH, count, notice, owner, process, reset
 from whyreset import causes
 from whyreset.model import Cause, Missing, Process, Remotes
-from whyreset.outputs import wire
+from whyreset.outputs import lines, wire
 from whyreset.owners.lives import Lives
 from whyreset.owners.sockets import Owners
 from whyreset.pipeline import Pipeline
 
-SCHEMA = wire.schema()
+SCHEMA = lines.schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 Line = dict[str, Any]
 TOTALS = dict.fromkeys(
@@ -46,7 +46,7 @@ def keys_in_schema(value: Any, schema: dict[str, Any], path: str = "") -> None:
             keys_in_schema(inner, schema.get("items", {}), f"{path}[]")
 
 
-def written(line: wire.Line) -> Line:
+def written(line: lines.Line) -> Line:
     """The line as a reader gets it, held against the schema."""
     text = msgspec.json.encode(line).decode()
     assert "\n" not in text
@@ -326,7 +326,7 @@ def test_every_line_has_words_in_the_schema() -> None:
 class Gone:
     """Every process is known by a hostile name, and gone."""
 
-    def get(self, key: tuple[int, int]) -> Process | None:
+    def refresh(self, key: tuple[int, int], now_ns: int) -> Process | None:
         """Who that was."""
         return Process(pid=key[0], start_ns=key[1], comm="\x1b[31m\n")
 

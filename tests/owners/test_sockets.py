@@ -24,6 +24,10 @@ class Table:
         """A process was told of."""
         self.known[process.pid, process.start_ns] = process
 
+    def note(self, process: Process) -> None:
+        """A process was found in passing."""
+        self.known.setdefault((process.pid, process.start_ns), process)
+
     def ended(self, end: ProcessEnd) -> None:
         """A process has ended."""
         key = (end.pid, end.start_ns)
@@ -33,6 +37,11 @@ class Table:
     def get(self, key: Key) -> Process | None:
         """Who that is."""
         return self.known.get(key)
+
+    def refresh(self, key: Key, now_ns: int) -> Process | None:
+        """Who that is by now."""
+        assert now_ns > 0
+        return self.get(key)
 
     def alive(self, key: Key) -> bool:
         """Whether it still lives, as far as known."""
@@ -120,7 +129,11 @@ DECISIONS: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, str] | Non
         {"state": "ESTABLISHED"},
         ("opener", "reader"),
     ),
-    "the kernel's own sockets have none": (CLOSED, {"state": "CLOSE", "kernel_socket": True, **MADE}, None),
+    "a socket of the kernel's own is whose call closed it": (
+        CLOSED,
+        {"state": "ESTABLISHED", "kernel_socket": True, "in_closer": True},
+        ("closer", "closer"),
+    ),
     "who closed what it had accepted": (CLOSED, {"state": "CLOSE", **MADE}, ("closer", "closer")),
     "a call on an open socket may come from anyone": (
         CLOSED,
@@ -231,17 +244,21 @@ def test_a_pid_used_again_is_another_process() -> None:
 
 
 def test_the_walk_over_open_files_tells_listeners_and_holders() -> None:
-    """What was open before watching began has owners too; the others that hold a socket are told."""
+    """What was open before watching began has owners too; of several holders the youngest serves a connection."""
     known = Owners(cast(Processes, Table()), Lives())
     first, second = process((8, 1), "master"), process((9, 2), "worker")
-    holders = known.hold(
+    known.hold(
         [
             (first, 5, listener(since_ns=0, owner=(8, 1))),
             (second, 5, listener(since_ns=0, owner=(9, 2))),
+            (first, 6, None),
             (second, 6, None),
-        ]
+        ],
+        wanted={6},
     )
-    assert holders == {5: [(8, 1), (9, 2)], 6: [(9, 2)]}
+    served, _ = known.owner(record(socket_cookie=6), Facts(direction="received", state="ESTABLISHED"))
+    assert served is not None
+    assert (served.process.comm, served.via) == ("worker", "open file")
     owner, found = known.owner(record(), Facts(direction="sent", state="LISTEN"))
     assert owner is not None
     assert found is not None
@@ -252,11 +269,5 @@ def test_the_walk_does_not_replace_what_is_known_better() -> None:
     """A process that the kernel program told of keeps its unit and command line."""
     known = owners(Process(pid=3, start_ns=30, comm="server", unit="server.service"))
     known.hold([(process(SERVER, "server"), 5, listener())])
-    found = known.process(SERVER)
-    assert found is not None
+    found = known.process(SERVER, 1)
     assert found.unit == "server.service"
-
-
-def test_nobody_is_no_process() -> None:
-    """A record without a closer has none."""
-    assert owners().process(None) is None

@@ -176,7 +176,7 @@ def test_closing_leaves_nothing_in_the_kernel(host: Host) -> None:
     needs.program()
     loaded = Program(exact_owners=True)
     loaded.load()
-    recorder = loaded.recorder(group_limit=64, sample_limit=128, samples_per_group=3)
+    recorder = loaded.recorder(group_limit=64, kind_limit=64, sample_limit=128, samples_per_group=3)
     knock(host)
     loaded.walk(extended=True)
     assert recorder.drain(1 << 62) > 0
@@ -197,10 +197,10 @@ def test_waiting_ends_after_its_time(program: Program) -> None:
 
 
 def test_a_ring_that_fills_wakes_the_reader(program: Program, host: Host) -> None:
-    """A quarter full, a ring ends the wait early."""
+    """Half full, a ring ends the wait early."""
     program.wait(0)
-    quarter = program.resets.pending + (1 << 21) // 4
-    while program.resets.pending <= quarter:
+    half = program.resets.pending + (1 << 21) // 2
+    while program.resets.pending <= half:
         knock(host, 100)
     before = time.monotonic()
     program.wait(20)

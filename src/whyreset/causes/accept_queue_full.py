@@ -10,7 +10,12 @@ FAMILY = "listen-queue"
 
 
 def explain(facts: Facts) -> Cause | None:
-    if facts.reason != "INVALID_SYN" or not facts.accept_queue_full or not facts.abort_on_overflow or "S" in (facts.trigger or ""):
+    if (
+        facts.reason != "INVALID_SYN"
+        or not facts.accept_queue_full
+        or not facts.abort_on_overflow
+        or "S" in (facts.trigger or "")
+    ):
         return None
     return certain(
         NAME,

@@ -1,12 +1,19 @@
 """What the cause modules share: making a Cause, and sentences that several of them need.
 
-Words in braces are filled from the reset that is shown: {port}, {remote}, {owner}, {closer}, {unread}, {queue}, {limit},
-{ended}, {idle}, {exit}.
+Words in braces are filled from the reset that is shown, in `evidence` only: those of WORDS.
 """
 
 from __future__ import annotations
 
 from whyreset.model import Cause, Facts
+
+#: What evidence may ask for in braces. `port` is the service's, `remote` the other side's address, `owner` and `closer`
+#: are processes, `unread` and `length` bytes (of the trigger's payload), `queue` and `limit` the accept queue's
+#: connections, `ended` and `idle` times since the connection ended and since data came or went, `exit` how the closer
+#: ended, `peer` the owner at the other end.
+WORDS = frozenset(
+    {"port", "remote", "owner", "closer", "unread", "length", "queue", "limit", "ended", "idle", "exit", "peer"}
+)
 
 #: What the peer had to do with it, by the state that the connection left: it decides the harm.
 _BEFORE = {
@@ -38,7 +45,9 @@ def certain(name: str, family: str, *evidence: str) -> Cause:
 
 def likely(name: str, family: str, *evidence: str, missing: str, candidates: tuple[str, ...] = ()) -> Cause:
     """Good evidence short of proof; `missing` says what would prove it."""
-    return Cause(name=name, family=family, certainty="likely", evidence=evidence, candidates=candidates, missing=missing)
+    return Cause(
+        name=name, family=family, certainty="likely", evidence=evidence, candidates=candidates, missing=missing
+    )
 
 
 def reason(facts: Facts) -> str:
@@ -62,8 +71,53 @@ def closing(facts: Facts) -> tuple[str, ...]:
 
 def has_no_connection(facts: Facts) -> bool:
     """A segment that belongs to no connection: no socket, or only a listener (tcp_v4_rcv, tcp_rcv_state_process)."""
-    return facts.direction == "sent" and facts.trigger is not None and (
-        facts.reason == "NO_SOCKET" or (facts.reason == "TCP_FLAGS" and facts.state == "LISTEN")
+    return (
+        facts.direction == "sent"
+        and facts.trigger is not None
+        and (facts.reason == "NO_SOCKET" or (facts.reason == "TCP_FLAGS" and facts.state == "LISTEN"))
+    )
+
+
+def goes_on_after_reset(facts: Facts) -> bool:
+    """What comes is beyond a reset that was received: its sender is not who sent that reset.
+
+    A reset counts only at exactly the next number expected (RFC 5961 section 3.2), so that nothing new was on its way
+    before it; except where segments had changed their order (tcp_validate_incoming() takes it behind a hole, too).
+    """
+    return facts.ended == "reset-received" and facts.segment == "new"
+
+
+def gave_up_on_ack(facts: Facts) -> bool:
+    """TCP_LINGER2 is negative, and the ACK of an orphan's FIN has come (tcp_rcv_state_process(), FIN-WAIT-1).
+
+    Where the FIN is not acknowledged yet, or the socket not closed, the same reason speaks of data.
+    """
+    return facts.reason == "TCP_ABORT_ON_DATA" and facts.linger2_negative and facts.orphaned and not facts.data_unacked
+
+
+def is_orphan_timer(facts: Facts) -> bool:
+    """An orphan's time in FIN-WAIT-2 is over (tcp_keepalive_timer()); a process would hold the lock."""
+    return facts.reason == "TCP_STATE" and facts.state == "FIN_WAIT2" and facts.orphaned and not facts.in_closer
+
+
+def is_fast_close(facts: Facts) -> bool:
+    """Multipath TCP aborts a whole connection by resetting its subflows (mptcp_do_fastclose()).
+
+    Newer kernels send TCP_ABORT_ON_CLOSE while the state still stands, where TCP itself sets CLOSE first. Older ones
+    set SO_LINGER 0 on the subflow and close it: a socket of the kernel's own that hangs on an application's file, or
+    that was taken off it.
+    """
+    if facts.trigger is not None:
+        return False
+    if facts.reason == "TCP_ABORT_ON_CLOSE" and facts.state not in ("", "CLOSE"):
+        return True
+    return (
+        facts.reason in ("TCP_ABORT_ON_CLOSE", "TCP_STATE", "TCP_DISCONNECT_WITH_DATA")
+        and facts.state == "CLOSE"
+        and facts.kernel_socket
+        and facts.linger_zero
+        and facts.in_closer
+        and (facts.released or not facts.has_file)
     )
 
 

@@ -11,7 +11,7 @@ FAMILY = "closed-port"
 
 def explain(facts: Facts) -> Cause | None:
     if facts.direction == "sent" and facts.reason == "NO_SOCKET" and facts.trigger == "S":
-        return certain(NAME, FAMILY, reason(facts), "a SYN for port {port}, on which nobody listened")
+        return certain(NAME, FAMILY, reason(facts), "a SYN for port {port}: nobody listened on it at that address")
     if facts.direction == "received" and facts.state == "SYN_SENT":
         # an acceptable reset in SYN-SENT acknowledges our SYN; a firewall's looks the same
         return likely(
@@ -19,6 +19,6 @@ def explain(facts: Facts) -> Cause | None:
             FAMILY,
             "{owner}'s SYN to {remote}:{port} was answered with a reset",
             candidates=(NAME, "firewall-reject", "not-from-stack"),
-            missing="the same reset seen at {remote}: its own stack and a firewall refuse alike",
+            missing="the same reset seen at its sender: a stack and a firewall refuse alike",
         )
     return None

@@ -5,7 +5,7 @@ A connection in FIN-WAIT-2 that nobody holds any more is soon kept as a TIME-WAI
 
 from __future__ import annotations
 
-from whyreset.causes.base import certain, likely, reason
+from whyreset.causes.base import certain, gave_up_on_ack, likely, reason
 from whyreset.model import Cause, Facts
 
 NAME = "data-after-close"
@@ -13,15 +13,24 @@ FAMILY = "abort"
 
 
 def explain(facts: Facts) -> Cause | None:
-    if facts.reason == "TCP_ABORT_ON_DATA" and facts.trigger_payload and not facts.linger2_negative:
-        return certain(NAME, FAMILY, reason(facts), "{owner} had closed; then {length} more bytes came from {remote}")
+    if facts.reason == "TCP_ABORT_ON_DATA" and facts.trigger_payload and not gave_up_on_ack(facts):
+        done = "closed" if facts.orphaned else "shut down both directions (shutdown(2))"
+        return certain(
+            NAME, FAMILY, reason(facts), f"{{owner}} had {done}; then {{length}} more bytes came from {{remote}}"
+        )
     if facts.reason == "TCP_TIMEWAIT_SOCKET" and facts.substate == "FIN_WAIT2" and facts.trigger_payload:
-        return certain(NAME, FAMILY, reason(facts), "{owner} had closed {ended} before; then {length} more bytes came from {remote}")
-    if facts.direction == "received" and facts.state in ("CLOSE_WAIT", "LAST_ACK") and facts.data_unacked:
+        return certain(
+            NAME,
+            FAMILY,
+            reason(facts),
+            "{owner} had closed {ended} before; then {length} more bytes came from {remote}",
+        )
+    # in LAST-ACK the FIN is outstanding too: that data was sent cannot be seen
+    if facts.direction == "received" and facts.state == "CLOSE_WAIT" and facts.data_unacked:
         return likely(
             NAME,
             FAMILY,
             "{remote} had closed its side, then {owner} sent more",
-            missing="the same reset seen at {remote}",
+            missing="the same reset seen at its sender",
         )
     return None

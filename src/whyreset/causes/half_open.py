@@ -2,33 +2,93 @@
 
 from __future__ import annotations
 
-from whyreset.causes.base import certain, has_no_connection, likely, reason, remembered
+from whyreset.causes.base import certain, goes_on_after_reset, has_no_connection, likely, reason, remembered
 from whyreset.model import Cause, Facts
 
 NAME = "half-open"
 FAMILY = "half-open"
 
+_END = "the connection's end: it closed before watching began, or elsewhere"
+
 
 def explain(facts: Facts) -> Cause | None:
-    if not has_no_connection(facts) or not facts.trigger or "A" not in facts.trigger:
+    trigger = facts.trigger or ""
+    if facts.reason == "TCP_INVALID_ACK_SEQUENCE" and facts.state == "SYN_SENT":
+        return _met_by_syn(facts, trigger)
+    if not has_no_connection(facts) or "A" not in trigger:
         return None
-    if facts.ended in ("reset-sent", "reset-received", "half-closed", "silent") and "S" not in facts.trigger:
-        return certain(NAME, FAMILY, reason(facts), remembered(facts), "the peer does not know that it is gone")
-    if facts.ended == "abandoned":
+    if facts.ended == "abandoned" and (trigger == "SA" or (trigger == "A" and not facts.trigger_payload)):
         return certain(NAME, FAMILY, reason(facts), "an answer to {owner}'s own SYN, which it gave up {ended} before")
-    if "S" in facts.trigger or "F" in facts.trigger:
+    if "S" in trigger:
         return None
-    unknown = "the connection's end: it closed before watching began, or elsewhere"
-    if facts.trigger_payload and facts.trigger_options:
-        return likely(NAME, FAMILY, reason(facts), "{length} bytes of data for a connection that this host does not know", missing=unknown)
-    if facts.trigger_options and not facts.embryos and not facts.cookies_recent:
-        # tools leave TCP options out; a stack that negotiated timestamps puts them into each segment
+    if facts.ended in ("reset-sent", "reset-received", "half-closed", "silent"):
+        if not goes_on_after_reset(facts):
+            return certain(NAME, FAMILY, reason(facts), remembered(facts), "the peer does not know that it is gone")
+        beyond = (reason(facts), remembered(facts), "it goes on beyond that reset: someone else sent it")
+        if not facts.at_once:
+            return certain(NAME, FAMILY, *beyond)
+        order = "whether segments changed their order on the way"
+        return likely(NAME, FAMILY, *beyond, candidates=(NAME, "in-flight"), missing=order)
+    return _beyond(facts) if facts.ended else _not_remembered(facts, trigger)
+
+
+def _met_by_syn(facts: Facts, trigger: str) -> Cause | None:
+    """Our SYN goes to a peer that still uses the same ports: RFC 9293 figure 9, seen from the other side."""
+    if "S" in trigger or "A" not in trigger or (trigger == "A" and not facts.trigger_payload):
+        return None
+    return likely(
+        FAMILY,
+        FAMILY,
+        reason(facts),
+        "{remote} goes on with an earlier connection of the same ports, while {owner} opens a new one",
+        candidates=(NAME, "late-duplicate"),
+        missing="how that connection ended here",
+    )
+
+
+def _beyond(facts: Facts) -> Cause | None:
+    """The ports are remembered, but what comes does not fit what their connection was."""
+    if facts.ended == "orderly" and facts.segment != "new":
+        return None
+    return likely(
+        FAMILY,
+        FAMILY,
+        reason(facts),
+        remembered(facts),
+        "what comes goes beyond that connection: it is of another one with the same ports, or of none",
+        candidates=(NAME, "bad-handshake-ack", "stray-segment"),
+        missing="whether this remote had begun another connection",
+    )
+
+
+def _not_remembered(facts: Facts, trigger: str) -> Cause | None:
+    if facts.trigger_payload and not facts.trigger_options:
         return likely(
             FAMILY,
             FAMILY,
             reason(facts),
-            "an acknowledgement with TCP options, as stacks send them, for a connection that this host does not know",
-            candidates=(NAME, "late-duplicate", "stray-segment"),
-            missing=unknown,
+            "{length} bytes of data without TCP options for a connection that this host does not know",
+            candidates=(NAME, "stray-segment"),
+            missing=_END,
         )
-    return None
+    if "F" in trigger or not facts.trigger_options:
+        return None
+    if facts.trigger_payload:
+        return likely(
+            NAME,
+            FAMILY,
+            reason(facts),
+            "{length} bytes of data for a connection that this host does not know",
+            missing=_END,
+        )
+    if facts.embryos or facts.cookies_recent:
+        return None
+    # tools leave TCP options out; a stack that negotiated timestamps puts them into each segment
+    return likely(
+        FAMILY,
+        FAMILY,
+        reason(facts),
+        "an acknowledgement with TCP options, as stacks send them, for a connection that this host does not know",
+        candidates=(NAME, "late-duplicate", "stray-segment"),
+        missing=_END,
+    )

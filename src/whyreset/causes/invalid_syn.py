@@ -1,4 +1,7 @@
-"""The kernel refused an embryonic connection for another reason than a full queue. tcp_check_req(), label embryonic_reset."""
+"""The kernel refused an embryonic connection: another SYN in the handshake, or no connection could be made.
+
+tcp_check_req(), label embryonic_reset.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +17,12 @@ def explain(facts: Facts) -> Cause | None:
         return None
     if "S" in (facts.trigger or ""):
         return certain(NAME, FAMILY, reason(facts), "{remote} sent another SYN inside a handshake that it had begun")
+    # the queue may have been full when it was asked, microseconds before the reset was sent
     return likely(
-        NAME,
+        FAMILY,
         FAMILY,
         reason(facts),
         "the handshake was complete, but no connection could be made of it",
-        missing="why: the accept queue was not full when the reset was sent",
+        candidates=("accept-queue-full", NAME),
+        missing="whether the accept queue was full at that moment: counter ListenOverflows moves if it was",
     )

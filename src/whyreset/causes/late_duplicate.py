@@ -10,11 +10,12 @@ FAMILY = "half-open"
 
 
 def explain(facts: Facts) -> Cause | None:
-    if not has_no_connection(facts) or not facts.trigger or "S" in facts.trigger:
+    trigger = facts.trigger or ""
+    if not has_no_connection(facts) or "A" not in trigger or "S" in trigger:
         return None
     if facts.ended == "orderly" and facts.segment in ("old", "last-ack"):
         return certain(NAME, FAMILY, reason(facts), remembered(facts), "it brings nothing new: harmless")
-    if not facts.ended and "F" in facts.trigger and "A" in facts.trigger and facts.trigger_options:
+    if not facts.ended and "F" in trigger and facts.trigger_options:
         return likely(
             FAMILY,
             FAMILY,

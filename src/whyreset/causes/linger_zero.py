@@ -5,19 +5,40 @@ Where data lay unread as well the kernel speaks of that; on purpose wins.
 
 from __future__ import annotations
 
-from whyreset.causes.base import before, certain, closing, reason
+from whyreset.causes.base import before, certain, closing, is_fast_close, likely, reason
 from whyreset.model import Cause, Facts
 
 NAME = "linger-zero"
 FAMILY = "abort"
 
+#: tcp_disconnect() gives the second in LAST-ACK and CLOSING with data still to send.
+_DISCONNECTED = ("TCP_STATE", "TCP_DISCONNECT_WITH_DATA")
+_SET = "SO_LINGER 0 was set"
+
 
 def explain(facts: Facts) -> Cause | None:
     if not facts.linger_zero or facts.trigger is not None:
         return None
+    if is_fast_close(facts):
+        # the flag is the application's where Multipath TCP need not set it to be heard; else it is no evidence
+        return _on_purpose(facts) if facts.state != "CLOSE" else None
     if facts.reason == "TCP_ABORT_ON_CLOSE":
-        return certain(NAME, FAMILY, reason(facts), "SO_LINGER 0 was set", "{unread} bytes unread", *closing(facts), *before(facts))
+        return _on_purpose(facts, *(["{unread} bytes unread"] if facts.unread else []))
+    if facts.reason not in _DISCONNECTED or facts.state != "CLOSE" or not facts.in_closer:
+        return None
+    if facts.kernel_socket:
+        return likely(
+            NAME,
+            FAMILY,
+            reason(facts),
+            "a socket of the kernel's own, with SO_LINGER 0",
+            *before(facts),
+            candidates=(NAME, "disconnect", "mptcp"),
+            missing="which part of the kernel gave it up: it has no file that tells closing from disconnecting",
+        )
     # connect(AF_UNSPEC) on a socket with SO_LINGER 0 gives the same reason, but its file lives on
-    if facts.reason == "TCP_STATE" and facts.state == "CLOSE" and facts.in_closer and facts.released:
-        return certain(NAME, FAMILY, reason(facts), "SO_LINGER 0 was set", *closing(facts), *before(facts))
-    return None
+    return _on_purpose(facts) if facts.released else None
+
+
+def _on_purpose(facts: Facts, *more: str) -> Cause:
+    return certain(NAME, FAMILY, reason(facts), _SET, *more, *closing(facts), *before(facts))

@@ -1,8 +1,11 @@
-"""Multipath TCP reset a subflow and gives its reason. RFC 8684 section 3.6."""
+"""Multipath TCP reset a subflow, refused one, or aborted the connection. RFC 8684 sections 3.5 and 3.6.
+
+mptcp_subflow_reset(), subflow_v4_route_req(), mptcp_do_fastclose().
+"""
 
 from __future__ import annotations
 
-from whyreset.causes.base import certain, reason
+from whyreset.causes.base import before, certain, is_fast_close, reason
 from whyreset.model import Cause, Facts
 
 NAME = "mptcp"
@@ -22,7 +25,17 @@ _MEANINGS = {
 
 
 def explain(facts: Facts) -> Cause | None:
+    if is_fast_close(facts) and not (facts.linger_zero and facts.state != "CLOSE"):
+        return certain(
+            NAME,
+            FAMILY,
+            reason(facts),
+            "Multipath TCP aborted the whole connection (MP_FASTCLOSE)",
+            "it does so for unread data, SO_LINGER 0, connect(AF_UNSPEC), connections not accepted, and time-outs",
+            *before(facts),
+        )
     if not facts.reason.startswith(_PREFIX):
         return None
     meaning = _MEANINGS.get(facts.reason.removeprefix(_PREFIX), "a reason newer than this program")
-    return certain(NAME, FAMILY, reason(facts), f"Multipath TCP gave up a subflow: {meaning}")
+    did = "refused" if "S" in (facts.trigger or "") else "gave up"
+    return certain(NAME, FAMILY, reason(facts), f"Multipath TCP {did} a subflow: {meaning}")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whyreset.causes.base import before, certain, reason
+from whyreset.causes.base import before, likely, reason
 from whyreset.model import Cause, Facts
 
 NAME = "out-of-memory"
@@ -12,4 +12,12 @@ FAMILY = "memory"
 def explain(facts: Facts) -> Cause | None:
     if facts.reason != "TCP_ABORT_ON_MEMORY" or not facts.memory_exhausted:
         return None
-    return certain(NAME, FAMILY, reason(facts), "TCP holds more memory than net.ipv4.tcp_mem allows", *before(facts))
+    return likely(
+        NAME,
+        FAMILY,
+        reason(facts),
+        "TCP holds more memory than net.ipv4.tcp_mem allows",
+        *before(facts),
+        candidates=(NAME, "too-many-orphans"),
+        missing="the kernel's log: «out of memory -- consider tuning tcp_mem», or «too many orphaned sockets»",
+    )

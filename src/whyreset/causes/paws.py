@@ -1,4 +1,8 @@
-"""A segment whose timestamp is too old. RFC 7323 section 5; tcp_validate_incoming()."""
+"""A SYN-ACK echoes a timestamp that this host did not send with its SYN.
+
+RFC 7323 sections 3.2 and 5; tcp_rcv_synsent_state_process(). An old timestamp in any other state is answered with an
+ACK, never with a reset.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +14,12 @@ FAMILY = "protocol"
 
 
 def explain(facts: Facts) -> Cause | None:
-    if facts.reason not in ("TCP_RFC7323_PAWS",):
+    if facts.reason != "TCP_RFC7323_PAWS":
         return None
-    return certain(NAME, FAMILY, reason(facts), "the segment's timestamp is older than one seen before", *before(facts))
+    return certain(
+        NAME,
+        FAMILY,
+        reason(facts),
+        "a SYN-ACK from {remote} echoes a timestamp that {owner}'s SYN did not bring",
+        *before(facts),
+    )

@@ -13,7 +13,12 @@ _TECHNIQUES = {"F": "a FIN scan", "": "a NULL scan", "FPU": "an Xmas scan"}
 
 def explain(facts: Facts) -> Cause | None:
     trigger = facts.trigger
-    if not has_no_connection(facts) or trigger is None or trigger == "S" or ("A" in trigger and not {"S", "F"} <= set(trigger)):
+    if (
+        not has_no_connection(facts)
+        or trigger is None
+        or trigger == "S"
+        or ("A" in trigger and not {"S", "F"} <= set(trigger))
+    ):
         return None
     technique = _TECHNIQUES.get(trigger)
     what = f"flags {trigger or 'none'}: no stack sends such a segment"

@@ -11,7 +11,9 @@ FAMILY = "time-wait"
 
 def explain(facts: Facts) -> Cause | None:
     # the side that closed last has no TIME-WAIT, so its peer has one; what it sends is the last ACK of all
-    if not has_no_connection(facts) or facts.ended != "orderly" or facts.segment != "last-ack" or facts.state_before != "LAST_ACK":
+    if not has_no_connection(facts) or facts.trigger not in ("A", "PA"):
+        return None
+    if facts.ended != "orderly" or facts.segment != "last-ack" or facts.state_before != "LAST_ACK":
         return None
     return likely(
         NAME,
@@ -19,5 +21,5 @@ def explain(facts: Facts) -> Cause | None:
         reason(facts),
         remembered(facts),
         "{remote} acknowledged its end once more, as TIME-WAIT does when an old segment or a new SYN reaches it",
-        missing="what reached {remote} to make it answer",
+        missing="what reached the peer to make it answer",
     )

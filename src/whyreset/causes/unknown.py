@@ -18,7 +18,7 @@ def explain(facts: Facts) -> Cause:
             certainty="unknown",
             candidates=_PEER,
             evidence=("{remote} reset {owner}'s connection",),
-            missing="the same reset seen at {remote}: whyreset there, or the packets",
+            missing="the same reset seen at its sender: whyreset there, or the packets",
         )
     said = f"kernel reason {facts.reason}" if facts.reason else "the kernel gave no reason"
     return Cause(
@@ -26,5 +26,7 @@ def explain(facts: Facts) -> Cause:
         family=FAMILY,
         certainty="unknown",
         evidence=(said,),
-        missing="too many kinds of resets at once to keep details" if facts.crowded and not facts.reason else "a rule for this case: please report it",
+        missing="too many kinds of resets at once to keep details"
+        if facts.crowded and not facts.reason
+        else "a rule for this case: please report it",
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whyreset.causes.base import before, certain, closing, reason
+from whyreset.causes.base import before, certain, closing, is_fast_close, reason
 from whyreset.model import Cause, Facts
 
 NAME = "unread-data"
@@ -10,6 +10,8 @@ FAMILY = "abort"
 
 
 def explain(facts: Facts) -> Cause | None:
-    if facts.reason != "TCP_ABORT_ON_CLOSE" or facts.linger_zero:
+    if facts.reason != "TCP_ABORT_ON_CLOSE" or facts.linger_zero or is_fast_close(facts):
         return None
-    return certain(NAME, FAMILY, reason(facts), "{unread} bytes unread", *closing(facts), *before(facts))
+    # __tcp_close() took copied_seq into account only from about 6.18 on
+    unread = "{unread} bytes unread" if facts.unread else "no byte was unread: older kernels count what was read, too"
+    return certain(NAME, FAMILY, reason(facts), unread, *closing(facts), *before(facts))

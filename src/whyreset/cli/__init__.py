@@ -24,7 +24,7 @@ commands.add_command(schema)
 
 
 def main() -> None:
-    """Entry point. A person's mistake gets one sentence; a closed pipe (`| head`) ends the command in silence (click's doing)."""
+    """Entry point. A person's mistake gets one sentence; click ends a command whose pipe was closed in silence."""
     if sys.stdout is None:
         _say("standard output is closed")
         sys.exit(1)

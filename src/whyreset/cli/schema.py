@@ -10,6 +10,6 @@ def schema() -> None:
     """Print the JSON Schema of one line of --json output."""
     import msgspec
 
-    from whyreset.outputs import wire
+    from whyreset.outputs import lines
 
-    click.echo(msgspec.json.format(msgspec.json.encode(wire.schema()), indent=2).decode())
+    click.echo(msgspec.json.format(msgspec.json.encode(lines.schema()), indent=2).decode())

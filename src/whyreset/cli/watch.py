@@ -23,13 +23,23 @@ EACH_PER_SECOND = 1000
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line (see `whyreset schema`).")
-@click.option("--duration", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Stop after so many seconds.")
-@click.option("--direction", type=click.Choice(["sent", "received", "both"]), default="both", help="Which resets to show.")
+@click.option(
+    "--duration", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Stop after so many seconds."
+)
+@click.option(
+    "--direction", type=click.Choice(["sent", "received", "both"]), default="both", help="Which resets to show."
+)
 @click.option("--netns", multiple=True, metavar="NAME", help="Only this network namespace: a name or an inode number.")
 @click.option("--port", multiple=True, type=click.IntRange(1, 65535), help="Only resets from or to this port.")
 @click.option("--cause", multiple=True, metavar="NAME", help="Only this cause or family of causes.")
-@click.option("--each", is_flag=True, help=f"One line for each reset, up to {EACH_PER_SECOND} a second, instead of groups.")
-@click.option("--exact-owners", is_flag=True, help="Learn which process reads each accepted connection; costs some nanoseconds a read.")
+@click.option(
+    "--each", is_flag=True, help=f"One line for each reset, up to {EACH_PER_SECOND} a second, instead of groups."
+)
+@click.option(
+    "--exact-owners",
+    is_flag=True,
+    help="Learn which process reads each accepted connection; costs some nanoseconds a read.",
+)
 @click.option("--ring-kib", type=click.IntRange(4, 1 << 20), hidden=True)
 def watch(
     *,
@@ -61,7 +71,9 @@ def watch(
         raise click.UsageError("--ring-kib takes a power of two")
     chosen = Filter(direction=direction, netns=frozenset(netns), ports=frozenset(port), causes=frozenset(cause))
     settings = Settings(
-        exact_owners=exact_owners, each_per_second=EACH_PER_SECOND if each else 0, ring_bytes=ring_kib * 1024 if ring_kib else None
+        exact_owners=exact_owners,
+        each_per_second=EACH_PER_SECOND if each else 0,
+        ring_bytes=ring_kib * 1024 if ring_kib else None,
     )
     stopped: list[str] = []
 
@@ -75,7 +87,9 @@ def watch(
     printer: Printer = JsonPrinter(sys.stdout) if as_json else PlainPrinter(sys.stdout)
     try:
         with Agent(settings) as agent:
-            printer.start(time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=agent.missing)
+            printer.start(
+                time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=agent.missing
+            )
             end = time.monotonic() + duration if duration is not None else float("inf")
             following = time.monotonic()
             while not stopped and following < end:

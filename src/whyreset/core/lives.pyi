@@ -1,14 +1,14 @@
-import mmap
+from typing_extensions import Buffer
 
 from whyreset.core.ring import Ring
 from whyreset.model import Listener, ListenerEnd, Process, ProcessEnd
 
 ROW_BYTES: int
-EXT_MAX: int
 ROWS_MAX: int
+EXT_MAX: int
 
 def drain(ring: Ring, limit: int) -> list[Process | ProcessEnd | Listener | ListenerEnd]: ...
 def held(data: bytes) -> list[tuple[Process, int, Listener | None]]: ...
 def counters(
-    rows: bytes | mmap.mmap, head: bytes | mmap.mmap, ext_wanted: int
+    rows: Buffer, head: Buffer, ext_wanted: int
 ) -> tuple[int, int, int, list[tuple[int, int, tuple[int, ...], tuple[int, ...] | None]]]: ...

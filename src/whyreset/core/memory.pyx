@@ -38,7 +38,7 @@ cdef uint64_t hash_tuple(uint64_t seed, uint64_t netns, const uint8_t *local, co
 cdef class Memory:
     """Room for `capacity` closed connections (rounded up to a power of two)."""
 
-    def __cinit__(self, size_t capacity=32768):
+    def __cinit__(self, size_t capacity=65536):
         self.buckets = 1
         while self.buckets * WAYS < capacity:
             self.buckets *= 2

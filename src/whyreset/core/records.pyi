@@ -5,6 +5,11 @@ from whyreset.core.ring import Ring
 from whyreset.model import Group
 
 class Recorder:
+    memory: Memory
+    records: int
+    misread: int
+    crowded: int
+    echoes_of_receive: int
     def __init__(
         self,
         resets: Ring,
@@ -13,19 +18,10 @@ class Recorder:
         reasons: Sequence[str],
         states: Sequence[str],
         hz: int,
-        group_limit: int = 64,
-        sample_limit: int = 256,
-        samples_per_group: int = 3,
+        group_limit: int = ...,
+        sample_limit: int = ...,
+        samples_per_group: int = ...,
+        kind_limit: int = ...,
     ) -> None: ...
-    @property
-    def memory(self) -> Memory: ...
-    @property
-    def records(self) -> int: ...
-    @property
-    def misread(self) -> int: ...
-    @property
-    def crowded(self) -> int: ...
-    @property
-    def echoes_of_receive(self) -> int: ...
     def drain(self, now_ns: int, everything: bool = False) -> int: ...
     def flush(self) -> list[Group]: ...

@@ -11,3 +11,4 @@ cdef class Ring:
     cdef uint64_t available(self) noexcept nogil
     cdef void *at(self, uint64_t *position, uint64_t end, uint32_t *length) noexcept nogil
     cdef void release(self, uint64_t position) noexcept nogil
+    cdef void prefetch(self, uint64_t position) noexcept nogil

@@ -5,12 +5,7 @@ from __future__ import annotations
 import time
 
 from whyreset.model import Count, Notice, Reset
-from whyreset.words import name
-
-
-def printable(text: str) -> str:
-    """Untrusted text with everything that could steer a terminal made visible."""
-    return "".join(each if each.isprintable() else each.encode("unicode_escape").decode("ascii") for each in text)
+from whyreset.words import escape, name
 
 
 def reset_text(reset: Reset) -> str:
@@ -20,7 +15,7 @@ def reset_text(reset: Reset) -> str:
     many = f"{reset.count} x " if reset.count > 1 else ""
     where = f" in {reset.netns_name}" if reset.netns_name else ""
     why = "; ".join(reset.evidence)
-    return printable(f"{clock}  {reset.facts.direction:<8}  {many}{cause}  {_place(reset)}{_who(reset)}{where}: {why}")
+    return escape(f"{clock}  {reset.facts.direction:<8}  {many}{cause}  {_place(reset)}{_who(reset)}{where}: {why}")
 
 
 def _place(reset: Reset) -> str:
@@ -46,21 +41,29 @@ def _who(reset: Reset) -> str:
     process = reset.owner.process
     unit = process.unit or process.container_name or process.container[:12]
     before = ", before: " if reset.owner.via == "former listener" else "  "
-    return before + name(process) + (f" ({unit})" if unit else "") + ("" if reset.owner.alive or before.startswith(",") else " (gone)")
+    return (
+        before
+        + name(process)
+        + (f" ({unit})" if unit else "")
+        + ("" if reset.owner.alive or before.startswith(",") else " (gone)")
+    )
 
 
 _FIGURES = ("counted", "seen", "explained", "unknown", "lost", "unseen", "uncounted", "received", "received_lost")
 
 
 def _figures(figures: dict[str, int]) -> str:
-    return ", ".join(f"{name.replace('_', ' ')} {figures[name]}" for name in _FIGURES if figures[name]) or "nothing counted"
+    return (
+        ", ".join(f"{name.replace('_', ' ')} {figures[name]}" for name in _FIGURES if figures[name])
+        or "nothing counted"
+    )
 
 
 def count_text(count: Count) -> str:
     """The account of one namespace in one line."""
     where = count.netns_name or f"namespace {count.netns}"
     figures = {name: getattr(count, name) for name in _FIGURES}
-    return printable(f"account of {where}{' (gone)' if count.gone else ''}: {_figures(figures)}")
+    return escape(f"account of {where}{' (gone)' if count.gone else ''}: {_figures(figures)}")
 
 
 def totals_text(totals: dict[str, int]) -> str:
@@ -69,4 +72,5 @@ def totals_text(totals: dict[str, int]) -> str:
 
 
 def notice_text(notice: Notice) -> str:
-    return printable(f"note: {notice.count} {notice.text}" if notice.count else f"note: {notice.text}")
+    """A loss or a limit in one line."""
+    return escape(f"note: {notice.count} {notice.text}" if notice.count else f"note: {notice.text}")

@@ -9,14 +9,22 @@ import msgspec
 
 from whyreset.model import Count, Missing, Notice, Reset
 from whyreset.outputs import plain, wire
+from whyreset.outputs.lines import Line
 
 
 class Printer(Protocol):
     """What a way of writing can do; times are nanoseconds since the epoch."""
 
-    def start(self, time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]) -> None: ...
-    def write(self, resets: Iterable[Reset], counts: Iterable[Count], notices: Iterable[Notice]) -> None: ...
-    def end(self, time_ns: int, *, reason: str, totals: dict[str, int]) -> None: ...
+    def start(
+        self, time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]
+    ) -> None:
+        """Says that everything is attached."""
+
+    def write(self, resets: Iterable[Reset], counts: Iterable[Count], notices: Iterable[Notice]) -> None:
+        """Writes what one tick brought."""
+
+    def end(self, time_ns: int, *, reason: str, totals: dict[str, int]) -> None:
+        """Says why it ends, and the whole account."""
 
 
 class JsonPrinter:
@@ -26,11 +34,13 @@ class JsonPrinter:
         self._out = out
         self._encoder = msgspec.json.Encoder()
 
-    def start(self, time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]) -> None:
+    def start(
+        self, time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]
+    ) -> None:
         self._print([wire.start_line(time_ns, version=version, sources=sources, tier=tier, missing=missing)])
 
     def write(self, resets: Iterable[Reset], counts: Iterable[Count], notices: Iterable[Notice]) -> None:
-        lines: list[wire.Line] = [wire.reset_line(each) for each in resets]
+        lines: list[Line] = [wire.reset_line(each) for each in resets]
         lines += [wire.count_line(each) for each in counts]
         lines += [wire.notice_line(each) for each in notices]
         self._print(lines)
@@ -38,7 +48,7 @@ class JsonPrinter:
     def end(self, time_ns: int, *, reason: str, totals: dict[str, int]) -> None:
         self._print([wire.end_line(time_ns, reason=reason, totals=totals)])
 
-    def _print(self, lines: list[wire.Line]) -> None:
+    def _print(self, lines: list[Line]) -> None:
         if lines:
             self._out.write("".join(self._encoder.encode(line).decode() + "\n" for line in lines))
             self._out.flush()
@@ -50,14 +60,20 @@ class PlainPrinter:
     def __init__(self, out: TextIO) -> None:
         self._out = out
 
-    def start(self, time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]) -> None:
-        lines = [f"whyreset {version}: watching this host's TCP resets ({', '.join(sources)}; tier {tier}); Ctrl-C ends it"]
+    def start(
+        self, time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]
+    ) -> None:
+        lines = [
+            f"whyreset {version}: watching this host's TCP resets ({', '.join(sources)}; tier {tier}); Ctrl-C ends it"
+        ]
         lines += [f"not seen: {each.lost} ({each.source}: {each.why})" for each in missing]
         self._print(lines)
 
     def write(self, resets: Iterable[Reset], counts: Iterable[Count], notices: Iterable[Notice]) -> None:
         lines = [plain.reset_text(each) for each in resets]
-        lines += [plain.count_text(each) for each in counts if each.delta.get("lost") or each.delta.get("received_lost")]
+        lines += [
+            plain.count_text(each) for each in counts if each.delta.get("lost") or each.delta.get("received_lost")
+        ]
         lines += [plain.notice_text(each) for each in notices]
         self._print(lines)
 

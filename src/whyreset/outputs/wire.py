@@ -1,222 +1,28 @@
-"""The lines of JSON that every command writes: one type a line, keys that do not apply left out. DESIGN section 6.
-
-`whyreset schema` prints the JSON Schema made of these types; tests hold it against what is written.
-"""
+"""Values of the model as lines of JSON."""
 
 from __future__ import annotations
 
 import datetime
-from typing import Any, Literal
-
-import msgspec
-from msgspec import Struct
 
 from whyreset.model import Count, Missing, Notice, Owner, Process, Record, Remotes, Reset, Segment
+from whyreset.outputs.lines import (
+    SCHEMA,
+    ConnectionKey,
+    CountLine,
+    EndLine,
+    KernelKey,
+    MissingSource,
+    NoticeLine,
+    ProcessKey,
+    QueueKey,
+    RemoteKey,
+    RemotesKey,
+    ResetKeys,
+    ResetLine,
+    SegmentKey,
+    StartLine,
+)
 from whyreset.words import describe_exit
-
-#: Version of the line format.
-SCHEMA = 1
-
-
-class Line(Struct, kw_only=True, omit_defaults=True, tag_field="type"):
-    schema: int
-    #: UTC with nanoseconds.
-    time: str
-
-
-class MissingSource(Struct, kw_only=True):
-    """A source that cannot run, why, and what is lost by that."""
-
-    source: str
-    why: str
-    lost: str
-
-
-class StartLine(Line, tag="start", kw_only=True):
-    """Printed when everything is attached: the next reset will be seen."""
-
-    version: str
-    sources: list[str]
-    tier: str
-    missing: list[MissingSource] = []
-
-
-class SegmentKey(Struct, kw_only=True):
-    """The segment that provoked a reset; flags are letters of FSRPAU."""
-
-    flags: str
-    seq: int
-    ack: int
-    #: Payload bytes.
-    length: int
-    window: int
-    ttl: int
-
-
-class KernelKey(Struct, kw_only=True, omit_defaults=True):
-    """The kernel's own words."""
-
-    reason: str = ""
-    #: The state that the connection was in.
-    state: str = ""
-
-
-class ConnectionKey(Struct, kw_only=True, omit_defaults=True):
-    """What the socket knew at that moment."""
-
-    age_ms: int | None = None
-    idle_ms: int | None = None
-    bytes_in: int | None = None
-    bytes_out: int | None = None
-    unread: int | None = None
-    snd_nxt: int | None = None
-    rcv_nxt: int | None = None
-    #: A remembered connection ended so long before.
-    ended_ms: int | None = None
-
-
-class QueueKey(Struct, kw_only=True):
-    """A listener's accept queue."""
-
-    waiting: int
-    limit: int
-
-
-class ProcessKey(Struct, kw_only=True, omit_defaults=True):
-    """A process; with `via` it is the owner, and `via` says how that is known."""
-
-    pid: int
-    comm: str = ""
-    exe: str = ""
-    command: list[str] = []
-    user: str = ""
-    uid: int | None = None
-    unit: str = ""
-    container: str = ""
-    container_name: str = ""
-    pod: str = ""
-    alive: bool | None = None
-    #: How it ended: "killed by SIGSEGV".
-    exit: str = ""
-    via: str = ""
-
-
-class RemoteKey(Struct, kw_only=True):
-    address: str
-    count: int
-
-
-class RemotesKey(Struct, kw_only=True):
-    """The remote addresses of a group: how many, and those seen most."""
-
-    distinct: int
-    #: False: `distinct` is an estimate, and counts are upper bounds.
-    exact: bool
-    top: list[RemoteKey]
-
-
-class ResetKeys(Struct, kw_only=True, omit_defaults=True):
-    """What one reset, or all of a group, have in common."""
-
-    src: str = ""
-    sport: int | None = None
-    dst: str = ""
-    dport: int | None = None
-    interface: str = ""
-    trigger: SegmentKey | None = None
-    connection: ConnectionKey | None = None
-    queue: QueueKey | None = None
-
-
-class ResetLine(Line, tag="reset", kw_only=True):
-    """One reset, or with `count` above 1 a group of like ones: then `sample` is one of them."""
-
-    id: str
-    direction: Literal["sent", "received", "observed"]
-    count: int
-    netns: int
-    cause: str
-    family: str
-    certainty: Literal["certain", "likely", "unknown"]
-    sources: list[str]
-    evidence: list[str]
-    netns_cookie: int | None = None
-    netns_name: str = ""
-    candidates: list[str] = []
-    #: What would have to be seen to know more.
-    missing: str = ""
-    src: str = ""
-    sport: int | None = None
-    dst: str = ""
-    dport: int | None = None
-    interface: str = ""
-    trigger: SegmentKey | None = None
-    kernel: KernelKey | None = None
-    connection: ConnectionKey | None = None
-    queue: QueueKey | None = None
-    owner: ProcessKey | None = None
-    closer: ProcessKey | None = None
-    #: The same reset seen at its other end.
-    twin: str = ""
-    first: str = ""
-    last: str = ""
-    remotes: RemotesKey | None = None
-    sample: ResetKeys | None = None
-
-
-class CountLine(Line, tag="count", kw_only=True):
-    """The account of one namespace: counted + uncounted = seen + lost + unseen; seen = explained + unknown."""
-
-    netns: int
-    netns_cookie: int
-    counted: int
-    seen: int
-    explained: int
-    unknown: int
-    lost: int
-    unseen: int
-    #: Traced but not counted by the kernel.
-    uncounted: int
-    received: int
-    received_lost: int
-    #: The same figures for the time since the last line; those that are 0 are left out.
-    second: dict[str, int]
-    #: Other counters of the kernel that moved meanwhile.
-    counters: dict[str, int]
-    netns_name: str = ""
-    #: The namespace is gone; resets after its last reading are not in the account.
-    gone: bool = False
-
-
-class NoticeLine(Line, tag="notice", kw_only=True):
-    """Something the user should know: a loss, a limit reached."""
-
-    name: str
-    text: str
-    count: int = 0
-
-
-class EndLine(Line, tag="end", kw_only=True):
-    """Totals over all namespaces, and why watching ended."""
-
-    reason: str
-    counted: int
-    seen: int
-    explained: int
-    unknown: int
-    lost: int
-    unseen: int
-    uncounted: int
-    received: int
-    received_lost: int
-
-
-Lines = StartLine | ResetLine | CountLine | NoticeLine | EndLine
-
-
-def schema() -> dict[str, Any]:
-    """The JSON Schema of one line."""
-    return msgspec.json.schema(Lines)
 
 
 def timestamp(time_ns: int) -> str:
@@ -227,10 +33,14 @@ def timestamp(time_ns: int) -> str:
 
 
 def identifier(number: int) -> str:
+    """A reset's id: unique while one program runs."""
     return f"r{number}"
 
 
-def start_line(time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]) -> StartLine:
+def start_line(
+    time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]
+) -> StartLine:
+    """The first line."""
     return StartLine(
         schema=SCHEMA,
         time=timestamp(time_ns),
@@ -276,6 +86,7 @@ def reset_line(reset: Reset) -> ResetLine:
         queue=shared.queue,
         owner=_owner(reset.owner) if reset.owner else None,
         closer=_process(reset.closer) if reset.closer else None,
+        peer=_owner(reset.peer) if reset.peer else None,
         twin=identifier(reset.twin) if reset.twin else "",
         first=timestamp(reset.time_ns) if group else "",
         last=timestamp(reset.last_ns) if group else "",
@@ -285,6 +96,7 @@ def reset_line(reset: Reset) -> ResetLine:
 
 
 def count_line(count: Count) -> CountLine:
+    """The account of one namespace as a line."""
     return CountLine(
         schema=SCHEMA,
         time=timestamp(count.time_ns),
@@ -307,10 +119,14 @@ def count_line(count: Count) -> CountLine:
 
 
 def notice_line(notice: Notice) -> NoticeLine:
-    return NoticeLine(schema=SCHEMA, time=timestamp(notice.time_ns), name=notice.name, text=notice.text, count=notice.count)
+    """A notice as a line."""
+    return NoticeLine(
+        schema=SCHEMA, time=timestamp(notice.time_ns), name=notice.name, text=notice.text, count=notice.count
+    )
 
 
 def end_line(time_ns: int, *, reason: str, totals: dict[str, int]) -> EndLine:
+    """The last line."""
     return EndLine(schema=SCHEMA, time=timestamp(time_ns), reason=reason, **totals)
 
 
@@ -369,13 +185,20 @@ def _connection(record: Record) -> ConnectionKey | None:
 
 def _segment(segment: Segment) -> SegmentKey:
     return SegmentKey(
-        flags=segment.flags, seq=segment.seq, ack=segment.ack, length=segment.length, window=segment.window, ttl=segment.ttl
+        flags=segment.flags,
+        seq=segment.seq,
+        ack=segment.ack,
+        length=segment.length,
+        window=segment.window,
+        ttl=segment.ttl,
     )
 
 
 def _remotes(remotes: Remotes) -> RemotesKey:
     return RemotesKey(
-        distinct=remotes.distinct, exact=remotes.exact, top=[RemoteKey(address=address, count=count) for address, count in remotes.top]
+        distinct=remotes.distinct,
+        exact=remotes.exact,
+        top=[RemoteKey(address=address, count=count) for address, count in remotes.top],
     )
 
 
@@ -391,7 +214,7 @@ def _process(process: Process) -> ProcessKey:
         container=process.container,
         container_name=process.container_name,
         pod=process.pod,
-        exit=describe_exit(process) if process.exit_code is not None else "",
+        exit=describe_exit(process),
     )
 
 

@@ -1,4 +1,7 @@
-"""Who listened on a port, from when until when, and how that ended: listeners that live, and a bounded memory of others."""
+"""Who listened on a port, from when until when, and how that ended.
+
+Listeners that live are kept whole, a bounded number of others is remembered.
+"""
 
 from __future__ import annotations
 
@@ -92,12 +95,16 @@ class Lives:
     def at(self, netns_cookie: int, port: int, *, time_ns: int, address: str = "", family: int = 0) -> Listener | None:
         """Who listened there at that time; the one bound to `address` itself goes before one bound to all."""
         place = (netns_cookie, port)
-        found = [self._open[cookie] for cookie in self._by_port.get(place, ()) if self._open[cookie].since_ns <= time_ns]
+        found = [
+            self._open[cookie] for cookie in self._by_port.get(place, ()) if self._open[cookie].since_ns <= time_ns
+        ]
         found += [each for each in self._former.get(place, ()) if each.since_ns <= time_ns <= each.until_ns]
         serving = [each for each in found if _serves(each, address, family)]
         return max(serving, key=lambda each: (each.address not in _WILDCARDS, each.since_ns), default=None)
 
-    def former(self, netns_cookie: int, port: int, *, time_ns: int, address: str = "", family: int = 0) -> Listener | None:
+    def former(
+        self, netns_cookie: int, port: int, *, time_ns: int, address: str = "", family: int = 0
+    ) -> Listener | None:
         """The last listener there that had ended by then, of those that served `address`."""
         known = self._former.get((netns_cookie, port), ())
         ended = [each for each in known if each.until_ns <= time_ns and _serves(each, address, family)]

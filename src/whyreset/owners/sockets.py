@@ -8,13 +8,17 @@ before).
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections import deque
+from collections.abc import Container, Iterable
 
 from whyreset.model import Facts, Listener, ListenerEnd, Owner, Process, ProcessEnd, Record
 from whyreset.owners.lives import Lives
 from whyreset.owners.processes import Processes
 
 Key = tuple[int, int]
+
+#: Processes found by the walk over open files that wait to be read.
+_UNREAD = 65536
 
 
 class Owners:
@@ -23,6 +27,8 @@ class Owners:
     def __init__(self, processes: Processes, lives: Lives) -> None:
         self.processes = processes
         self.lives = lives
+        self._unread: deque[Key] = deque(maxlen=_UNREAD)
+        self._holders: dict[int, Key] = {}
 
     def learn(self, events: Iterable[Process | ProcessEnd | Listener | ListenerEnd]) -> None:
         """Takes what the kernel program told, in its order."""
@@ -36,17 +42,33 @@ class Owners:
             else:
                 self._closed(event)
 
-    def hold(self, held: Iterable[tuple[Process, int, Listener | None]]) -> dict[int, list[Key]]:
-        """Takes the walk over open files; returns the holders of each socket by its cookie."""
-        holders: dict[int, list[Key]] = {}
+    def hold(self, held: Iterable[tuple[Process, int, Listener | None]], wanted: Container[int] = ()) -> None:
+        """Takes the walk over open files.
+
+        Args:
+            held: who holds which socket.
+            wanted: cookies of sockets whose holder is asked for next; the youngest counts, since a process that
+                serves a connection is the child of the one that accepted it.
+        """
+        self._holders.clear()
         for process, cookie, listener in held:
             key = (process.pid, process.start_ns)
-            holders.setdefault(cookie, []).append(key)
+            if cookie in wanted:
+                self._holders[cookie] = max(self._holders.get(cookie, key), key, key=lambda each: each[1])
+            self.processes.note(process)
+            self._unread.append(key)
             if listener is not None:
-                if self.processes.get(key) is None:
-                    self.processes.seen(process)
                 self.lives.opened(listener)
-        return holders
+
+    def catch_up(self, now_ns: int, most: int = 20) -> None:
+        """Reads so many of the processes that were only noted, so that they are known before they are gone.
+
+        Args:
+            now_ns: CLOCK_BOOTTIME.
+            most: some 50 us each.
+        """
+        for _ in range(min(most, len(self._unread))):
+            self.processes.refresh(self._unread.popleft(), now_ns)
 
     def _closed(self, end: ListenerEnd) -> None:
         self.lives.closed(end)
@@ -65,11 +87,12 @@ class Owners:
     def owner(self, record: Record, facts: Facts) -> tuple[Owner | None, Listener | None]:
         """Who owned the socket that the reset belongs to, and the listener it came from or that was there before."""
         if record.owner is not None:
-            return self._owner(record.owner, record.owner_via), None
-        if facts.kernel_socket:
-            return None, None
-        if record.closer is not None and facts.in_closer and facts.released:
-            return self._owner(record.closer, "closer"), None
+            return self._owner(record.owner, record.owner_via, record.time_ns), None
+        # a socket of the kernel's own (Multipath TCP's, say) hangs on no file: who closes it is who used it
+        if record.closer is not None and facts.in_closer and (facts.released or facts.kernel_socket):
+            return self._owner(record.closer, "closer", record.time_ns), None
+        if holder := self._holders.get(record.socket_cookie):
+            return self._owner(holder, "open file", record.time_ns), None
         if facts.active_open:
             return None, None
         opened_ns = record.opened_ns or record.time_ns
@@ -77,16 +100,22 @@ class Owners:
         if facts.state or facts.ended:
             listener = self.lives.at(*place, time_ns=opened_ns, address=record.local, family=record.family)
             if listener is not None:
-                return self._owner(listener.owner, "listener"), listener
+                return self._owner(listener.owner, "listener", record.time_ns), listener
         if not facts.state:
             former = self.lives.former(*place, time_ns=record.time_ns, address=record.local, family=record.family)
             if former is not None:
-                return self._owner(former.owner, "former listener"), former
+                return self._owner(former.owner, "former listener", record.time_ns), former
         return None, None
 
-    def process(self, key: Key | None) -> Process | None:
-        return self.processes.get(key) if key is not None else None
+    def process(self, key: Key, now_ns: int) -> Process:
+        """What is known of a process; its name may have changed by exec since.
 
-    def _owner(self, key: Key, via: str) -> Owner:
-        process = self.processes.get(key) or Process(pid=key[0], start_ns=key[1])
+        Args:
+            key: pid and start.
+            now_ns: CLOCK_BOOTTIME.
+        """
+        return self.processes.refresh(key, now_ns) or Process(pid=key[0], start_ns=key[1])
+
+    def _owner(self, key: Key, via: str, now_ns: int) -> Owner:
+        process = self.process(key, now_ns)
         return Owner(process=process, via=via, alive=self.processes.alive(key))

@@ -1,4 +1,4 @@
-"""The kernel's counters that bear on resets, of every network namespace: also of unnamed ones and those without a process.
+"""The kernel's counters that bear on resets, of every network namespace.
 
 The kernel program walks the kernel's list of namespaces and reads their counters in place: some microseconds each, no
 setns(2), no /proc. Extended counters are read for all each second as long as that stays within the budget, else every
@@ -46,7 +46,11 @@ class CounterSource:
         return self._program.can_run()
 
     def start(self) -> None:
-        self._tcp = [(self._program.tcp_counters[key], name) for key, name in TCP_NAMES.items() if key in self._program.tcp_counters]
+        self._tcp = [
+            (self._program.tcp_counters[key], name)
+            for key, name in TCP_NAMES.items()
+            if key in self._program.tcp_counters
+        ]
 
     def read(self, now_ns: int) -> list[Counters]:
         """One row for each namespace.

@@ -7,11 +7,12 @@ from whyreset.model import Group, Missing
 from whyreset.sources.base import SourceError
 from whyreset.sources.program import Program
 
-#: Groups that one flush tells apart by port and process; what is beyond is put together. Bounds what a flood can cost.
-_GROUPS = 64
-_SAMPLES = 3
+#: Groups that one flush tells apart by port and process, and how many of them may be of one kind; what is beyond is put
+#: together. Bounds what a flood can cost, and keeps it from hiding the rest.
+_GROUPS, _OF_ONE_KIND = 256, 32
+_SAMPLES = 1
 #: With one line for each reset.
-_EACH_GROUPS = 512
+_EACH_GROUPS, _EACH_OF_ONE_KIND = 768, 256
 
 
 class KernelSource:
@@ -33,11 +34,12 @@ class KernelSource:
         return self._program.can_run()
 
     def start(self) -> None:
-        groups = _EACH_GROUPS if self._each else _GROUPS
+        groups, kind = (_EACH_GROUPS, _EACH_OF_ONE_KIND) if self._each else (_GROUPS, _OF_ONE_KIND)
         self._recorder = self._program.recorder(
             group_limit=groups,
+            kind_limit=kind,
             # room for the first of each group, and for so many more
-            sample_limit=groups + (self._each or groups),
+            sample_limit=groups + self._each,
             samples_per_group=max(self._each, _SAMPLES),
         )
 
@@ -75,10 +77,22 @@ class KernelSource:
         """What was lost so far, by name: how much, and what that means for the user."""
         recorder, kernel = self._running, self._program.losses()
         return {
-            "crowded": (recorder.crowded, "resets of so many kinds at once that ports and processes were not told apart"),
-            "forgotten": (recorder.memory.forgotten, "closed connections forgotten early: half-open may not be told from stray segments"),
-            "closes-lost": (kernel["closes"], "closed connections that were not read in time: their late segments cannot be told"),
-            "lives-lost": (kernel["lives"], "starts and ends of processes or listeners that were not read in time: owners may be missing"),
+            "crowded": (
+                recorder.crowded,
+                "resets of so many kinds at once that ports and processes were not told apart",
+            ),
+            "forgotten": (
+                recorder.memory.forgotten,
+                "closed connections forgotten for newer ones: late segments of theirs are told less exactly",
+            ),
+            "closes-lost": (
+                kernel["closes"],
+                "closed connections that were not read in time: their late segments cannot be told",
+            ),
+            "lives-lost": (
+                kernel["lives"],
+                "starts and ends of processes or listeners that were not read in time: owners may be missing",
+            ),
             "namespaces-lost": (kernel["namespaces"], "resets in more namespaces than the account can hold"),
             "misread": (recorder.misread, "records of the kernel program that were not understood"),
         }

@@ -54,14 +54,16 @@ _vsnprintf.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes
 _said: list[str] = []
 
 
-@_PRINT
 def _keep(level: int, template: bytes, arguments: int) -> int:
-    """Called by libbpf for as long as the process lives, so it belongs to no object."""
     if level <= 1 and len(_said) < _LOG_LINES:  # warnings and information; 2 is debugging
         buffer = ctypes.create_string_buffer(_LOG_BYTES)
         _vsnprintf(buffer, _LOG_BYTES, template, arguments)
         _said.append(buffer.value.decode("utf-8", "replace"))
     return 0
+
+
+#: libbpf calls it for as long as the process lives, so it belongs to no object.
+_voice = _PRINT(_keep)
 
 
 class Library:
@@ -94,12 +96,20 @@ class Library:
         self.initial_value = self._function("bpf_map__initial_value", pointer, pointer, ctypes.POINTER(size))
         self.lookup = self._function("bpf_map_lookup_elem", number, number, pointer, pointer)
         self.lookup_batch = self._function(
-            "bpf_map_lookup_batch", number, number, pointer, pointer, pointer, pointer, ctypes.POINTER(ctypes.c_uint32), pointer
+            "bpf_map_lookup_batch",
+            number,
+            number,
+            pointer,
+            pointer,
+            pointer,
+            pointer,
+            ctypes.POINTER(ctypes.c_uint32),
+            pointer,
         )
         self.delete = self._function("bpf_map_delete_elem", number, number, pointer)
         self.test_run = self._function("bpf_prog_test_run_opts", number, number, ctypes.POINTER(_TestRun))
         self.possible_cpus = self._function("libbpf_num_possible_cpus", number)
-        self.set_print(_keep)
+        self.set_print(_voice)
 
     def _function(self, name: str, result: Any, *arguments: Any) -> Callable[..., Any]:
         try:

@@ -11,6 +11,7 @@ import importlib.resources
 import mmap
 import select
 import struct
+import time
 from collections.abc import Container
 from pathlib import Path
 
@@ -76,7 +77,8 @@ class Program:
         try:
             Library()
         except OSError:
-            return Missing(source="kernel", why="there is no usable libbpf.so.1 (Debian, Ubuntu: apt install libbpf1)", lost=lost)
+            why = "there is no usable libbpf.so.1 (Debian, Ubuntu: apt install libbpf1)"
+            return Missing(source="kernel", why=why, lost=lost)
         if not _has_capabilities():
             return Missing(source="kernel", why="loading eBPF needs root, or CAP_BPF with CAP_PERFMON", lost=lost)
         return None
@@ -141,17 +143,19 @@ class Program:
             raise SourceError("the kernel program is not loaded")
         return self._object
 
-    def recorder(self, *, group_limit: int, sample_limit: int, samples_per_group: int) -> Recorder:
+    def recorder(self, *, group_limit: int, kind_limit: int, sample_limit: int, samples_per_group: int) -> Recorder:
         """The compiled reader of this program's rings."""
-        jiffies, monotonic_ns, _, _ = self.walk(extended=False)
+        while (rate := hertz(*self.walk(extended=False)[:2])) is None:
+            time.sleep(0.1)
         return Recorder(
             self.resets,
             self.closes,
             Memory(),
             self.reasons,
             self.states,
-            hertz(jiffies, monotonic_ns),
+            rate,
             group_limit=group_limit,
+            kind_limit=kind_limit,
             sample_limit=sample_limit,
             samples_per_group=samples_per_group,
         )
@@ -165,7 +169,9 @@ class Program:
         """The walk over all open files of all processes; core.lives.held reads it."""
         return self._loaded.iterate("held_sockets")
 
-    def walk(self, *, extended: bool) -> tuple[int, int, int, list[tuple[int, int, tuple[int, ...], tuple[int, ...] | None]]]:
+    def walk(
+        self, *, extended: bool
+    ) -> tuple[int, int, int, list[tuple[int, int, tuple[int, ...], tuple[int, ...] | None]]]:
         """Every namespace's counters: (jiffies, monotonic ns, namespaces found, rows); see core.lives.counters."""
         self._loaded.run("walk_namespaces", self._library.possible_cpus(), int(extended))
         result = lives.counters(self._rows, self._head, len(self.ext_names))
@@ -182,7 +188,9 @@ class Program:
             settled: cookies of namespaces that are gone; their tallies are removed, so that others have room.
         """
         out: dict[tuple[int, int], tuple[int, int]] = {}
-        rows = read_per_cpu(self._library, self._loaded.map_fd("tallies"), key_bytes=_TALLY_KEY.size, value_bytes=_TALLY.size)
+        rows = read_per_cpu(
+            self._library, self._loaded.map_fd("tallies"), key_bytes=_TALLY_KEY.size, value_bytes=_TALLY.size
+        )
         for key, values in rows.items():
             cookie, direction, _reason = _TALLY_KEY.unpack(key)
             if cookie in settled:
@@ -222,14 +230,16 @@ def _pages(size: int) -> int:
     return (size + mmap.PAGESIZE - 1) // mmap.PAGESIZE * mmap.PAGESIZE
 
 
-def hertz(jiffies: int, monotonic_ns: int) -> int:
-    """CONFIG_HZ, from one reading of both clocks: jiffies start 300 s before the 32-bit counter wraps (INITIAL_JIFFIES)."""
-    seconds = monotonic_ns / 1e9
+def hertz(jiffies: int, monotonic_ns: int) -> int | None:
+    """CONFIG_HZ from one reading of both clocks; None within a second of the moment when all answers look alike.
 
-    def error(hz: int) -> float:
-        return abs(jiffies - ((1 << 32) - 300 * hz) - seconds * hz) / hz
-
-    return min((100, 250, 300, 1000, 1024, 200, 500), key=error)
+    Jiffies start so that they pass 2**32 after 300 s of CLOCK_MONOTONIC, whatever their rate (INITIAL_JIFFIES).
+    """
+    seconds = monotonic_ns / 1e9 - 300
+    if abs(seconds) < 1:
+        return None
+    rate = (jiffies - (1 << 32)) / seconds
+    return min((100, 250, 300, 1000, 1024, 200, 500), key=lambda hz: abs(hz - rate))
 
 
 def _has_capabilities() -> bool:
@@ -244,9 +254,12 @@ def _has_capabilities() -> bool:
 def _explain(error: BpfError) -> str:
     # without rights there is nothing to verify; a program that the verifier refuses has its log
     if error.errno in (errno.EPERM, errno.EACCES) and "PROG LOAD LOG" not in error.log:
-        return "the kernel refused the eBPF program (it needs root or CAP_BPF with CAP_PERFMON, and a kernel that is not locked down)"
-    last = [line for line in error.log.strip().splitlines() if line.strip()]
-    return f"the kernel program does not run here: {error.strerror or error}" + (f" ({last[-1].strip()[:200]})" if last else "")
+        return (
+            "the kernel refused the eBPF program (it needs root or CAP_BPF with CAP_PERFMON, and a kernel that is not"
+            " locked down)"
+        )
+    said = [line.strip() for line in error.log.splitlines() if line.strip()]
+    return f"the kernel program does not run here: {error.strerror}" + (f" ({said[-1][:200]})" if said else "")
 
 
 #: Counters beyond struct tcp_mib that bear on resets: the kernel's enumerator and its name in /proc/net/netstat.

@@ -4,18 +4,32 @@ The numbers are those of the table in which the kernel's behaviour was first mea
 `Stage`; `differences` holds what was said of it against what the case expects. Nothing here depends on pytest.
 """
 
-from tests.hosts.cases import abort, closed_port, half_open, listen_queue, memory, scans, time_wait
+from tests.hosts.cases import (
+    abort,
+    closed_port,
+    half_open,
+    killed,
+    listen_queue,
+    memory,
+    protocol,
+    scans,
+    time_wait,
+    timeouts,
+)
 from tests.hosts.cases.compare import differences
-from tests.hosts.cases.model import ANY, Case, Expected, Stage
+from tests.hosts.cases.model import ANY, Case, Expected, Missing, Stage, Version
 
 CASES: tuple[Case, ...] = (
     *closed_port.CASES,
     *abort.CASES,
+    *timeouts.CASES,
+    *killed.CASES,
     *half_open.CASES,
     *time_wait.CASES,
     *listen_queue.CASES,
     *memory.CASES,
+    *protocol.CASES,
     *scans.CASES,
 )
 
-__all__ = ["ANY", "CASES", "Case", "Expected", "Stage", "differences"]
+__all__ = ["ANY", "CASES", "Case", "Expected", "Missing", "Stage", "Version", "differences"]

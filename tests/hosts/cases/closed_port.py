@@ -1,9 +1,10 @@
 """Closed ports, listeners that died, firewalls that answer in their place, and connects that meet silence."""
 
 from collections.abc import Iterator
+from subprocess import CalledProcessError
 
 from tests.hosts.actor import Actor
-from tests.hosts.cases.model import Case, Expected, Stage, but, sent, twins
+from tests.hosts.cases.model import Case, Expected, Missing, Stage, but, sent, twins
 
 REJECT_8080 = ("-A", "INPUT", "-p", "tcp", "--dport", "8080", "-j", "REJECT", "--reject-with", "tcp-reset")
 LOOPBACK = {4: "127.0.0.1", 6: "::1"}
@@ -61,12 +62,18 @@ def _rejected(stage: Stage) -> Iterator[Expected]:
     yield but(reset, candidates=frozenset({"closed-port", "firewall-reject"}))
 
 
+def _nft_reject(stage: Stage, hook: str, port: str) -> None:
+    chain = f"type filter hook {hook} priority 0; tcp {port} 8080 reject with tcp reset;"
+    try:
+        stage.b.nft(f"table inet f {{ chain c {{ {chain} }}; }}")
+    except CalledProcessError as error:
+        raise Missing("reject in nftables (CONFIG_NFT_REJECT_INET)") from error
+
+
 def nft_rejects(stage: Stage) -> Iterator[Expected]:
     """A rule of nftables answers SYNs for an open port with resets."""
     stage.listen(8080)
-    stage.b.nft(
-        "table inet f { chain i { type filter hook input priority 0; tcp dport 8080 reject with tcp reset; }; }"
-    )
+    _nft_reject(stage, "input", "dport")
     yield from _rejected(stage)
 
 
@@ -74,16 +81,17 @@ def iptables_rejects(stage: Stage) -> Iterator[Expected]:
     """The same by the older iptables."""
     stage.listen(8080)
     command = "ip6tables-legacy" if stage.v6 else "iptables-legacy"
-    stage.b.run(command, *REJECT_8080)
+    try:
+        stage.b.run(command, *REJECT_8080)
+    except CalledProcessError as error:
+        raise Missing("REJECT in iptables (CONFIG_IP_NF_TARGET_REJECT, CONFIG_IP6_NF_TARGET_REJECT)") from error
     yield from _rejected(stage)
 
 
 def output_rejected(stage: Stage) -> Iterator[Expected]:
     """An output rule resets the host's own socket; nothing is on the wire."""
     _, _, server = stage.converse()
-    stage.b.nft(
-        "table inet f { chain o { type filter hook output priority 0; tcp sport 8080 reject with tcp reset; }; }"
-    )
+    _nft_reject(stage, "output", "sport")
     server.send(b"x")
     server.await_state("CLOSE")
     yield Expected("b", "received", "unknown", 8080, owner=stage.server.pid, certainty="unknown")
@@ -119,7 +127,7 @@ CASES = (
     Case("11d", "listener dies of SIGSEGV, then SYNs", listener_crashed),
     Case("11e", "listener exits with code 3, then SYNs", listener_exited),
     Case("14a", "nftables rejects with tcp-reset", nft_rejects),
-    Case("14b", "iptables rejects with tcp-reset", iptables_rejects),
+    Case("14b", "iptables rejects with tcp-reset", iptables_rejects, needs=("iptables-legacy", "ip6tables-legacy")),
     Case("14c", "nftables rejects in OUTPUT: the reset goes to the local socket", output_rejected),
     Case("15b", "connect into a black hole", black_hole),
     Case("15c", "connect to an address that nobody has", no_neighbour),

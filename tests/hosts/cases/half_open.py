@@ -1,13 +1,14 @@
 """Segments for connections that the host no longer knows or never knew, and what is forged against live ones."""
 
+import time
 from collections.abc import Iterator
 
 from tests.hosts.actor import Connection
 from tests.hosts.cases.model import ANY, Case, Expected, Stage, but, sent, twins
 from tests.hosts.hosts import INTERFACE
-from tests.hosts.segments import Segment, send
 
 PORT = 8080
+LATER_SECONDS = 0.3
 
 
 def _aborted_unnoticed(stage: Stage) -> Expected:
@@ -16,7 +17,8 @@ def _aborted_unnoticed(stage: Stage) -> Expected:
 
 
 def _half_open(stage: Stage, client: Connection, reason: str) -> Iterator[Expected]:
-    """The client, which believes in the connection, sends."""
+    """The client, which believes in the connection, sends: later than what was in flight at the abort can come."""
+    time.sleep(LATER_SECONDS)
     client.send(b"hello?")
     reset = sent(stage.b, "half-open", PORT, reason, trigger="PA", owner=stage.server.pid)
     yield from twins(reset, stage.a, client.port, stage.client.pid)
@@ -127,23 +129,24 @@ def old_acknowledged(stage: Stage) -> Iterator[Expected]:
 
 def bad_syn_ack(stage: Stage) -> Iterator[Expected]:
     """A connect is answered by a SYN-ACK with a wrong ACK number."""
-    with stage.b.dropping("input", "tcp dport 4446"):
-        attempt = stage.connect(4446, wait=False, local_port=41234)
-        send(stage.b, Segment(stage.address_b, 4446, stage.address_a, 41234, "SA", seq=777, ack=12345))
-        stage.a.await_counter("OutRsts", 1)
-        attempt.linger(0)
-        attempt.close()
+    stage.connect_to_nobody(4446, 41234)
+    stage.answer("SA", 4446, 41234, seq=777, ack=12345)
     yield sent(stage.a, "bad-handshake-ack", 41234, "TCP_INVALID_ACK_SEQUENCE", trigger="SA", owner=stage.client.pid)
+
+
+def _half_open_request(stage: Stage, sport: int) -> Connection:
+    """A listener with a half-open request, of which host a's kernel does not hear; the listener."""
+    stage.hold(stage.a.dropping("input"))
+    listener = stage.listen(PORT)
+    stage.raw("S", sport, PORT, seq=1000)
+    stage.b.await_states(PORT, "SYN_RECV")
+    return listener
 
 
 def bad_handshake_ack(stage: Stage) -> Iterator[Expected]:
     """A half-open request gets an ACK with a wrong number; from the facts it may as well be a stray one."""
-    stage.listen(PORT)
-    with stage.a.dropping("input"):
-        stage.raw("S", 33333, PORT, seq=1000)
-        stage.b.await_states(PORT, "SYN_RECV")
-        stage.raw("A", 33333, PORT, seq=1001, ack=999)
-        stage.b.await_counter("OutRsts", 1)
+    _half_open_request(stage, 33333)
+    stage.raw("A", 33333, PORT, seq=1001, ack=999)
     reset = sent(stage.b, "half-open", PORT, "TCP_FLAGS", trigger="A", owner=stage.server.pid)
     yield but(reset, certainty="likely", candidates=frozenset({"bad-handshake-ack", "stray-segment"}))
 
@@ -158,15 +161,36 @@ def half_open_scan(stage: Stage) -> Iterator[Expected]:
 
 def listener_closed_in_handshake(stage: Stage) -> Iterator[Expected]:
     """The listener closes with a half-open request, then its ACK comes."""
-    listener = stage.listen(PORT)
-    with stage.a.dropping("input"):
-        stage.raw("S", 33335, PORT, seq=1000)
-        stage.b.await_states(PORT, "SYN_RECV")
-        listener.close()
-        stage.raw("A", 33335, PORT, seq=1001, ack=999)
-        stage.b.await_counter("OutRsts", 1)
+    _half_open_request(stage, 33335).close()
+    stage.raw("A", 33335, PORT, seq=1001, ack=999)
     reset = sent(stage.b, "stray-segment", PORT, "NO_SOCKET", trigger="A", owner=ANY)
     yield but(reset, certainty="likely")
+
+
+def in_flight(stage: Stage) -> Iterator[Expected]:
+    """Data that was on its way when the server aborted: the answer to it is no trouble of its own."""
+    client, server, send_next, receive_next = _established(stage)
+    port_a = client.port
+    server.linger(0)
+    server.close()
+    stage.raw("PA", port_a, PORT, seq=send_next, ack=receive_next, payload=b"on its way")
+    yield from twins(_aborted_unnoticed(stage), stage.a, port_a, stage.client.pid)
+    reset = sent(stage.b, "in-flight", PORT, "TCP_FLAGS", trigger="PA", owner=stage.server.pid)
+    yield but(reset, certainty=ANY)
+
+
+def late_duplicate(stage: Stage) -> Iterator[Expected]:
+    """The client's FIN comes once more when the connection has closed in order on both sides."""
+    client, server, send_next, receive_next = _established(stage)
+    port_a = client.port
+    client.close()
+    server.await_state("CLOSE_WAIT")
+    server.close()
+    stage.a.await_states(port_a, "TIME_WAIT")
+    stage.b.await_states(PORT, "LAST_ACK", 0)
+    stage.raw("FA", port_a, PORT, seq=send_next, ack=receive_next + 1)
+    reset = sent(stage.b, "late-duplicate", PORT, "TCP_FLAGS", trigger="FA", owner=stage.server.pid)
+    yield but(reset, certainty=ANY)
 
 
 CASES = (
@@ -184,4 +208,6 @@ CASES = (
     Case("17a", "bad ACK to a half-open request", bad_handshake_ack),
     Case("17b", "reset to a half-open request", half_open_scan),
     Case("17c", "listener closed, then the ACK of a half-open request", listener_closed_in_handshake),
+    Case("19a", "data in flight when the server aborts", in_flight),
+    Case("19b", "FIN once more after an orderly close", late_duplicate),
 )

@@ -88,6 +88,16 @@ def bad_cookie(stage: Stage) -> Iterator[Expected]:
     yield but(reset, certainty="likely")
 
 
+def bad_syn(stage: Stage) -> Iterator[Expected]:
+    """A second SYN, in the window but with another number, comes to a half-open request."""
+    stage.hold(stage.a.dropping("input"))
+    stage.listen(PORT)
+    stage.raw("S", 33333, PORT, seq=1000)
+    stage.b.await_states(PORT, "SYN_RECV")
+    stage.raw("S", 33333, PORT, seq=1101)
+    yield sent(stage.b, "invalid-syn", PORT, "INVALID_SYN", trigger="S", owner=stage.server.pid)
+
+
 CASES = (
     Case("07a", "accept queue full when the SYN comes", full_at_syn),
     Case("07b1", "accept queue full when the ACK comes, tcp_abort_on_overflow 1", full_at_ack),
@@ -95,4 +105,5 @@ CASES = (
     Case("07c1", "SYN queue full, with SYN cookies", syn_flood_with_cookies),
     Case("07c0", "SYN queue full, without SYN cookies", syn_flood_without_cookies),
     Case("07d", "ACK with a bad SYN cookie", bad_cookie),
+    Case("18e", "second SYN with another number to a half-open request", bad_syn),
 )

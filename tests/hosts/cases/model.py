@@ -1,10 +1,13 @@
 """What a case is: a small function that provokes something for real on a stage, and tells what should be said of it."""
 
+import fcntl
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from functools import cached_property
+from pathlib import Path
 from typing import Literal, Self
 
 from tests.hosts.actor import Actor, Connection
@@ -19,6 +22,8 @@ class Unasked(Enum):
 
 
 ANY = Unasked.ANY
+LOCK = Path(tempfile.gettempdir()) / "whyreset-cases.lock"
+Version = Literal[4, 6]
 Process = int | Unasked | None  # a pid; None: no process may be named
 
 FAMILIES = {
@@ -52,7 +57,7 @@ class Expected:
     port: int | Unasked  # the host's own port
     owner: Process
     trigger: str | Unasked | None = ANY
-    certainty: str = "certain"
+    certainty: str | Unasked = "certain"
     count: int = 1
     closer: Process = ANY
     twin: bool = False
@@ -105,13 +110,26 @@ def twins(reset: Expected, receiver: Host, port: int | Unasked, owner: Process) 
     )
 
 
+class Missing(Exception):
+    """Something that a case needs is not on this machine; the text names it."""
+
+
+@contextmanager
+def machine_lock(alone: bool) -> Iterator[None]:
+    """Keep cases that change a setting of the whole machine away from all others, of other processes too."""
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+
+
 class Stage:
     """Two fresh hosts, and actors that end with the stage. `server` lives on host b, `client` on host a."""
 
-    def __init__(self, version: Literal[4, 6]) -> None:
+    def __init__(self, version: Version, *, alone: bool = False) -> None:
         self.version = version
         self.v6 = version == 6
         self._exit = ExitStack()
+        self._exit.enter_context(machine_lock(alone))
         self.pair = self._exit.enter_context(Pair())
         self.a, self.b = self.pair.a, self.pair.b
         self.address_a = self.pair.address(self.a, version)
@@ -122,6 +140,10 @@ class Stage:
 
     def __exit__(self, *_: object) -> None:
         self._exit.close()
+
+    def hold(self, context: AbstractContextManager[None]) -> None:
+        """Enter a context until the stage ends."""
+        self._exit.enter_context(context)
 
     def actor(self, host: Host, name: str) -> Actor:
         """A process of its own on a host."""
@@ -159,10 +181,15 @@ class Stage:
         client = self.connect(port)
         return listener, client, listener.accept()
 
-    def refused(self, port: int) -> int:
+    def connect_to_nobody(self, port: int, local_port: int) -> Connection:
+        """A connection of `client` in SYN-SENT, of which host b's kernel never hears."""
+        self.hold(self.b.dropping("input", f"tcp dport {port}"))
+        return self.connect(port, wait=False, local_port=local_port)
+
+    def refused(self, port: int, local_port: int = 0) -> int:
         """Have `client` try a port that refuses; the port it tried from."""
         attempt = self.client.socket(v6=self.v6)
-        attempt.bind(0)
+        attempt.bind(local_port)
         port_a = attempt.port
         try:
             attempt.connect(self.address_b, port)
@@ -173,6 +200,10 @@ class Stage:
     def raw(self, flags: str, sport: int, dport: int, **rest: int | bytes) -> None:
         """Send one raw segment from host a's address to host b."""
         send(self.a, Segment(self.address_a, sport, self.address_b, dport, flags, **rest))  # type: ignore[arg-type]
+
+    def answer(self, flags: str, sport: int, dport: int, **rest: int | bytes) -> None:
+        """Send one raw segment from host b's address to host a."""
+        send(self.b, Segment(self.address_b, sport, self.address_a, dport, flags, **rest))  # type: ignore[arg-type]
 
 
 Provoke = Callable[[Stage], Iterator[Expected]]
@@ -185,5 +216,6 @@ class Case:
     id: str
     title: str
     provoke: Provoke
-    versions: tuple[Literal[4, 6], ...] = (4, 6)
+    versions: tuple[Version, ...] = (4, 6)
+    needs: tuple[str, ...] = ()  # commands
     alone: bool = False

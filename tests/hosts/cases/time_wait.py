@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 
-from tests.hosts.cases.model import ANY, Case, Expected, Stage, but, sent
+from tests.hosts.cases.model import ANY, Case, Expected, Stage, but, sent, twins
 
 PORT = 8080
 
@@ -76,6 +76,27 @@ def new_syn_without_listener(stage: Stage) -> Iterator[Expected]:
     yield from _assassinated(stage, port_a)
 
 
+def syn_to_fin_wait_2(stage: Stage) -> Iterator[Expected]:
+    """A SYN with a higher number comes to the mini socket of a connection whose other end has not closed yet."""
+    _, client, server = stage.converse(PORT)
+    port_a, (send_next, _) = client.port, client.seqs()
+    server.close()
+    client.await_state("CLOSE_WAIT")
+    stage.b.await_states(PORT, "FIN_WAIT2")
+    stage.raw("S", port_a, PORT, seq=send_next + 10)
+    yield sent(stage.b, "time-wait-segment", PORT, "TCP_TIMEWAIT_SOCKET", trigger="S", owner=stage.server.pid)
+
+
+def reused_by_client(stage: Stage) -> Iterator[Expected]:
+    """The client's next connect takes the same port; the listener is gone, and its host still in TIME-WAIT."""
+    port_a, _, _ = _time_wait(stage)
+    port_a = stage.refused(PORT, port_a)
+    reset = sent(stage.a, "time-wait-reuse", port_a, "TCP_INVALID_ACK_SEQUENCE", trigger="A", owner=stage.client.pid)
+    yield but(reset, certainty=ANY)
+    reset = sent(stage.b, "closed-port", PORT, "NO_SOCKET", trigger="S", owner=ANY)
+    yield from twins(reset, stage.a, port_a, stage.client.pid)
+
+
 CASES = (
     Case("06a0", "old duplicate to TIME-WAIT, tcp_rfc1337 0", old_duplicate(0)),
     Case("06a1", "old duplicate to TIME-WAIT, tcp_rfc1337 1", old_duplicate(1)),
@@ -84,4 +105,6 @@ CASES = (
     Case("06c", "old SYN to TIME-WAIT", old_syn),
     Case("06d", "new SYN to TIME-WAIT with a listener", new_syn),
     Case("06e", "new SYN to TIME-WAIT without a listener", new_syn_without_listener),
+    Case("18f", "new SYN to a mini socket in FIN-WAIT-2", syn_to_fin_wait_2),
+    Case("19c", "client reuses its port while the server is in TIME-WAIT", reused_by_client),
 )

@@ -1,0 +1,102 @@
+# The developer's whole vocabulary. `make` alone prints it.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input
+CORE := $(wildcard src/whyreset/core/*.pyx src/whyreset/core/*.pxd) bpf/events.h
+TYPED := $(wildcard src tests tools benchmarks)
+SCRIPTS := $(wildcard tools/*.sh) .ci/run
+UV := uv==0.13.9
+ARGS ?=
+
+.PHONY: help setup run test check bench bpf lock clean packages-run packages-test FORCE
+
+help:
+	@sed -n 's/^## /make /p' $(MAKEFILE_LIST)
+
+## setup    leave the command at .venv/bin/whyreset, and everything a developer needs (PYTHON=... to choose one)
+setup: $(VENV)/.dev $(VENV)/.project $(VENV)/.built
+
+## run      install what is needed and start `whyreset watch` on this host (ARGS="--json" for more words)
+run: $(VENV)/.project $(VENV)/.built
+	@tools/as_root.sh $(BIN)/whyreset watch $(ARGS)
+
+## test     the whole suite, with coverage (ARGS="-k name" for a part of it)
+test: packages-test setup
+	@mkdir -p build/coverage
+	@tools/as_root.sh env HYPOTHESIS_STORAGE_DIRECTORY=build/hypothesis $(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+## check    format, style, types, layers, sizes, and whether generated files are what they would be if made now
+check: setup
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy --no-error-summary $(TYPED)
+	$(BIN)/python -m tools.check_layers
+	$(BIN)/python -m tools.check_size
+	$(BIN)/python -m tools.lock --check
+	$(BIN)/python -m tools.build_bpf --check
+	if command -v shellcheck >/dev/null; then shellcheck $(SCRIPTS); else echo "shellcheck is not installed: scripts were not checked"; fi
+
+## bench    measure what DESIGN.md promises, as ratios in one run
+bench: packages-test setup
+	@tools/as_root.sh $(BIN)/python -m benchmarks $(ARGS)
+
+## bpf      rebuild the kernel program's object, which is committed beside its source
+bpf: setup
+	$(BIN)/python -m tools.build_bpf
+
+## lock     make requirements/*.txt anew from pyproject.toml; versions that still fit stay (delete the files to renew all)
+lock: $(VENV)/.python
+	$(BIN)/python -m venv build/lock
+	build/lock/bin/pip --quiet --disable-pip-version-check install $(UV)
+	build/lock/bin/python -m tools.lock
+
+## clean    remove everything that make made, the virtual environment too
+clean:
+	rm -rf $(VENV) build dist src/*.egg-info
+	find src tests tools benchmarks -name __pycache__ -prune -exec rm -rf {} + 2>/dev/null || true
+	rm -f src/whyreset/core/*.so
+
+# ---- how setup gets there: one stamp for each step ----
+
+packages-run:
+	@tools/install_packages.sh run build
+
+packages-test:
+	@tools/install_packages.sh run build test
+
+# another PYTHON than last time needs another environment
+ifneq ($(PYTHON),)
+ifneq ($(PYTHON),$(shell cat $(VENV)/.python 2>/dev/null))
+$(VENV)/.python: FORCE
+endif
+endif
+
+$(VENV)/.python: | packages-run
+	@python=$$(tools/find_python.sh) && "$$python" -m venv --clear $(VENV)
+	@echo "$(PYTHON)" >$@
+
+$(VENV)/.run: $(VENV)/.python requirements/run.txt
+	@echo "installing what whyreset is built from into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements/run.txt
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements/dev.txt
+	@echo "installing the developer's tools into $(VENV)"
+	@$(PIP) install --require-hashes -r requirements/dev.txt
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.run setup.py pyproject.toml $(CORE)
+	@echo "building the compiled core"
+	@mkdir -p build
+	@$(BIN)/python setup.py -q build_ext --inplace --parallel $$(nproc)
+	@touch $@
+
+$(VENV)/.project: $(VENV)/.run setup.py pyproject.toml | $(VENV)/.built
+	@$(PIP) install --no-deps --no-build-isolation --no-index -e .
+	@touch $@

@@ -1,0 +1,88 @@
+"""What the benchmarks share: `whyreset watch` as a child, its CPU time and memory, tables."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+WATCH = (sys.executable, "-m", "whyreset", "watch", "--json")
+
+
+class Child:
+    """A program beside the measurement, pinned to a CPU; its lines go to a file, so that no pipe holds it up."""
+
+    def __init__(self, *command: str, cpu: int = 1) -> None:
+        self._file = tempfile.NamedTemporaryFile("w+")  # noqa: SIM115  closed by __exit__
+        self._began = time.perf_counter()
+        self.process = subprocess.Popen(["taskset", "-c", str(cpu), *command], stdout=self._file, stderr=self._file)
+
+    def ready(self, mark: str = "") -> float:
+        """Waits for a first line (one that holds `mark`); seconds since the start of the command."""
+        with open(self._file.name) as reading:
+            while time.perf_counter() - self._began < 20:
+                line = reading.readline()
+                if line.endswith("\n") and mark in line:
+                    return time.perf_counter() - self._began
+                if self.process.poll() is not None:
+                    raise RuntimeError(f"it ended: {line}{reading.read()}")
+                time.sleep(0.001)
+        raise TimeoutError("it said nothing for 20 s")
+
+    def cpu_seconds(self) -> float:
+        """CPU time of its main thread so far."""
+        return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
+
+    def resident_mb(self) -> float:
+        """Resident memory, the mapped rings included."""
+        return (
+            int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / (1 << 20)
+        )
+
+    def stop(self) -> list[dict[str, Any]]:
+        """Ends it; its lines as values, those that are no JSON left out."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+        self.process.wait(timeout=20)
+        self._file.seek(0)
+        values = []
+        for line in self._file:
+            try:
+                values.append(json.loads(line))
+            except ValueError:
+                continue
+        return values
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        self._file.close()
+
+
+def spread(values: Iterable[float]) -> str:
+    """«median (quartiles)»."""
+    ordered = sorted(values)
+    if len(ordered) < 4:
+        return f"{statistics.median(ordered):.2f}"
+    low, _, high = statistics.quantiles(ordered, n=4)
+    return f"{statistics.median(ordered):.2f} ({low:.2f} to {high:.2f})"
+
+
+def machine() -> str:
+    """One line on where this runs."""
+    model = next(
+        (x.split(":", 1)[1].strip() for x in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in x), "?"
+    )
+    return f"{os.uname().release}, {os.cpu_count()} CPUs, {model}"

@@ -1,0 +1,41 @@
+from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
+
+from whyreset.core.events cimport reset_event
+from whyreset.core.table cimport Table
+
+cdef struct twin_slot:
+    uint64_t time_ns
+    uint64_t number
+    uint64_t group_number        # of the sent record's group
+    uint64_t flush               # in which flush the two below hold
+    int32_t group
+    int32_t sample
+    uint8_t local[16]
+    uint8_t remote[16]
+    uint16_t local_port, remote_port
+
+cdef struct arrival:
+    const reset_event *event     # of a reset received, in the ring
+    uint64_t hash
+    uint64_t position            # of that record
+    uint64_t apart               # in time, from the one sent that is its twin so far
+    twin_slot sent
+
+cdef class Twins:
+    cdef twin_slot *slots
+    cdef uint32_t *tags          # 0: the slot is free
+    cdef arrival *arrivals
+    cdef int32_t *places
+    cdef int arrived
+    cdef uint64_t seed
+    cdef void expect(self, const reset_event *e, uint64_t position) noexcept nogil
+    cdef uint64_t awaited(self, const reset_event *e) noexcept nogil
+    cdef void forget_from(self, uint64_t position) noexcept nogil
+    cdef arrival *nearest(self, const reset_event *e, uint64_t within) noexcept nogil
+    cdef void forget_arrivals(self) noexcept nogil
+    cdef void sent(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number) noexcept nogil
+    cdef bint meet(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number) noexcept nogil
+    cdef void offer(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number) noexcept nogil
+    cdef twin_slot *find(self, const reset_event *e) noexcept nogil
+    cdef twin_slot *find_earlier(self, const reset_event *e) noexcept nogil
+    cdef void join(self, twin_slot *twin, Table table, int index, int32_t kept, uint64_t number) noexcept nogil

@@ -1,0 +1,49 @@
+"""Fixtures for tests against real hosts. What a machine lacks skips the tests that need it, and is named."""
+
+import ctypes.util
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.hosts import Pair, Watch
+
+CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21}  # include/uapi/linux/capability.h
+COMMANDS = {"ip": "iproute2", "nft": "nftables", "setpriv": "util-linux"}
+
+
+def what_is_missing() -> list[str]:
+    """Name what this machine lacks for real hosts and for seeing the kernel's events there."""
+    status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+    effective = int(status["CapEff"], 16)
+    missing = [f"the right {name}" for name, bit in CAPABILITIES.items() if not effective >> bit & 1]
+    missing += [
+        f"the command {name} (package {package})" for name, package in COMMANDS.items() if not shutil.which(name)
+    ]
+    if not Path("/sys/kernel/btf/vmlinux").exists():
+        missing.append("the kernel's BTF (/sys/kernel/btf/vmlinux)")
+    if not ctypes.util.find_library("bpf"):
+        missing.append("libbpf.so.1 (package libbpf1)")
+    return missing
+
+
+@pytest.fixture(scope="session")
+def machine() -> None:
+    """A machine that can make hosts and see their resets."""
+    if missing := what_is_missing():
+        pytest.skip("this machine lacks " + ", ".join(missing))
+
+
+@pytest.fixture
+def pair(machine: None) -> Iterator[Pair]:
+    """Two fresh hosts."""
+    with Pair() as hosts:
+        yield hosts
+
+
+@pytest.fixture(scope="module")
+def watch(machine: None) -> Iterator[Watch]:
+    """The command at work, one for all tests of a module."""
+    with Watch() as running:
+        yield running

@@ -13,6 +13,7 @@ cdef struct twin_slot:
     uint8_t local[16]
     uint8_t remote[16]
     uint16_t local_port, remote_port
+    uint32_t seq, ack            # of the reset itself
     uint8_t wanted               # its other end is in the ring, for the next visit
 
 cdef struct arrival:

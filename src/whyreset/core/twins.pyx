@@ -2,14 +2,15 @@
 """Both ends on this host: the reset that was sent and the one that was received are the same.
 
 What was received is indexed before what was sent is looked at, so that a flood, which gets nothing back, costs nothing
-and crowds nothing out. What was sent waits a second for a reset that arrives in a later visit.
+and crowds nothing out. What was sent waits a second for a reset that arrives in a later visit. Namespaces may use the
+same addresses and ports at the same time: the numbers of the reset must be those that its receiver could accept.
 """
 
 from libc.stdint cimport int32_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
-from whyreset.core.events cimport reset_event
+from whyreset.core.events cimport HAS_TRIGGER, reset_event
 from whyreset.core.memory cimport hash_tuple
 from whyreset.core.table cimport CROWDED, Table
 
@@ -20,8 +21,39 @@ cdef enum:
     TWIN_WAYS = 8
     ARRIVALS = 2048
     ARRIVAL_SLOTS = 4096
+    FIN = 1
+    SYN = 2
+    ACK = 16
+    SYN_SENT = 2
+    FAST_OPEN = 1 << 16    # bytes that a SYN may have brought along
+    WINDOW = 1 << 22       # bytes that the sender may be ahead of what its peer has in order
 
 cdef uint64_t SECOND = 1000000000
+
+
+cdef inline uint32_t seq_of(const reset_event *e) noexcept nogil:
+    """The reset's sequence number: tcp_send_active_reset(), or what the trigger acknowledged (tcp_v4_send_reset())."""
+    if e.trigger_flags & ACK:
+        return e.trigger_ack
+    return 0 if e.flags & HAS_TRIGGER else e.snd_nxt
+
+
+cdef inline uint32_t ack_of(const reset_event *e) noexcept nogil:
+    """The reset's acknowledgement number."""
+    if not e.flags & HAS_TRIGGER:
+        return e.rcv_nxt
+    return e.trigger_seq + e.trigger_length + (1 if e.trigger_flags & SYN else 0) + (1 if e.trigger_flags & FIN else 0)
+
+
+cdef inline bint accepts(const reset_event *e, uint32_t seq, uint32_t ack) noexcept nogil:
+    """Whether the socket that received a reset would have accepted one with these numbers.
+
+    RFC 9293 section 3.10.7.3 (SYN-SENT: by what it acknowledges), RFC 5961 section 3.2 (else: by its number, or that of
+    the segment beyond selectively acknowledged data; tcp_reset_check() takes one before it, too).
+    """
+    if e.state == SYN_SENT:
+        return <uint32_t>(e.snd_nxt - ack) < FAST_OPEN
+    return <uint32_t>(seq - e.rcv_nxt + 1) < WINDOW
 
 
 cdef inline void fill(twin_slot *slot, Table table, int index, int32_t kept, uint64_t number) noexcept nogil:
@@ -98,7 +130,7 @@ cdef class Twins:
                     or memcmp(a.event.local, e.remote, 16) != 0 or memcmp(a.event.remote, e.local, 16) != 0):
                 continue
             apart = a.event.time_ns - e.time_ns if a.event.time_ns > e.time_ns else e.time_ns - a.event.time_ns
-            if apart < least and apart < a.apart:
+            if apart < least and apart < a.apart and accepts(a.event, seq_of(e), ack_of(e)):
                 nearest, least = a, apart
         if nearest != NULL:
             nearest.apart = least
@@ -121,6 +153,8 @@ cdef class Twins:
         slot = &self.slots[place]
         slot.time_ns = e.time_ns
         slot.wanted = wanted
+        slot.seq = seq_of(e)
+        slot.ack = ack_of(e)
         memcpy(slot.local, e.local, 16)
         memcpy(slot.remote, e.remote, 16)
         slot.local_port = e.local_port
@@ -153,7 +187,8 @@ cdef class Twins:
             slot = &self.slots[base + i]
             apart = slot.time_ns - e.time_ns if slot.time_ns > e.time_ns else e.time_ns - slot.time_ns
             if (apart < least and slot.local_port == e.remote_port and slot.remote_port == e.local_port
-                    and memcmp(slot.local, e.remote, 16) == 0 and memcmp(slot.remote, e.local, 16) == 0):
+                    and memcmp(slot.local, e.remote, 16) == 0 and memcmp(slot.remote, e.local, 16) == 0
+                    and accepts(e, slot.seq, slot.ack)):
                 nearest, least = i, apart
         if nearest < 0:
             return NULL

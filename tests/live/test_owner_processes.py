@@ -1,4 +1,4 @@
-"""What an owner is, was and became: dead, another thread, another program, another process with its pid, another user."""
+"""What an owner is, was and became: dead, another thread, another program or user, and never another with its pid."""
 
 import os
 import pwd

@@ -66,7 +66,7 @@ def test_a_connection_that_was_opened_before_is_its_openers(stage: Stage) -> Non
 
 
 def test_a_silent_end_of_a_process_from_before_is_known(stage: Stage) -> None:
-    """It ends with a FIN, before it was ever asked about; later data find its connection closed, and name it in full."""
+    """It ends with a FIN before it was ever asked about; late data find its connection closed, and name it in full."""
     client = stage.actor(stage.a, "client-before")
     listener = stage.listen(PORT)
     client.connect(stage.address_b, PORT)

@@ -81,7 +81,8 @@ cdef class Recorder:
         resets, closes: the mapped rings.
         memory: the memory of closed connections.
         reasons, states, hz: see core.values.
-        group_limit, kind_limit, sample_limit, samples_per_group: see core.table; kind_limit 0 is group_limit.
+        group_limit, kind_limit, sample_limit, samples_per_group, samples_per_kind: see core.table; those of a kind are
+            the whole where they are 0.
     """
 
     cdef Ring resets
@@ -99,11 +100,11 @@ cdef class Recorder:
     cdef readonly uint64_t echoes_of_receive
 
     def __cinit__(self, Ring resets, Ring closes, Memory memory, reasons, states, uint32_t hz, int group_limit=64, int sample_limit=256,
-                  uint32_t samples_per_group=3, int kind_limit=0):
+                  uint32_t samples_per_group=3, int kind_limit=0, int samples_per_kind=0):
         self.resets = resets
         self.closes = closes
         self.memory = memory
-        self.table = Table(group_limit, kind_limit or group_limit, sample_limit, samples_per_group)
+        self.table = Table(group_limit, kind_limit or group_limit, sample_limit, samples_per_group, samples_per_kind or sample_limit)
         self.twins = Twins()
         self.values = Values(reasons, states, hz)
         self.reason_abort_on_data = reasons.index("TCP_ABORT_ON_DATA") if "TCP_ABORT_ON_DATA" in reasons else -1

@@ -143,8 +143,8 @@ class Program:
             raise SourceError("the kernel program is not loaded")
         return self._object
 
-    def recorder(self, *, group_limit: int, kind_limit: int, sample_limit: int, samples_per_group: int) -> Recorder:
-        """The compiled reader of this program's rings."""
+    def recorder(self, **limits: int) -> Recorder:
+        """The compiled reader of this program's rings; core.records.Recorder says which limits there are."""
         while (rate := hertz(*self.walk(extended=False)[:2])) is None:
             time.sleep(0.1)
         return Recorder(
@@ -154,10 +154,7 @@ class Program:
             self.reasons,
             self.states,
             rate,
-            group_limit=group_limit,
-            kind_limit=kind_limit,
-            sample_limit=sample_limit,
-            samples_per_group=samples_per_group,
+            **limits,
         )
 
     def wait(self, seconds: float) -> None:

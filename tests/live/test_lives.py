@@ -73,20 +73,26 @@ def test_a_closed_port_whose_owner_goes_on_was_closed_by_it(watch: Watch, stage:
 
 
 def test_a_closed_port_knows_the_oom_killers_victim(watch: Watch, v1: Groups, stage: Stage) -> None:
-    """The kernel killed the listener for want of memory in its group: the evidence says so."""
+    """The kernel killed the listener for want of memory in its group: the evidence of all its resets says so."""
     hungry = stage.actor(stage.b, "hungry")
     group = v1.make("hungry")
     (group / "memory.limit_in_bytes").write_text(str(LIMIT_BYTES))
     if (with_swap := group / "memory.memsw.limit_in_bytes").exists():
         with_swap.write_text(str(LIMIT_BYTES))
     v1.enter(hungry.pid, "hungry")
-    stage.listen(PORT, actor=hungry)
+    listener = stage.listen(PORT, actor=hungry)
+    client = stage.connect(PORT)
+    connection = listener.accept()
+    client.send(b"unread")
+    connection.await_unread(6)
     assert hungry.eat(2 * LIMIT_BYTES) == -signal.SIGKILL
     stage.refused(PORT)
-    line = only(watch.settle(stage.b))
-    assert (line["cause"], owner(line)) == ("closed-port", (hungry.pid, "former listener"))
-    assert line["owner"]["exit"] == "killed by SIGKILL (out of memory)"
-    assert says(line, "listened there before: killed by SIGKILL (out of memory)"), line["evidence"]
+    aborted, refused = watch.settle(stage.b)
+    for line, cause, via in ((aborted, "unread-data", "closer"), (refused, "closed-port", "former listener")):
+        assert (line["cause"], owner(line)) == (cause, (hungry.pid, via))
+        assert line["owner"]["exit"] == "killed by SIGKILL (out of memory)"
+    assert says(aborted, "was exiting (killed by SIGKILL (out of memory))"), aborted["evidence"]
+    assert says(refused, "listened there before: killed by SIGKILL (out of memory)"), refused["evidence"]
 
 
 def test_of_two_listeners_in_turn_the_last_is_named(watch: Watch, stage: Stage) -> None:

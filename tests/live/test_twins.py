@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import ExitStack
+from subprocess import CalledProcessError
 from typing import Any
 
 import pytest
@@ -99,6 +100,26 @@ def test_a_host_that_forwards_does_not_come_between(watch: Watch, chain: tuple[C
     [(sent, received)] = pairs(watch, hosts.a, hosts.b)
     assert (owner(sent)[0], owner(received)[0]) == (server.pid, client.pid)
     assert not watch.settle(hosts.middle)
+
+
+def test_address_translation_hides_a_twin_and_misleads_nobody(
+    watch: Watch, chain: tuple[Chain, Actor, Actor, Actor]
+) -> None:
+    """A published port: the ends know the connection by other addresses, so that neither claims to know the other."""
+    hosts, client, _, server = chain
+    rules = f"tcp dport 80 dnat to {ADDRESSES['b']}:{PORT}"
+    try:
+        hosts.middle.nft(f"table ip t {{ chain c {{ type nat hook prerouting priority -100; {rules}; }}; }}")
+    except CalledProcessError as error:
+        pytest.skip(f"this machine lacks address translation in nftables (CONFIG_NFT_NAT): {error}")
+    listener = server.listen(PORT)
+    connection = client.connect(MIDDLE["a"], 80)
+    abort(listener.accept())
+    connection.await_state("CLOSE")
+    told = watch.told(hosts.a, hosts.b)
+    [sent], [received] = told["b"], told["a"]
+    assert (sent["cause"], owner(sent), sent.get("twin")) == ("linger-zero", (server.pid, "closer"), None)
+    assert (received["cause"], owner(received), received.get("twin")) == ("unknown", (client.pid, "connect"), None)
 
 
 def test_equal_addresses_in_other_namespaces_are_not_mixed_up(watch: Watch, stage: Stage) -> None:

@@ -652,11 +652,14 @@ static __always_inline struct reset_event *reserve(__u64 netns_cookie, __u32 net
 		e = bpf_ringbuf_reserve(&resets, sizeof *e, 0);
 	first.lost = !e;
 	t = bpf_map_lookup_elem(&tallies, &key);
+	if (!t && bpf_map_update_elem(&tallies, &key, &first, BPF_NOEXIST)) {
+		t = bpf_map_lookup_elem(&tallies, &key);	/* there is no room, or another CPU was first */
+		if (!t)
+			count_loss(LOSS_TALLY);
+	}
 	if (t) {
 		t->seen++;
 		t->lost += !e;
-	} else if (bpf_map_update_elem(&tallies, &key, &first, BPF_NOEXIST)) {
-		count_loss(LOSS_TALLY);
 	}
 	if (!e)
 		return 0;

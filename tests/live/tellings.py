@@ -1,0 +1,101 @@
+"""What was told of two hosts, and questions about it. Every figure counts resets, not lines."""
+
+from collections import Counter
+from typing import Any, Literal
+
+from tests.hosts import Host, Pair, Watch
+
+Line = dict[str, Any]
+Direction = Literal["sent", "received"]
+
+
+class Told:
+    """The resets of one host in one direction."""
+
+    def __init__(self, lines: list[Line]) -> None:
+        self.lines = lines
+
+    def __repr__(self) -> str:
+        kinds = Counter[tuple[str, ...]]()
+        for line in self.lines:
+            kernel = line.get("kernel", {})
+            kinds[line["cause"], line["certainty"], kernel.get("reason", ""), kernel.get("state", "")] += line["count"]
+        return f"Told({dict(kinds)})"
+
+    @property
+    def causes(self) -> dict[str, int]:
+        """How many resets of each cause."""
+        return self.count("cause")
+
+    def count(self, path: str) -> dict[Any, int]:
+        """How many resets with each value at a dotted path; None where there is none."""
+        counts = Counter[Any]()
+        for line in self.lines:
+            counts[_value(line, path)] += line["count"]
+        return dict(counts)
+
+    def values(self, path: str) -> set[Any]:
+        """The values at a dotted path."""
+        return set(self.count(path))
+
+    def of(self, *causes: str) -> "Told":
+        """Those of these causes."""
+        return Told([line for line in self.lines if line["cause"] in causes])
+
+    def owned_by(self, pid: int) -> "Told":
+        """Those of this owner."""
+        return Told([line for line in self.lines if line.get("owner", {}).get("pid") == pid])
+
+    def saying(self, words: str) -> int:
+        """How many resets have these words in their evidence."""
+        return sum(line["count"] for line in self.lines if any(words in sentence for sentence in line["evidence"]))
+
+    def __len__(self) -> int:
+        return sum(line["count"] for line in self.lines)
+
+
+class Tellings:
+    """What was told of both hosts of a pair since the beginning."""
+
+    def __init__(self, lines: dict[str, list[Line]]) -> None:
+        self._lines = lines
+
+    def __call__(self, host: Host, direction: Direction) -> Told:
+        return Told([line for line in self._lines[host.name] if line["direction"] == direction])
+
+
+def tellings(watch: Watch, pair: Pair, timeout: float = 20.0) -> Tellings:
+    """All that was told of a pair, once it is whole: each account closes, nothing is unknown.
+
+    Every reset that one of them received was sent by the other, and is explained by that.
+    """
+    lines = watch.told(pair.a, pair.b, timeout=timeout)
+    for host in (pair.a, pair.b):
+        account = _settled_account(watch, host, timeout)
+        assert account["seen"] + account["lost"] == account["counted"], account
+        assert account["explained"] == account["seen"], account
+        assert account["uncounted"] == account["unseen"] == account["unknown"] == 0, account
+    unknown = [line for host in lines for line in lines[host] if line["cause"] == "unknown"]
+    assert not unknown, unknown[:3]
+    return Tellings(lines)
+
+
+def _settled_account(watch: Watch, host: Host, timeout: float) -> Line:
+    """The last account of a host, once it has all that the kernel has counted by now."""
+    counted = host.counters()["OutRsts"]
+
+    def settled(lines: Any) -> Line | None:
+        mine = (line for line in reversed(lines) if line["type"] == "count" and line["netns_cookie"] == host.cookie)
+        last: Line | None = next(mine, None)
+        return last if last and last["counted"] == counted == last["seen"] + last["lost"] else None
+
+    return watch.wait(settled, timeout)
+
+
+def _value(line: Line, path: str) -> Any:
+    value: Any = line
+    for key in path.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    if value is None and "sample" in line:
+        return _value(line["sample"], path)
+    return value

@@ -71,7 +71,7 @@ struct reset_event {
 
 	__u8 local[16];
 	__u64 socket_cookie;
-	__u64 owner_start_ns;
+	__u64 owner_start_ns;		/* without owner_pid: the cookie of the listener that it came from */
 	__u64 closer_start_ns;
 	__u32 owner_pid;
 	__u32 closer_pid;
@@ -103,10 +103,11 @@ struct process_event {
 	__u64 time_ns;
 	__u64 start_ns;			/* its group leader's start: with the pid it names one process for ever */
 	__u64 cgroup_id;		/* cgroup v2 */
+	__u64 parent_start_ns;		/* its parent's, while it runs the same program by fork alone */
 	__u32 kind;
 	__u32 pid;
 	__u32 parent_pid;
-	__u32 uid;
+	__u32 uid;			/* the effective one */
 	__u32 netns_inode;
 	__u32 command_bytes;
 	char comm[16];
@@ -179,7 +180,7 @@ struct close_event {
 	__u64 netns_cookie;
 	__u64 socket_cookie;
 	__u64 opened_ns;
-	__u64 owner_start_ns;
+	__u64 owner_start_ns;		/* as in reset_event */
 	__u64 bytes_in;
 	__u64 bytes_out;
 	__u32 owner_pid;

@@ -40,7 +40,7 @@ enum { BPF_F_MMAPABLE = 1 << 10 };
 enum { BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2, BPF_RB_AVAIL_DATA = 0, BPF_RB_RING_SIZE = 1 };
 
 enum { AF_INET = 2, AF_INET6 = 10, IPPROTO_TCP = 6 };
-enum { PF_EXITING = 4 };
+enum { PF_EXITING = 4, PF_KTHREAD = 0x200000 };
 enum { RCV_SHUTDOWN = 1 };
 enum {
 	TCP_ESTABLISHED = 1, TCP_SYN_SENT, TCP_SYN_RECV, TCP_FIN_WAIT1, TCP_FIN_WAIT2, TCP_TIME_WAIT, TCP_CLOSE,
@@ -119,6 +119,7 @@ struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 	struct request_sock_queue icsk_accept_queue;
 	__u32 icsk_user_timeout;
+	void *icsk_ulp_data;
 	struct icsk_ack icsk_ack;
 };
 struct tcp_options_received { int ts_recent_stamp; };
@@ -135,6 +136,8 @@ struct tcp_sock {
 	__u64 bytes_sent;
 	__u64 bytes_retrans;
 	int linger2;
+	bool is_mptcp;
+	struct list_head tsorted_sent_queue;
 	struct tcp_options_received rx_opt;
 };
 struct inet_timewait_sock { struct sock_common __tw_common; unsigned char tw_substate; };
@@ -157,12 +160,15 @@ struct path { struct dentry *dentry; };
 struct file___exe { struct path f_path; };
 struct mm_struct { struct file *exe_file; unsigned long arg_start; unsigned long arg_end; };
 struct signal_struct { atomic_t live; int group_exit_code; struct mm_struct *oom_mm; };
-struct cred { kuid_t uid; };
+struct cred { kuid_t euid; };
+struct mptcp_sock { struct sock *first; };
+struct mptcp_subflow_context { struct sock *conn; };
 struct task_struct {
 	unsigned int flags;
 	int exit_code;
 	int tgid;
 	__u64 self_exec_id;		/* one more with each exec */
+	__u64 parent_exec_id;		/* what its parent's was at the fork */
 	__u64 start_boottime;
 	char comm[16];
 	struct task_struct *group_leader;

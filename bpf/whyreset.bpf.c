@@ -5,7 +5,7 @@
  *
  *   tcp_send_reset, tcp_receive_reset   one record each, into the ring `resets`
  *   inet_sock_set_state                 who opened what; each connection that ends, into the ring `closes`
- *   sched_process_exit                  how processes that own sockets ended, into the ring `lives`
+ *   sched_process_exec, _exit           what processes that own sockets became and how they ended, into `lives`
  *   tcp_rcv_space_adjust (on request)   who reads from an accepted connection: its exact owner
  *   iter/task_file (at the start)       sockets that were open before
  *   walk_namespaces (test_run)          the counters of every network namespace
@@ -43,7 +43,7 @@ enum { LOSS_TALLY, LOSS_LIVES, LOSS_CLOSES };
 struct opened {
 	__u64 cookie;
 	__u64 time_ns;
-	__u64 start_ns;
+	__u64 start_ns;		/* without a pid: the cookie of the listener that it came from */
 	__u32 pid;
 	__u16 flags;
 	__u8 via;
@@ -52,7 +52,8 @@ struct opened {
 enum { OPENED_ACTIVELY = 1, OPENED_GOT_RESET = 2 };
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, SOCKETS); __type(key, __u32); __type(value, struct opened); } sockets SEC(".maps");
 
-/* processes that user space has been told of */
+/* processes that user space has been told of; of those that the walk over open files found it knows little */
+#define ONLY_WALKED (~0ULL)
 struct known { __u64 start_ns; __u64 exec_id; };
 struct { __uint(type, BPF_MAP_TYPE_LRU_HASH); __uint(max_entries, 16384); __type(key, __u32); __type(value, struct known); } processes SEC(".maps");
 
@@ -100,6 +101,7 @@ static __always_inline void copy_cgroup(struct process_event *e, struct task_str
 static __noinline void tell_process(struct task_struct *task, __u32 pid, __u64 start_ns)
 {
 	struct process_event *e = bpf_ringbuf_reserve(&lives, sizeof *e, 0);
+	struct task_struct *parent = task->real_parent;
 	struct mm_struct *mm = task->mm;
 	unsigned long start, bytes;
 
@@ -112,8 +114,10 @@ static __noinline void tell_process(struct task_struct *task, __u32 pid, __u64 s
 	e->time_ns = bpf_ktime_get_boot_ns();
 	e->start_ns = start_ns;
 	e->pid = pid;
-	e->parent_pid = task->real_parent->tgid;
-	e->uid = (__u32)bpf_get_current_uid_gid();
+	e->parent_pid = parent->tgid;
+	if (task->self_exec_id == task->parent_exec_id && parent->self_exec_id == task->parent_exec_id)
+		e->parent_start_ns = parent->group_leader->start_boottime;
+	e->uid = task->cred->euid.val;
 	e->netns_inode = task->nsproxy->net_ns->ns.inum;
 	bpf_probe_read_kernel(e->comm, sizeof e->comm, task->group_leader->comm);
 	copy_cgroup(e, task);
@@ -126,7 +130,7 @@ static __noinline void tell_process(struct task_struct *task, __u32 pid, __u64 s
 		if (!bpf_probe_read_user(e->command, bytes & (COMMAND_BYTES - 1), (void *)start))
 			e->command_bytes = bytes;
 	}
-	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	submit(&lives, e, sizeof *e);
 }
 
 /* tells user space of the current process unless it knows it; at exec a process becomes another program under one pid */
@@ -148,19 +152,32 @@ static __always_inline __u32 exit_code_of(struct task_struct *task)
 	return group ? group : task->exit_code;
 }
 
+/* a process that has sockets becomes another program, which inherits them: a shell, inetd */
+SEC("tp_btf/sched_process_exec")
+int BPF_PROG(process_exec, struct task_struct *task)
+{
+	__u32 pid = task->tgid;
+
+	if (bpf_map_lookup_elem(&processes, &pid))
+		know(task, pid, task->group_leader->start_boottime);
+	return 0;
+}
+
 SEC("tp_btf/sched_process_exit")
 int BPF_PROG(process_exit, struct task_struct *task)
 {
 	__u32 pid = task->tgid, parent = task->real_parent->tgid;
+	__u64 start_ns = task->group_leader->start_boottime;
 	struct known *have;
 	struct exit_event *e;
 
 	if (task->signal->live.counter)		/* other threads go on */
 		return 0;
 	have = bpf_map_lookup_elem(&processes, &pid);
-	/* a pre-forked child shares its parent's listener without ever opening a socket itself */
-	if (!have && !bpf_map_lookup_elem(&processes, &parent))
-		return 0;
+	if (have && have->start_ns == start_ns)
+		know(task, pid, start_ns);	/* the last chance for what was only walked */
+	else if (!bpf_map_lookup_elem(&processes, &parent))
+		return 0;	/* a pre-forked child shares its parent's listener without ever opening a socket itself */
 	e = bpf_ringbuf_reserve(&lives, sizeof *e, 0);
 	if (!e) {
 		count_loss(LOSS_LIVES);
@@ -168,11 +185,11 @@ int BPF_PROG(process_exit, struct task_struct *task)
 	}
 	e->kind = LIFE_EXIT;
 	e->time_ns = bpf_ktime_get_boot_ns();
-	e->start_ns = task->group_leader->start_boottime;
+	e->start_ns = start_ns;
 	e->pid = pid;
 	e->exit_code = exit_code_of(task);
 	e->flags = task->signal->oom_mm ? OOM_VICTIM : 0;
-	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	submit(&lives, e, sizeof *e);
 	return 0;
 }
 
@@ -230,6 +247,32 @@ static __noinline void own(struct opened *o, struct task_struct *task, __u8 via)
 	know(task, o->pid, o->start_ns);
 }
 
+/* whoever closes an accepted connection is who used it; kernel threads only clear away what others left behind */
+static __always_inline void own_as_closer(struct opened *o)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+
+	if (!(task->flags & PF_KTHREAD))
+		own(o, task, VIA_CLOSE);
+}
+
+/*
+ * The listener of a connection that is just born (inet_csk_clone_lock). It is a copy of the listener, and a list that is
+ * empty points to its own head: the copy's, not initialized yet, still to the listener's. 0 where that is not so.
+ */
+static __noinline __u64 cookie_of_listener(const struct sock *sk)
+{
+	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+	struct sock *listener;
+
+	if (!tp)
+		return 0;
+	listener = (void *)tp->tsorted_sent_queue.next - bpf_core_field_offset(struct tcp_sock, tsorted_sent_queue);
+	if (BPF_CORE_READ(listener, __sk_common.skc_state) != TCP_LISTEN || BPF_CORE_READ(listener, __sk_common.skc_num) != sk->__sk_common.skc_num)
+		return 0;
+	return BPF_CORE_READ(listener, __sk_common.skc_cookie.counter);
+}
+
 /* this socket's place, and whether it still is this socket's */
 static __always_inline struct opened *place_of(__u64 cookie)
 {
@@ -254,6 +297,34 @@ static __always_inline struct opened *take_place(__u64 cookie)
 	return o;
 }
 
+/* a further subflow of Multipath TCP is opened by a kernel thread, on behalf of who opened the first */
+static __always_inline struct opened *find_first_subflow(const struct sock *sk)
+{
+	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
+	struct mptcp_sock *whole;
+	struct sock *first;
+
+	if (!tp || !bpf_core_field_exists(tp->is_mptcp) || !tp->is_mptcp)
+		return 0;
+	whole = (void *)BPF_CORE_READ((struct mptcp_subflow_context *)tp->inet_conn.icsk_ulp_data, conn);
+	first = BPF_CORE_READ(whole, first);
+	return find_opened(BPF_CORE_READ(first, __sk_common.skc_cookie.counter));
+}
+
+static __noinline void own_as_opener(struct opened *o, const struct sock *sk)
+{
+	struct task_struct *task = bpf_get_current_task_btf();
+	struct opened *first = task->flags & PF_KTHREAD ? find_first_subflow(sk) : 0;
+
+	if (first && first->pid) {
+		o->pid = first->pid;
+		o->start_ns = first->start_ns;
+		o->via = first->via;
+		return;
+	}
+	own(o, task, VIA_CONNECT);
+}
+
 static __noinline void tell_listener(const struct sock *sk, struct task_struct *task, __u32 kind)
 {
 	const struct tcp_sock *tp = bpf_skc_to_tcp_sock((void *)sk);
@@ -274,7 +345,7 @@ static __noinline void tell_listener(const struct sock *sk, struct task_struct *
 	e->socket_cookie = bpf_get_socket_cookie((void *)sk);
 	e->pid = task->tgid;
 	e->start_ns = task->group_leader->start_boottime;
-	e->uid = (__u32)bpf_get_current_uid_gid();
+	e->uid = task->cred->euid.val;
 	e->backlog = sk->sk_max_ack_backlog;
 	e->port = bpf_ntohs(tp->inet_conn.icsk_inet.inet_sport);
 	e->family = sk->__sk_common.skc_family;
@@ -292,7 +363,7 @@ static __noinline void tell_listener(const struct sock *sk, struct task_struct *
 		if (task->signal->oom_mm)
 			e->flags |= OOM_VICTIM;
 	}
-	bpf_ringbuf_submit(e, BPF_RB_NO_WAKEUP);
+	submit(&lives, e, sizeof *e);
 }
 
 /* a connection ends; its reset, if it ends by one, is traced after this */
@@ -351,7 +422,7 @@ int BPF_PROG(set_state, const struct sock *sk, int before, int after)
 	struct opened *o;
 	__u64 cookie;
 
-	if (sk->sk_protocol != IPPROTO_TCP || after == TCP_SYN_RECV || after == TCP_FIN_WAIT2 || after == TCP_CLOSE_WAIT || after == TCP_CLOSING)
+	if (sk->sk_protocol != IPPROTO_TCP || after == TCP_FIN_WAIT2 || after == TCP_CLOSE_WAIT || after == TCP_CLOSING)
 		return 0;
 	cookie = bpf_get_socket_cookie((void *)sk);
 	if (after == TCP_LISTEN) {
@@ -367,18 +438,22 @@ int BPF_PROG(set_state, const struct sock *sk, int before, int after)
 		if (o) {
 			o->time_ns = bpf_ktime_get_boot_ns();
 			o->flags = OPENED_ACTIVELY;
-			own(o, bpf_get_current_task_btf(), VIA_CONNECT);
+			own_as_opener(o, sk);
 		}
+	} else if (after == TCP_SYN_RECV) {
+		o = before == TCP_LISTEN ? take_place(cookie) : 0;
+		if (o)
+			o->start_ns = cookie_of_listener(sk);
 	} else if (after == TCP_ESTABLISHED) {
 		o = take_place(cookie);
 		if (o && !o->time_ns) {
 			o->time_ns = bpf_ktime_get_boot_ns();
-			o->via = VIA_LISTENER;	/* which one, user space finds by port and time */
+			o->via = VIA_LISTENER;
 		}
 	} else if (after == TCP_FIN_WAIT1 || after == TCP_LAST_ACK) {
 		o = find_opened(cookie);
 		if (o && !o->pid && is_locked_by_current(sk))
-			own(o, bpf_get_current_task_btf(), VIA_CLOSE);
+			own_as_closer(o);
 	} else if (after == TCP_CLOSE && before == TCP_LISTEN) {
 		task = bpf_get_current_task_btf();
 		know(task, task->tgid, task->group_leader->start_boottime);
@@ -388,7 +463,7 @@ int BPF_PROG(set_state, const struct sock *sk, int before, int after)
 		if (o) {
 			o->state_before = before;
 			if (!o->pid && is_locked_by_current(sk) && is_released(sk))
-				own(o, bpf_get_current_task_btf(), VIA_CLOSE);
+				own_as_closer(o);
 		}
 		tell_close(sk, o, cookie, before);
 	}
@@ -634,6 +709,7 @@ int held_sockets(struct bpf_iter__task_file *ctx)
 	struct task_struct *task = ctx->task;
 	struct file *file = ctx->file;
 	struct held_socket h = {};
+	struct known walked = { 0, ONLY_WALKED }, *have;
 	struct socket *socket;
 	struct opened *o;
 	struct sock *sk;
@@ -642,14 +718,27 @@ int held_sockets(struct bpf_iter__task_file *ctx)
 		return 0;
 	h.pid = task->tgid;
 	h.start_ns = task->group_leader->start_boottime;
-	h.uid = task->cred->uid.val;
+	h.uid = task->cred->euid.val;
 	h.state = sk->__sk_common.skc_state;
 	h.socket_cookie = bpf_get_socket_cookie(sk);
-	o = take_place(h.socket_cookie);
-	if (o && !o->pid) {
-		o->pid = h.pid;
-		o->start_ns = h.start_ns;
-		o->via = VIA_FILE;
+	o = place_of(h.socket_cookie);
+	/* cookies count upwards: the place of a younger socket stays that one's */
+	if (o && o->cookie <= h.socket_cookie) {
+		o = take_place(h.socket_cookie);
+		/*
+		 * Of several that hold it the youngest serves what was accepted; where that is not known it is the
+		 * eldest, from which the others inherited it.
+		 */
+		if (o && (!o->pid || (o->via == VIA_FILE && (h.start_ns > o->start_ns) == !!o->time_ns))) {
+			o->pid = h.pid;
+			o->start_ns = h.start_ns;
+			o->via = VIA_FILE;
+		}
+	}
+	have = bpf_map_lookup_elem(&processes, &h.pid);
+	if (!have || have->start_ns != h.start_ns) {
+		walked.start_ns = h.start_ns;
+		bpf_map_update_elem(&processes, &h.pid, &walked, BPF_ANY);
 	}
 	h.netns_cookie = sk->__sk_common.skc_net.net->net_cookie;
 	h.netns_inode = sk->__sk_common.skc_net.net->ns.inum;

@@ -28,8 +28,8 @@ TICK_SECONDS = 0.1
 #: Groups in one visit that are called a crowd, and how long the next portion is then gathered.
 CROWD = 32
 CROWD_NS = 450_000_000
-#: Lives taken in one visit; more wait in their ring.
-_LIVES = 2048
+#: Lives taken in one visit: more than their ring can hold, so that none is missing when a reset asks for it.
+_LIVES = 8192
 #: Share of a core that walks over open files may cost.
 _WALK_SHARE = 0.005
 _NOTICE_EVERY_NS = 60_000_000_000
@@ -93,6 +93,7 @@ class Agent:
             self._kernel.start()
             self._counters.start()
             self._walk_files()
+            self._walk_after_ns = 0  # that one was no demand's
             self._account = self._baseline()
         except BaseException:
             self.close()
@@ -114,6 +115,7 @@ class Agent:
             self._program.wait(left)
             if until - time.monotonic() > 0:
                 self._kernel.drain(_boottime_ns())
+                self._owners.learn(lives.drain(self._program.lives, _LIVES))
 
     def tick(self, *, last: bool = False) -> Tick:
         """Everything since the last visit.
@@ -122,10 +124,11 @@ class Agent:
             last: also what is younger than a judgement takes, and all accounts.
         """
         assert self._account is not None
-        self._owners.learn(lives.drain(self._program.lives, _LIVES))
-        self._owners.catch_up(_boottime_ns())
         now_ns, epoch_ns = _boottime_ns(), _epoch_ns()
         groups = self._kernel.take(now_ns, everything=last) if last or now_ns >= self._take_after_ns else []
+        # resets first: whom one of them names was told of before it
+        self._owners.learn(lives.drain(self._program.lives, _LIVES))
+        self._owners.catch_up(now_ns)
         if len(groups) >= CROWD and not self._settings.each_per_second:
             # a flood is told in fewer, larger portions: what it costs stays bounded
             self._take_after_ns = now_ns + CROWD_NS
@@ -176,9 +179,9 @@ class Agent:
         if now_ns < self._walk_after_ns:
             return
         spent_ns = time.thread_time_ns()
-        self._owners.hold(lives.held(self._program.held_sockets()), wanted)
+        self._owners.hold(lives.held(self._program.held_sockets(), wanted), wanted)
         spent_ns = time.thread_time_ns() - spent_ns
-        self._walk_after_ns = now_ns + max(1_000_000_000, round(spent_ns / _WALK_SHARE))
+        self._walk_after_ns = now_ns + round(spent_ns / _WALK_SHARE)
 
     def _notices(self, time_ns: int) -> list[Notice]:
         """A notice for each figure of loss that grew, at most one a minute of each."""
@@ -193,9 +196,8 @@ class Agent:
 
 
 def _wants_files(group: Group, sample: Record) -> bool:
-    """Only the listener is known of an accepted connection, and some process still holds it open."""
-    facts = group.facts
-    return sample.owner is None and sample.owner_via == "listener" and facts.has_file and not facts.released
+    """Only the listener is known of an accepted connection, or nothing, and some process still holds it open."""
+    return sample.owner is None and group.facts.has_file and not group.facts.released
 
 
 @cache

@@ -35,6 +35,8 @@ class Process(Struct, frozen=True, kw_only=True):
     cgroup: str = ""
     netns: int = 0
     parent_pid: int = 0
+    #: Start of the parent where both run one program, this by fork alone; 0 where it ran exec or that is not known.
+    parent_start_ns: int = 0
     #: None while it lives; else how it ended, as wait(2) gives it.
     exit_code: int | None = None
     #: It was chosen by the kernel's OOM killer.
@@ -194,6 +196,8 @@ class Record(Struct, frozen=True, kw_only=True):
     owner: tuple[int, int] | None
     owner_via: str
     closer: tuple[int, int] | None
+    #: Socket cookie of the listener that the connection came from; 0 where that is not known.
+    listener_cookie: int = 0
     #: Number of the same reset's record at its other end.
     twin: int | None
 

@@ -30,6 +30,8 @@ class Draft(Struct, kw_only=True):
     closer: Process | None = None
     #: The listener that the owner was known by: the one of then, or the one before.
     listener: Listener | None = None
+    #: Who closed that listener last, where it was another process.
+    last: Process | None = None
     #: The owner at the other end, when that is on this host too.
     peer: Owner | None = None
 
@@ -89,6 +91,8 @@ class Pipeline:
         draft.owner, draft.listener = self._owners.owner(sample, draft.facts)
         if sample.closer is not None:
             draft.closer = self._owners.process(sample.closer, sample.time_ns)
+        if draft.listener is not None and draft.listener.closer not in (None, draft.listener.owner):
+            draft.last = self._owners.process(draft.listener.closer, sample.time_ns)
 
     def introduce(self, draft: Draft) -> None:
         """Twins: each end learns who is at the other."""
@@ -112,7 +116,7 @@ class Pipeline:
             before = draft.peer.via == "former listener"
             evidence.append(_fill("{peer} listened there before" if before else "sent by {peer}", words))
         if draft.listener is not None and draft.listener.until_ns:
-            evidence.append(_fill(_ended(draft.listener), words))
+            evidence.append(_fill(_ended(draft, draft.listener), words))
         return Reset(
             number=group.number,
             count=group.count,
@@ -200,6 +204,7 @@ def _words(draft: Draft, sample: Record) -> dict[str, str]:
         "owner": name(draft.owner.process) if draft.owner else "a process that is not known",
         "peer": name(draft.peer.process) if draft.peer else "a process that is not known",
         "closer": name(closer) if closer else "a process that is not known",
+        "last": name(draft.last) if draft.last else "a process that is not known",
         "unread": str(sample.unread),
         "length": str(sample.trigger.length if sample.trigger else 0),
         "queue": str(queue),
@@ -215,9 +220,12 @@ def _fill(sentence: str, words: dict[str, str]) -> str:
     return sentence.format_map(words)
 
 
-def _ended(listener: Listener) -> str:
-    if listener.exit_code is None:
-        return "{owner} listened there before and closed its socket"
-    return "{owner} listened there before: " + describe_exit(
-        Process(pid=0, exit_code=listener.exit_code, out_of_memory=listener.out_of_memory)
-    ).replace("{", "{{").replace("}", "}}")
+def _ended(draft: Draft, listener: Listener) -> str:
+    """How a listener came to its end, in words to be filled."""
+    how = describe_exit(Process(pid=0, exit_code=listener.exit_code, out_of_memory=listener.out_of_memory))
+    if draft.last is None:
+        return "{owner} listened there before" + (f": {how}" if how else " and closed its socket")
+    # a child, or whoever was handed the socket, kept it open longer than its owner
+    own = describe_exit(draft.owner.process) if draft.owner else ""
+    before = f"{{owner}} listened there before ({own})" if own else "{owner} listened there before"
+    return f"{before}; {{last}} held the socket last" + (f": {how}" if how else " and closed it")

@@ -214,6 +214,7 @@ class Bench:
         sample_limit: int = 256,
         samples_per_group: int = 3,
         kind_limit: int = 0,
+        samples_per_kind: int = 0,
     ) -> None:
         self.resets = FakeRing(size)
         self.closes = FakeRing(size)
@@ -229,6 +230,7 @@ class Bench:
             sample_limit=sample_limit,
             samples_per_group=samples_per_group,
             kind_limit=kind_limit,
+            samples_per_kind=samples_per_kind,
         )
 
     def write(self, *records: ResetEvent | CloseEvent) -> None:

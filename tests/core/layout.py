@@ -105,6 +105,7 @@ class ProcessEvent(ctypes.Structure):
         ("time_ns", c_uint64),
         ("start_ns", c_uint64),
         ("cgroup_id", c_uint64),
+        ("parent_start_ns", c_uint64),
         ("kind", c_uint32),
         ("pid", c_uint32),
         ("parent_pid", c_uint32),

@@ -118,3 +118,13 @@ def test_more_namespaces_than_the_table_holds_are_counted() -> None:
     assert all(group.facts.crowded and group.port is None for group in groups if group.netns_cookie == 0)
     # and the table works again after that
     assert bench.group(syn()).port == 8080
+
+
+def test_one_kind_leaves_room_for_single_records_of_the_others() -> None:
+    """However many ports a flood goes to, what it keeps is bounded by kind, and others keep theirs."""
+    bench = Bench(group_limit=64, sample_limit=100, samples_per_group=50, samples_per_kind=10)
+    flood = [syn(local_port=port, remote_port=number) for number in range(1, 41) for port in (80, 81)]
+    groups = bench.groups(*flood, *[reset(trigger="F", remote_port=number) for number in range(1, 11)])
+    kept = {(group.facts.trigger, group.port): len(group.samples) for group in groups}
+    assert kept["S", 80] + kept["S", 81] == 2 + 10
+    assert kept["F", 8080] == 10

@@ -186,6 +186,14 @@ def test_a_held_connection_is_a_process_and_a_cookie() -> None:
     assert (owner.pid, cookie, listener) == (5, 3, None)
 
 
+def test_of_very_many_connections_only_those_asked_for_are_told() -> None:
+    """Each process is told once, each listener always, and each connection that is wanted."""
+    connections = b"".join(held(state=1, socket_cookie=cookie) for cookie in range(100, 200))
+    other = held(state=1, socket_cookie=150, pid=8)
+    found = lives.held(connections + held(socket_cookie=7) + other, wanted={150, 160})
+    assert [(owner.pid, cookie) for owner, cookie, _ in found] == [(5, 100), (5, 150), (5, 160), (5, 7), (8, 150)]
+
+
 @pytest.mark.parametrize("cut", [1, 40, ctypes.sizeof(HeldSocket) - 1])
 def test_a_cut_last_record_is_left_out(cut: int) -> None:
     """Reading may end anywhere."""

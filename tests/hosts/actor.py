@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
+from tests.hosts.actor_process import LISTEN_FDS_START
 from tests.hosts.hosts import Host
 
 SCRIPT = Path(__file__).with_name("actor_process.py")
@@ -42,13 +43,22 @@ class Actor:
 
     def fork(self, name: str) -> "Actor":
         """Fork: the child is an actor too, and shares the sockets opened so far (same numbers, same sockets)."""
+        child = self._bear(name, "fork", name)
+        child._answer(child._control.recv(1 << 20))  # it has taken its name
+        return child
+
+    def activate(self, listener: "Connection", name: str) -> tuple["Actor", "Connection"]:
+        """Start another program and hand it the listener as its descriptor 3: socket activation, as pid 1 does it."""
+        child = self._bear(name, "activate", listener.number, name)
+        return child, Connection(child, LISTEN_FDS_START)
+
+    def _bear(self, name: str, *request: Request) -> "Actor":
         child = Actor.__new__(Actor)
         child.host, child.name, child._process = self.host, name, None
         child._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         child._control.settimeout(ANSWER_TIMEOUT_SECONDS)
         with theirs:
-            child.pid = self._ask("fork", name, descriptor=theirs.fileno())
-        child._answer(child._control.recv(1 << 20))  # it has taken its name
+            child.pid = self._ask(*request, descriptor=theirs.fileno())
         return child
 
     def close(self) -> None:
@@ -79,6 +89,15 @@ class Actor:
         self._tell("crash")
         return self.wait()
 
+    def become(self, uid: int) -> None:
+        """Have it give up root for another user."""
+        self._ask("become", uid)
+
+    def eat(self, size: int) -> int:
+        """Have it take so many bytes of memory, more than it may have, and wait for the end; the exit status."""
+        self._tell("eat", size)
+        return self.wait()
+
     def wait(self) -> int:
         """Wait for the end of the process; the kernel has closed its sockets by then. Forked actors tell no status."""
         if self._process:
@@ -98,6 +117,10 @@ class Actor:
         listener.bind(port, address)
         listener.listen(backlog)
         return listener
+
+    def listen_in_turn(self, first_port: int, count: int) -> None:
+        """Listen on so many ports, one after the other, each only for a moment."""
+        self._ask("listen_in_turn", first_port, count)
 
     def connect(self, address: str, port: int, *, wait: bool = True, local_port: int = 0) -> "Connection":
         """Open a connection; without `wait` only its SYN is sent. The family follows from the address."""
@@ -170,6 +193,10 @@ class Connection:
         """Accept one connection, waiting for it up to five seconds."""
         return Connection(self.actor, self._ask("accept"))
 
+    def accept_waiting(self) -> "dict[int, Connection]":
+        """Accept all that waits, also what was reset meanwhile; by the peer's port."""
+        return {port: Connection(self.actor, number) for number, port in self._ask("accept_waiting")}
+
     def send(self, data: bytes) -> None:
         """Send all of the data."""
         self._ask("send", data)
@@ -189,6 +216,10 @@ class Connection:
     def close(self) -> None:
         """Close."""
         self._ask("close")
+
+    def close_in_thread(self, name: str) -> None:
+        """Have another thread than the first, with a name of its own, close."""
+        self.actor._ask("in_thread", name, "close", self.number)
 
     def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
         """Set any socket option."""

@@ -16,16 +16,18 @@ import sys
 import termios
 import time
 from collections.abc import Callable
+from typing import NoReturn
 
 TIMEOUT_SECONDS = 5.0
 SIOCOUTQ = termios.TIOCOUTQ  # bytes sent and not acknowledged yet, and bytes not sent yet
+LISTEN_FDS_START = 3  # sd_listen_fds(3)
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ = 19, 20, 21  # include/uapi/linux/tcp.h
 REPAIR_RECEIVE, REPAIR_SEND, REPAIR_OFF_NO_PROBE = 1, 2, -1
 STATES = (
     *("?", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2"),
     *("TIME_WAIT", "CLOSE", "CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING"),
 )  # include/net/tcp_states.h
-Answer = int | str | bytes | list[int] | None
+Answer = int | str | bytes | list[int] | list[list[int]] | None
 
 
 class Operations:
@@ -57,6 +59,14 @@ class Operations:
         """Listen, with a backlog."""
         self.sockets[number].listen(backlog)
 
+    def listen_in_turn(self, first_port: int, count: int) -> None:
+        """Listen on so many ports, one after the other, each only for a moment."""
+        for port in range(first_port, first_port + count):
+            with socket.socket() as listener:
+                listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                listener.bind(("", port))
+                listener.listen()
+
     def connect(self, number: int, address: str, port: int, wait: bool) -> None:
         """Connect; without `wait` only send the SYN."""
         sock = self.sockets[number]
@@ -74,6 +84,20 @@ class Operations:
     def accept(self, number: int) -> int:
         """Take one connection from the accept queue."""
         return self._keep(self.sockets[number].accept()[0])
+
+    def accept_waiting(self, number: int) -> list[list[int]]:
+        """Take all that waits to be accepted, also what was reset meanwhile; descriptor and peer's port of each."""
+        listener = self.sockets[number]
+        listener.setblocking(False)
+        taken = []
+        try:
+            while True:
+                connection, peer = listener.accept()
+                taken.append([self._keep(connection), peer[1]])
+        except BlockingIOError:
+            return taken
+        finally:
+            listener.settimeout(TIMEOUT_SECONDS)
 
     def send(self, number: int, data: bytes) -> int:
         """Send all of it; the number of bytes."""
@@ -180,6 +204,32 @@ class Operations:
             time.sleep(0.005)
         return error
 
+    def in_thread(self, name: str, operation: str, *arguments: object) -> Answer:
+        """Have another thread, with a name of its own, do one of these operations."""
+        import threading  # only here, as it takes time to import
+
+        answers: list[Answer] = []
+
+        def work() -> None:
+            with open("/proc/thread-self/comm", "w") as comm:
+                comm.write(name)
+            answers.append(getattr(self, operation)(*arguments))
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        thread.join()
+        return answers[0]
+
+    def become(self, uid: int) -> None:
+        """Give up root for another user, as servers do after they have listened."""
+        os.setgroups([])
+        os.setgid(uid)
+        os.setuid(uid)
+
+    def eat(self, size: int) -> None:
+        """Take so many bytes of memory and write to all of them."""
+        self.eaten = b"x" * size
+
     def exit(self, code: int) -> None:
         """End at once; the kernel closes the sockets."""
         os._exit(code)
@@ -215,11 +265,28 @@ def serve(control: socket.socket, operations: Operations) -> None:
                     continue
                 os.close(descriptors[0])
                 answer = ("done", pid)
+            elif name == "activate":
+                pid = os.fork()
+                if not pid:
+                    activate(descriptors[0], *arguments)
+                os.close(descriptors[0])
+                answer = ("done", pid)
             else:
                 answer = ("done", getattr(operations, name)(*arguments))
         except OSError as error:
             answer = ("failed", error.errno, str(error) if error.errno is None else os.strerror(error.errno))
         control.send(marshal.dumps(answer))
+
+
+def activate(control: int, listener: int, name: str) -> NoReturn:
+    """Become another program that finds the listener as its descriptor 3, as sd_listen_fds(3) says."""
+    kept = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in (listener, control)]
+    os.dup2(kept[0], LISTEN_FDS_START)
+    os.dup2(kept[1], LISTEN_FDS_START + 1)
+    for descriptor in kept:
+        os.close(descriptor)
+    os.environ |= {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1"}
+    os.execv(sys.executable, [sys.executable, "-I", "-S", sys.argv[0], str(LISTEN_FDS_START + 1), name])
 
 
 def set_name(name: str) -> None:
@@ -231,5 +298,8 @@ def set_name(name: str) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # forked actors leave no zombies
     set_name(sys.argv[2])
-    serve(socket.socket(fileno=int(sys.argv[1])), Operations())
+    all_operations = Operations()
+    if os.environ.get("LISTEN_PID") == str(os.getpid()):
+        all_operations._keep(socket.socket(fileno=LISTEN_FDS_START))
+    serve(socket.socket(fileno=int(sys.argv[1])), all_operations)
     os._exit(0)

@@ -10,7 +10,7 @@ import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
 from typing import Literal, Self
@@ -188,6 +188,24 @@ class Host:
             return socket.socket(family, kind, protocol)
 
 
+def await_datagram(sender: Host, receiver: Host, address: str) -> None:
+    """Send datagrams until one arrives at the receiver's address: a veth that is up may still drop the first ones.
+
+    Raises TimeoutError when none of 300 does.
+    """
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with receiver.socket(family, socket.SOCK_DGRAM) as inbox, sender.socket(family, socket.SOCK_DGRAM) as outbox:
+        inbox.bind((address, 0))
+        inbox.settimeout(0.01)
+        for _ in range(300):
+            with suppress(OSError):  # the way there may not be up yet
+                outbox.sendto(b"up?", inbox.getsockname()[:2])
+            with suppress(TimeoutError):
+                inbox.recv(8)
+                return
+    raise TimeoutError(f"{sender.name} does not reach {receiver.name} at {address}")
+
+
 class Pair:
     """Two hosts on one wire: `a`, by custom the client, and `b`, the server. Datagrams already pass both ways."""
 
@@ -237,21 +255,5 @@ class Pair:
             ]
             host.run("ip", "-batch", "-", text="\n".join(lines))
         for version in (4, 6):
-            self._await_datagram(self.a, version)
-            self._await_datagram(self.b, version)
-
-    def _await_datagram(self, sender: Host, version: int) -> None:
-        """Send datagrams until one arrives: a veth that is up may still drop what comes before its queue is there."""
-        family = socket.AF_INET if version == 4 else socket.AF_INET6
-        receiver = self.peer(sender)
-        with receiver.socket(family, socket.SOCK_DGRAM) as inbox, sender.socket(family, socket.SOCK_DGRAM) as outbox:
-            inbox.bind((self.address(receiver, version), 0))
-            inbox.settimeout(0.01)
-            for _ in range(300):
-                outbox.sendto(b"up?", inbox.getsockname()[:2])
-                try:
-                    inbox.recv(8)
-                except TimeoutError:
-                    continue
-                return
-        raise TimeoutError(f"{sender.name} does not reach {receiver.name} over IPv{version}")
+            await_datagram(self.a, self.b, self.address(self.b, version))
+            await_datagram(self.b, self.a, self.address(self.a, version))

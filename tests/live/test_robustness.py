@@ -78,9 +78,12 @@ def started(
 def first_line(process: subprocess.Popen[str]) -> str:
     """What it says first: from then on every reset is seen."""
     assert process.stdout
-    line = process.stdout.readline()
+    line = b""
+    # byte by byte: what is read ahead here would be missing in what communicate() gives
+    while not line.endswith(b"\n") and (byte := os.read(process.stdout.fileno(), 1)):
+        line += byte
     assert line, process.stderr.read() if process.stderr else ""
-    return line
+    return line.decode()
 
 
 def of(host: Host, text: str) -> list[Line]:

@@ -11,7 +11,7 @@ from whyreset.owners.processes import Processes
 from whyreset.owners.sockets import Key, Owners
 
 NETNS, PORT = 77, 8080
-OPENER, CLOSER, SERVER = (1, 10), (2, 20), (3, 30)
+OPENER, CLOSER, SERVER = (11, 10), (12, 20), (3, 30)
 
 
 class Table:

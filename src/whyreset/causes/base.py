@@ -10,9 +10,9 @@ from whyreset.model import Cause, Facts
 #: What evidence may ask for in braces. `port` is the service's, `remote` the other side's address, `owner` and `closer`
 #: are processes, `unread` and `length` bytes (of the trigger's payload), `queue` and `limit` the accept queue's
 #: connections, `ended` and `idle` times since the connection ended and since data came or went, `exit` how the closer
-#: ended, `peer` the owner at the other end.
+#: ended, `peer` the owner at the other end, `last` who held a listener last.
 WORDS = frozenset(
-    {"port", "remote", "owner", "closer", "unread", "length", "queue", "limit", "ended", "idle", "exit", "peer"}
+    {"port", "remote", "owner", "closer", "unread", "length", "queue", "limit", "ended", "idle", "exit", "peer", "last"}
 )
 
 #: What the peer had to do with it, by the state that the connection left: it decides the harm.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from whyreset.outputs.printers import Printer
 
 #: With --each: lines a second.
-EACH_PER_SECOND = 1000
+EACH_PER_SECOND = 2500
 
 
 @click.command()

@@ -32,7 +32,7 @@ cdef extern from "events.h" nogil:
         uint8_t family, state_before, owner_via
 
     struct process_event:
-        uint64_t time_ns, start_ns, cgroup_id
+        uint64_t time_ns, start_ns, cgroup_id, parent_start_ns
         uint32_t kind, pid, parent_pid, uid, netns_inode, command_bytes
         char comm[16]
         char exe[64]

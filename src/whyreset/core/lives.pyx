@@ -39,6 +39,7 @@ cdef object process(process_event *e):
         cgroup="/".join([level for level in reversed(levels) if level and level != "/"]),
         netns=e.netns_inode,
         parent_pid=e.parent_pid,
+        parent_start_ns=e.parent_start_ns,
     )
 
 
@@ -93,20 +94,31 @@ def drain(Ring ring, int limit):
     return out
 
 
-def held(bytes data):
-    """The sockets that the walk over open files found: (process, socket cookie, listener or None) each.
+def held(bytes data, wanted=()):
+    """What the walk over open files found, as (process, socket cookie, listener or None): every process at least once,
+    every listener, and of connections, of which there may be very many, those in `wanted`.
 
     Args:
         data: what reading the iterator gave; a cut last record is left out.
+        wanted: cookies of sockets.
     """
     cdef const char *start = data
     cdef Py_ssize_t offset = 0
     cdef held_socket h
+    cdef uint64_t last_start_ns = 0
+    cdef uint32_t last_pid = 0
+    cdef bint any_wanted = bool(wanted), same
+    cdef object owner = None
     cdef list out = []
     while offset + <Py_ssize_t>sizeof(held_socket) <= len(data):
         memcpy(&h, start + offset, sizeof(held_socket))
         offset += sizeof(held_socket)
-        owner = Process(pid=h.pid, start_ns=h.start_ns, comm=text(h.comm, 16), uid=h.uid, netns=h.netns_inode)
+        same = owner is not None and h.pid == last_pid and h.start_ns == last_start_ns
+        if same and h.state != 10 and not (any_wanted and h.socket_cookie in wanted):
+            continue
+        if not same:
+            owner = Process(pid=h.pid, start_ns=h.start_ns, comm=text(h.comm, 16), uid=h.uid, netns=h.netns_inode)
+            last_pid, last_start_ns = h.pid, h.start_ns
         found = None
         if h.state == 10:  # TCP_LISTEN
             found = Listener(

@@ -34,6 +34,8 @@ cdef enum:
 
 #: how long a record waits for those that bear on it; far above the microseconds that were seen
 cdef uint64_t HOLD = 2000000
+#: a reset received waits so much longer: an active reset is traced after it was transmitted, its receiver may come first
+cdef uint64_t GRACE = 1000000
 #: a close is reported this much after the kernel stopped finding the connection, at the most
 cdef uint64_t REPORT_DELAY = 1000000
 #: beyond two round trips a segment was in flight for certain within the first, and may have been within the second:
@@ -59,6 +61,10 @@ cdef inline int64_t sequence_difference(uint32_t a, uint32_t b) noexcept nogil:
     return <int64_t>d - (<int64_t>1 << 32) if d & 0x80000000U else <int64_t>d
 
 
+cdef inline bint is_young(const reset_event *e, uint64_t until_ns) noexcept nogil:
+    return e.time_ns + (GRACE if e.direction == RESET_RECEIVED else 0) > until_ns
+
+
 cdef inline bint is_near(const reset_event *e, const closed *row) noexcept nogil:
     """Whether a segment's numbers can be of that connection; one that was never answered had none from the peer."""
     cdef int64_t ahead = sequence_difference(e.trigger_seq, row.event.rcv_nxt)
@@ -75,7 +81,8 @@ cdef class Recorder:
         resets, closes: the mapped rings.
         memory: the memory of closed connections.
         reasons, states, hz: see core.values.
-        group_limit, kind_limit, sample_limit, samples_per_group: see core.table; kind_limit 0 is group_limit.
+        group_limit, kind_limit, sample_limit, samples_per_group, samples_per_kind: see core.table; those of a kind are
+            the whole where they are 0.
     """
 
     cdef Ring resets
@@ -93,11 +100,11 @@ cdef class Recorder:
     cdef readonly uint64_t echoes_of_receive
 
     def __cinit__(self, Ring resets, Ring closes, Memory memory, reasons, states, uint32_t hz, int group_limit=64, int sample_limit=256,
-                  uint32_t samples_per_group=3, int kind_limit=0):
+                  uint32_t samples_per_group=3, int kind_limit=0, int samples_per_kind=0):
         self.resets = resets
         self.closes = closes
         self.memory = memory
-        self.table = Table(group_limit, kind_limit or group_limit, sample_limit, samples_per_group)
+        self.table = Table(group_limit, kind_limit or group_limit, sample_limit, samples_per_group, samples_per_kind or sample_limit)
         self.twins = Twins()
         self.values = Values(reasons, states, hz)
         self.reason_abort_on_data = reasons.index("TCP_ABORT_ON_DATA") if "TCP_ABORT_ON_DATA" in reasons else -1
@@ -151,16 +158,16 @@ cdef class Recorder:
         self.closes.release(position)
 
     cdef void read_resets(self, uint64_t until_ns, bint everything) noexcept nogil:
-        cdef uint64_t start = self.resets.position(), position = start, before
-        cdef uint64_t stop = self.foresee(start, self.resets.available(), until_ns, everything)
+        cdef uint64_t start = self.resets.position(), end = self.resets.available(), position = start, stop = start
         cdef uint32_t length = 0
-        cdef uint64_t first_received = stop
+        cdef uint64_t first_received = 0
+        cdef bint any_received = False
         cdef reset_event *e
+        self.foresee(start, end, until_ns, everything)
         # first what was sent: the records received refer to it
-        while position < stop:
-            before = position
-            e = <reset_event *>self.resets.at(&position, stop, &length)
-            if e == NULL:
+        while True:
+            e = <reset_event *>self.resets.at(&position, end, &length)
+            if e == NULL or (length == sizeof(reset_event) and not everything and is_young(e, until_ns)):
                 break
             # another core wrote them: fetch those to come while this one is looked at
             self.resets.prefetch(position + 3 * sizeof(reset_event))
@@ -170,9 +177,11 @@ cdef class Recorder:
                 self.take(e)
             elif e.direction != RESET_RECEIVED:
                 self.misread += 1
-            elif first_received == stop:
-                first_received = before
-        position = first_received
+            elif not any_received:
+                any_received = True
+                first_received = stop
+            stop = position
+        position = first_received if any_received else stop
         while position < stop:
             e = <reset_event *>self.resets.at(&position, stop, &length)
             if e == NULL:
@@ -182,33 +191,25 @@ cdef class Recorder:
         self.twins.forget_arrivals()
         self.resets.release(stop)
 
-    cdef uint64_t foresee(self, uint64_t position, uint64_t end, uint64_t until_ns, bint everything) noexcept nogil:
+    cdef void foresee(self, uint64_t position, uint64_t end, uint64_t until_ns, bint everything) noexcept nogil:
         """Notes which connections this host resets, also in records still too young to be taken: what else is traced of
-        such a connection may come some microseconds before. Notes what was received, for what was sent to find it.
-
-        Returns where this visit ends: before the first record that is too young, or that was received and whose sender's
-        record is (an active reset is traced after it was transmitted).
-        """
-        cdef uint64_t stop = 0xFFFFFFFFFFFFFFFFULL, here
+        such a connection may come some microseconds before. Notes what was received, for what was sent to find it."""
         cdef uint32_t length = 0
+        cdef bint young = False      # from here on records stay for the next visit
         cdef reset_event *e
         cdef abort_slot *slot
         cdef closed *row
         while True:
-            here = position
             e = <reset_event *>self.resets.at(&position, end, &length)
             if e == NULL:
-                stop = min(stop, position)
-                self.twins.forget_from(stop)
-                return stop
+                return
             if length != sizeof(reset_event):
                 continue
-            if e.time_ns > until_ns and not everything:
-                stop = min(stop, here)
-            if e.direction == RESET_RECEIVED and here < stop:
-                self.twins.expect(e, here)
-            elif e.direction == RESET_SENT and here >= stop:
-                stop = min(stop, self.twins.awaited(e))
+            if e.direction == RESET_RECEIVED:
+                young = young or (not everything and is_young(e, until_ns))
+                self.twins.expect(e, young)
+            elif not everything and is_young(e, until_ns):
+                young = True
             if not e.flags & HAS_SOCKET or e.direction != RESET_SENT or e.state == LISTEN:
                 continue
             if e.state != TIME_WAIT and e.reason == self.reason_abort_on_data:

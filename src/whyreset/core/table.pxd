@@ -60,6 +60,7 @@ cdef struct group:
     int32_t first_sample
     int32_t last_sample
     uint32_t kept
+    uint32_t kind
     remotes remotes
 
 cdef struct sample:
@@ -76,13 +77,15 @@ cdef class Table:
     cdef uint64_t crowded
     cdef uint64_t flushes
     cdef int32_t *slots
-    cdef uint16_t *kinds
+    cdef uint16_t *kinds         # groups of each kind
+    cdef uint16_t *kinds_kept    # records kept of each kind
     cdef int latest
     cdef int group_limit
     cdef int kind_limit
     cdef int samples_used
     cdef int sample_limit
     cdef uint32_t samples_per_group
+    cdef int samples_per_kind
     cdef uint64_t seed
     cdef int place(self, group_key *key, uint64_t number) noexcept nogil
     cdef int lookup(self, const group_key *key, uint64_t number, int limit) noexcept nogil

@@ -25,20 +25,23 @@ cdef class Table:
         kind_limit: how many of them may have the same facts in the same namespace, so that no flood hides the rest.
         sample_limit: how many single records one flush may hold.
         samples_per_group: how many of them one group may hold.
+        samples_per_kind: how many of them may be of one kind, beyond the first of each group.
     """
 
-    def __cinit__(self, int group_limit, int kind_limit, int sample_limit, uint32_t samples_per_group):
+    def __cinit__(self, int group_limit, int kind_limit, int sample_limit, uint32_t samples_per_group, int samples_per_kind):
         if not 1 <= group_limit <= GROUPS - 2 * NAMESPACES or kind_limit < 1 or sample_limit < 1:
             raise ValueError("limits out of range")
         self.group_limit = group_limit
         self.kind_limit = kind_limit
         self.sample_limit = sample_limit
         self.samples_per_group = samples_per_group
+        self.samples_per_kind = samples_per_kind
         self.groups = <group *>calloc(GROUPS, sizeof(group))
         self.slots = <int32_t *>calloc(SLOTS, sizeof(int32_t))
         self.kinds = <uint16_t *>calloc(KINDS, sizeof(uint16_t))
+        self.kinds_kept = <uint16_t *>calloc(KINDS, sizeof(uint16_t))
         self.samples = <sample *>calloc(sample_limit, sizeof(sample))
-        if self.groups == NULL or self.slots == NULL or self.kinds == NULL or self.samples == NULL:
+        if self.groups == NULL or self.slots == NULL or self.kinds == NULL or self.kinds_kept == NULL or self.samples == NULL:
             raise MemoryError
         self.seed = int.from_bytes(os.urandom(8), "little")
         self.flushes = 1
@@ -47,6 +50,7 @@ cdef class Table:
         free(self.groups)
         free(self.slots)
         free(self.kinds)
+        free(self.kinds_kept)
         free(self.samples)
 
     cdef int place(self, group_key *key, uint64_t number) noexcept nogil:
@@ -62,6 +66,7 @@ cdef class Table:
         index = self.lookup(key, number, self.group_limit if self.kinds[kind] < self.kind_limit else 0)
         if index >= 0:
             self.kinds[kind] += self.groups[index].count == 0
+            self.groups[index].kind = kind
             self.latest = index
             return index
         # one like it without port and processes
@@ -136,6 +141,9 @@ cdef class Table:
         # each group has a first sample: room for those that may still come is kept back
         if g.kept and self.sample_limit - self.samples_used <= self.group_limit - self.used:
             return -1
+        if g.kept and self.kinds_kept[g.kind] >= self.samples_per_kind:
+            return -1
+        self.kinds_kept[g.kind] += g.kept > 0
         s = &self.samples[self.samples_used]
         s.event = e[0]
         s.number = number
@@ -156,6 +164,7 @@ cdef class Table:
         if self.used:
             memset(self.slots, 0, SLOTS * sizeof(int32_t))
             memset(self.kinds, 0, KINDS * sizeof(uint16_t))
+            memset(self.kinds_kept, 0, KINDS * sizeof(uint16_t))
         self.used = 0
         self.samples_used = 0
         self.flushes += 1

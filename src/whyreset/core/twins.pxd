@@ -13,12 +13,13 @@ cdef struct twin_slot:
     uint8_t local[16]
     uint8_t remote[16]
     uint16_t local_port, remote_port
+    uint8_t wanted               # its other end is in the ring, for the next visit
 
 cdef struct arrival:
     const reset_event *event     # of a reset received, in the ring
     uint64_t hash
-    uint64_t position            # of that record
     uint64_t apart               # in time, from the one sent that is its twin so far
+    bint young                   # it is taken in the next visit
     twin_slot sent
 
 cdef class Twins:
@@ -28,14 +29,11 @@ cdef class Twins:
     cdef int32_t *places
     cdef int arrived
     cdef uint64_t seed
-    cdef void expect(self, const reset_event *e, uint64_t position) noexcept nogil
-    cdef uint64_t awaited(self, const reset_event *e) noexcept nogil
-    cdef void forget_from(self, uint64_t position) noexcept nogil
-    cdef arrival *nearest(self, const reset_event *e, uint64_t within) noexcept nogil
+    cdef void expect(self, const reset_event *e, bint young) noexcept nogil
     cdef void forget_arrivals(self) noexcept nogil
     cdef void sent(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number) noexcept nogil
-    cdef bint meet(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number) noexcept nogil
-    cdef void offer(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number) noexcept nogil
+    cdef arrival *meet(self, const reset_event *e) noexcept nogil
+    cdef twin_slot *offer(self, const reset_event *e, uint64_t number, bint wanted) noexcept nogil
     cdef twin_slot *find(self, const reset_event *e) noexcept nogil
     cdef twin_slot *find_earlier(self, const reset_event *e) noexcept nogil
     cdef void join(self, twin_slot *twin, Table table, int index, int32_t kept, uint64_t number) noexcept nogil

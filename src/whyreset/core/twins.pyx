@@ -22,12 +22,6 @@ cdef enum:
     ARRIVAL_SLOTS = 4096
 
 cdef uint64_t SECOND = 1000000000
-#: an active reset is traced after it was transmitted, so that its receiver on this host is traced up to so long before
-cdef uint64_t TRACED_LATER = 1000000
-
-
-cdef inline uint64_t distance(uint64_t a, uint64_t b) noexcept nogil:
-    return a - b if a > b else b - a
 
 
 cdef inline void fill(twin_slot *slot, Table table, int index, int32_t kept, uint64_t number) noexcept nogil:
@@ -56,8 +50,8 @@ cdef class Twins:
         free(self.arrivals)
         free(self.places)
 
-    cdef void expect(self, const reset_event *e, uint64_t position) noexcept nogil:
-        """A reset received, in the ring at `position`: its twin may be among what was sent."""
+    cdef void expect(self, const reset_event *e, bint young) noexcept nogil:
+        """A reset received, in this visit or in the next: its twin may be among what was sent."""
         cdef uint64_t h = hash_tuple(self.seed, e.family, e.remote, e.local, e.remote_port, e.local_port)
         cdef uint64_t slot = h % ARRIVAL_SLOTS
         cdef arrival *a
@@ -68,39 +62,10 @@ cdef class Twins:
         a = &self.arrivals[self.arrived]
         a.event = e
         a.hash = h
-        a.position = position
         a.apart = SECOND + 1
+        a.young = young
         self.arrived += 1
         self.places[slot] = self.arrived
-
-    cdef uint64_t awaited(self, const reset_event *e) noexcept nogil:
-        """The position of the reset received just before this one was traced as sent; beyond all others if none was."""
-        cdef arrival *a = self.nearest(e, TRACED_LATER) if self.arrived else NULL
-        return a.position if a != NULL and a.event.time_ns <= e.time_ns else 0xFFFFFFFFFFFFFFFFULL
-
-    cdef void forget_from(self, uint64_t position) noexcept nogil:
-        """Those at or after this position are not taken in this visit: nothing sent shall be joined to them yet."""
-        cdef int i
-        for i in range(self.arrived):
-            if self.arrivals[i].position >= position:
-                self.arrivals[i].apart = 0
-
-    cdef arrival *nearest(self, const reset_event *e, uint64_t within) noexcept nogil:
-        """The reset received of the same four-tuple that is nearest in time, if it is near enough and nearer than any before."""
-        cdef uint64_t h = hash_tuple(self.seed, e.family, e.local, e.remote, e.local_port, e.remote_port)
-        cdef uint64_t slot = h % ARRIVAL_SLOTS, apart, least = within + 1
-        cdef arrival *a
-        cdef arrival *found = NULL
-        while self.places[slot]:
-            a = &self.arrivals[self.places[slot] - 1]
-            slot = (slot + 1) % ARRIVAL_SLOTS
-            if (a.hash != h or a.event.local_port != e.remote_port or a.event.remote_port != e.local_port
-                    or memcmp(a.event.local, e.remote, 16) != 0 or memcmp(a.event.remote, e.local, 16) != 0):
-                continue
-            apart = distance(a.event.time_ns, e.time_ns)
-            if apart < least and apart < a.apart:
-                found, least = a, apart
-        return found
 
     cdef void forget_arrivals(self) noexcept nogil:
         """Their records leave the ring."""
@@ -110,23 +75,37 @@ cdef class Twins:
 
     cdef void sent(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number) noexcept nogil:
         """A reset was sent: it may have arrived here, or will."""
-        if not (self.arrived and self.meet(e, table, index, kept, number)):
-            self.offer(e, table, index, kept, number)
+        cdef arrival *a = self.meet(e) if self.arrived else NULL
+        if a != NULL and not a.young:
+            fill(&a.sent, table, index, kept, number)
+        else:
+            fill(self.offer(e, number, a != NULL), table, index, kept, number)
 
-    cdef bint meet(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number) noexcept nogil:
-        """Joins what was sent to the nearest reset received of the same four-tuple; false where none came.
+    cdef arrival *meet(self, const reset_event *e) noexcept nogil:
+        """The nearest reset received of the same four-tuple, if it has no nearer twin; NULL where none came.
 
         One four-tuple may be reset twice, as by the echo of a segment in flight: the nearest in time is the twin.
         """
-        cdef arrival *a = self.nearest(e, SECOND)
-        if a == NULL:
-            return False
-        a.apart = distance(a.event.time_ns, e.time_ns)
-        fill(&a.sent, table, index, kept, number)
-        return True
+        cdef uint64_t h = hash_tuple(self.seed, e.family, e.local, e.remote, e.local_port, e.remote_port)
+        cdef uint64_t slot = h % ARRIVAL_SLOTS, apart
+        cdef arrival *a
+        cdef arrival *nearest = NULL
+        cdef uint64_t least = SECOND + 1
+        while self.places[slot]:
+            a = &self.arrivals[self.places[slot] - 1]
+            slot = (slot + 1) % ARRIVAL_SLOTS
+            if (a.hash != h or a.event.local_port != e.remote_port or a.event.remote_port != e.local_port
+                    or memcmp(a.event.local, e.remote, 16) != 0 or memcmp(a.event.remote, e.local, 16) != 0):
+                continue
+            apart = a.event.time_ns - e.time_ns if a.event.time_ns > e.time_ns else e.time_ns - a.event.time_ns
+            if apart < least and apart < a.apart:
+                nearest, least = a, apart
+        if nearest != NULL:
+            nearest.apart = least
+        return nearest
 
-    cdef void offer(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number) noexcept nogil:
-        """For a reset that arrives in a later visit."""
+    cdef twin_slot *offer(self, const reset_event *e, uint64_t number, bint wanted) noexcept nogil:
+        """A place for what may arrive in a later visit; those whose other end is known to come keep theirs in a flood."""
         cdef uint64_t h = hash_tuple(self.seed, e.family, e.local, e.remote, e.local_port, e.remote_port)
         cdef uint64_t base = h % (TWINS // TWIN_WAYS) * TWIN_WAYS, place = base + number % TWIN_WAYS
         cdef twin_slot *slot
@@ -135,14 +114,18 @@ cdef class Twins:
             if self.tags[base + i] == 0:
                 place = base + i
                 break
+            slot = &self.slots[base + i]
+            if self.slots[place].wanted and (not slot.wanted or slot.time_ns + SECOND < e.time_ns):
+                place = base + i
         self.tags[place] = <uint32_t>(h >> 32) | 1
         slot = &self.slots[place]
         slot.time_ns = e.time_ns
-        fill(slot, table, index, kept, number)
+        slot.wanted = wanted
         memcpy(slot.local, e.local, 16)
         memcpy(slot.remote, e.remote, 16)
         slot.local_port = e.local_port
         slot.remote_port = e.remote_port
+        return slot
 
     cdef twin_slot *find(self, const reset_event *e) noexcept nogil:
         """The reset sent that arrived here as this one, if this host sent it; each serves once."""
@@ -168,7 +151,7 @@ cdef class Twins:
             if self.tags[base + i] != tag:
                 continue
             slot = &self.slots[base + i]
-            apart = distance(slot.time_ns, e.time_ns)
+            apart = slot.time_ns - e.time_ns if slot.time_ns > e.time_ns else e.time_ns - slot.time_ns
             if (apart < least and slot.local_port == e.remote_port and slot.remote_port == e.local_port
                     and memcmp(slot.local, e.remote, 16) == 0 and memcmp(slot.remote, e.local, 16) == 0):
                 nearest, least = i, apart

@@ -168,5 +168,6 @@ cdef class Values:
             owner=(e.owner_pid, e.owner_start_ns) if e.owner_pid else None,
             owner_via=VIA[e.owner_via] if e.owner_via < len(VIA) else "",
             closer=(e.closer_pid, e.closer_start_ns) if e.closer_pid else None,
+            listener_cookie=0 if e.owner_pid else e.owner_start_ns,
             twin=s.twin or None,
         )

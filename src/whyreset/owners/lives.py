@@ -5,7 +5,7 @@ Listeners that live are kept whole, a bounded number of others is remembered.
 
 from __future__ import annotations
 
-from collections import OrderedDict, deque
+from collections import OrderedDict
 
 from msgspec.structs import replace
 
@@ -24,30 +24,35 @@ class Lives:
     """The listeners of all namespaces.
 
     Args:
-        capacity: living listeners, and ports whose former listeners are remembered; the eldest are forgotten first.
+        capacity: living listeners, and former ones (some 700 bytes each); the eldest are forgotten first.
     """
 
-    def __init__(self, capacity: int = 16384) -> None:
+    def __init__(self, capacity: int = 8192) -> None:
         self._capacity = capacity
         self._open: dict[int, Listener] = {}
         self._by_port: dict[tuple[int, int], list[int]] = {}
-        self._former: OrderedDict[tuple[int, int], deque[Listener]] = OrderedDict()
+        #: By port, the port whose listener ended longest ago first.
+        self._former: OrderedDict[tuple[int, int], list[Listener]] = OrderedDict()
+        #: Former listeners that are remembered.
+        self.remembered = 0
         self.forgotten = 0
 
     def __len__(self) -> int:
         return len(self._open)
 
-    @property
-    def remembered(self) -> int:
-        """Former listeners that are remembered."""
-        return sum(len(each) for each in self._former.values())
-
     def opened(self, listener: Listener) -> None:
-        """A socket listens. One that was known already (held by several processes) keeps its first owner."""
+        """A socket listens.
+
+        One that was known already is held by several processes: its owner is who called listen(2), or the eldest of
+        those that the walk over open files found, from which the others inherited it.
+        """
         known = self._open.get(listener.socket_cookie)
         if known is not None and known.port == listener.port:
+            if not known.since_ns and (listener.since_ns or listener.owner[1] < known.owner[1]):
+                known, listener = replace(known, owner=listener.owner, since_ns=listener.since_ns), known
             if listener.owner not in (known.owner, *known.holders) and len(known.holders) < _HOLDERS:
-                self._open[listener.socket_cookie] = replace(known, holders=(*known.holders, listener.owner))
+                known = replace(known, holders=(*known.holders, listener.owner))
+            self._open[known.socket_cookie] = known
             return
         if known is not None:  # its end was lost, and it listens again elsewhere
             self._take(known.socket_cookie)
@@ -66,20 +71,25 @@ class Lives:
         if listener is None:
             return
         place = (listener.netns_cookie, listener.port)
-        former = self._former.setdefault(place, deque(maxlen=_PER_PORT))
+        former = self._former.setdefault(place, [])
         former.append(
             replace(
                 listener,
                 until_ns=end.time_ns,
-                closer=end.closer,
+                closer=listener.owner if end.closer == listener.owner else end.closer,  # one value for both
                 exit_code=end.exit_code,
                 out_of_memory=end.out_of_memory,
             )
         )
         self._former.move_to_end(place)
-        while len(self._former) > self._capacity:
-            self._former.popitem(last=False)
-            self.forgotten += 1
+        self.remembered += 1
+        if len(former) > _PER_PORT:
+            del former[0]
+            self.remembered -= 1
+        while self.remembered > self._capacity:
+            _, gone = self._former.popitem(last=False)
+            self.remembered -= len(gone)
+            self.forgotten += len(gone)
 
     def _take(self, cookie: int) -> Listener | None:
         """Removes a living listener."""
@@ -92,15 +102,33 @@ class Lives:
                 del self._by_port[place]
         return listener
 
-    def at(self, netns_cookie: int, port: int, *, time_ns: int, address: str = "", family: int = 0) -> Listener | None:
-        """Who listened there at that time; the one bound to `address` itself goes before one bound to all."""
-        place = (netns_cookie, port)
-        found = [
-            self._open[cookie] for cookie in self._by_port.get(place, ()) if self._open[cookie].since_ns <= time_ns
-        ]
-        found += [each for each in self._former.get(place, ()) if each.since_ns <= time_ns <= each.until_ns]
+    def at(
+        self, netns_cookie: int, port: int, *, time_ns: int, address: str = "", family: int = 0, cookie: int = 0
+    ) -> Listener | None:
+        """Who listened there at that time; the one bound to `address` itself goes before one bound to all.
+
+        Args:
+            cookie: the listening socket's, where it is known: it tells apart those that share a port (SO_REUSEPORT).
+        """
+        found = self._there(netns_cookie, port, time_ns)
+        if cookie:
+            return next((each for each in found if each.socket_cookie == cookie), None)
         serving = [each for each in found if _serves(each, address, family)]
         return max(serving, key=lambda each: (each.address not in _WILDCARDS, each.since_ns), default=None)
+
+    def shared(self, listener: Listener, *, time_ns: int) -> bool:
+        """Whether another process listened at that time on the very same port and address (SO_REUSEPORT)."""
+        return any(
+            other.owner != listener.owner and (other.address, other.family) == (listener.address, listener.family)
+            for other in self._there(listener.netns_cookie, listener.port, time_ns)
+        )
+
+    def _there(self, netns_cookie: int, port: int, time_ns: int) -> list[Listener]:
+        place = (netns_cookie, port)
+        living = [self._open[cookie] for cookie in self._by_port.get(place, ())]
+        return [each for each in living if each.since_ns <= time_ns] + [
+            each for each in self._former.get(place, ()) if each.since_ns <= time_ns <= each.until_ns
+        ]
 
     def former(
         self, netns_cookie: int, port: int, *, time_ns: int, address: str = "", family: int = 0

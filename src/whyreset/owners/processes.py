@@ -60,17 +60,22 @@ class Processes:
         """Takes what the kernel program told of a process, which may be gone already."""
         key = self._key(process.pid, process.start_ns)
         entry = self._find(key)
-        known = _merge(entry.process, process) if entry else process
+        known = _merge(entry.process, process) if entry else self._inherited(process)
         if end := self._ends.pop(key, None):
             known = _ended(known, end)
         found = procfs.read(self._root, known, key[1]) if known.exit_code is None else None
         self._keep(key, found or known)
 
-    def note(self, process: Process) -> None:
-        """Takes what is known of a process without looking it up; one that is known already stays as it is."""
+    def note(self, process: Process) -> bool:
+        """Takes what is known of a process without looking it up; one that is known already stays as it is.
+
+        Returns whether it was new.
+        """
         key = self._key(process.pid, process.start_ns)
-        if self._find(key) is None:
-            self._keep(key, process)
+        if self._find(key) is not None:
+            return False
+        self._keep(key, process)
+        return True
 
     def ended(self, end: ProcessEnd) -> None:
         """Notes how a process ended, also of one that is told of only later."""
@@ -177,6 +182,15 @@ class Processes:
             self._dead[key] = entry
 
     # ---- what is known of one ----
+
+    def _inherited(self, process: Process) -> Process:
+        """With its parent's program and command line, where it is told of too late to have its own any more."""
+        if process.exe or not process.parent_start_ns:
+            return process
+        parent = self._find(self._key(process.parent_pid, process.parent_start_ns))
+        if parent is None or parent.process.comm != process.comm:
+            return process
+        return replace(process, exe=parent.process.exe, command=parent.process.command)
 
     def _placed(self, process: Process) -> Process:
         """With the names that follow from its uid and control group."""

@@ -2,8 +2,8 @@
 
 `via` says how the owner is known, from best to least: "connect" (it opened the connection), "reader" (it reads from
 it), "open file" (it holds the descriptor), "closer" (it closed the socket that it had accepted), "listener" (only the
-process that listened is known; a pre-forked child may have accepted), "former listener" (it listened on this port
-before).
+process that listened is known; a pre-forked child may have accepted), "one of the listeners" (the same, and others
+listened on that very port and address), "former listener" (it listened on this port before).
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ class Owners:
             key = (process.pid, process.start_ns)
             if cookie in wanted:
                 self._holders[cookie] = max(self._holders.get(cookie, key), key, key=lambda each: each[1])
-            self.processes.note(process)
-            self._unread.append(key)
+            if self.processes.note(process):
+                self._unread.append(key)
             if listener is not None:
                 self.lives.opened(listener)
 
@@ -90,7 +90,9 @@ class Owners:
             return self._owner(record.owner, record.owner_via, record.time_ns), None
         # a socket of the kernel's own (Multipath TCP's, say) hangs on no file: who closes it is who used it
         if record.closer is not None and facts.in_closer and (facts.released or facts.kernel_socket):
-            return self._owner(record.closer, "closer", record.time_ns), None
+            owner = self._owner(record.closer, "closer", record.time_ns)
+            if not _is_kernel_thread(owner.process):  # those only clear away what others left behind
+                return owner, None
         if holder := self._holders.get(record.socket_cookie):
             return self._owner(holder, "open file", record.time_ns), None
         if facts.active_open:
@@ -98,9 +100,14 @@ class Owners:
         opened_ns = record.opened_ns or record.time_ns
         place = (record.netns_cookie, record.local_port)
         if facts.state or facts.ended:
-            listener = self.lives.at(*place, time_ns=opened_ns, address=record.local, family=record.family)
+            cookie = record.listener_cookie
+            listener = self.lives.at(
+                *place, time_ns=opened_ns, address=record.local, family=record.family, cookie=cookie
+            )
             if listener is not None:
-                return self._owner(listener.owner, "listener", record.time_ns), listener
+                shared = not cookie and self.lives.shared(listener, time_ns=opened_ns)
+                via = "one of the listeners" if shared else "listener"
+                return self._owner(listener.owner, via, record.time_ns), listener
         if not facts.state:
             former = self.lives.former(*place, time_ns=record.time_ns, address=record.local, family=record.family)
             if former is not None:
@@ -119,3 +126,8 @@ class Owners:
     def _owner(self, key: Key, via: str, now_ns: int) -> Owner:
         process = self.process(key, now_ns)
         return Owner(process=process, via=via, alive=self.processes.alive(key))
+
+
+def _is_kernel_thread(process: Process) -> bool:
+    """Kernel threads are the children of kthreadd, which is the second process of all."""
+    return not process.exe and 2 in (process.pid, process.parent_pid)

@@ -41,6 +41,7 @@ class KernelSource:
             # room for the first of each group, and for so many more
             sample_limit=groups + self._each,
             samples_per_group=max(self._each, _SAMPLES),
+            samples_per_kind=self._each // 2,
         )
 
     @property

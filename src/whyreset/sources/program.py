@@ -29,7 +29,7 @@ _TALLY_KEY = struct.Struct("=QII")
 _TALLY = struct.Struct("=QQ")
 #: Namespaces that the table is mapped for at first.
 _ROWS = 128
-_PROGRAMS = ("set_state", "process_exit", "receive_reset", "send_reset", "held_sockets")
+_PROGRAMS = ("set_state", "process_exec", "process_exit", "receive_reset", "send_reset", "held_sockets")
 _REASON = "SK_RST_REASON_"
 _LOSSES = ("namespaces", "lives", "closes")
 #: One enumerator of each enumeration whose names are needed.
@@ -143,8 +143,8 @@ class Program:
             raise SourceError("the kernel program is not loaded")
         return self._object
 
-    def recorder(self, *, group_limit: int, kind_limit: int, sample_limit: int, samples_per_group: int) -> Recorder:
-        """The compiled reader of this program's rings."""
+    def recorder(self, **limits: int) -> Recorder:
+        """The compiled reader of this program's rings; core.records.Recorder says which limits there are."""
         while (rate := hertz(*self.walk(extended=False)[:2])) is None:
             time.sleep(0.1)
         return Recorder(
@@ -154,10 +154,7 @@ class Program:
             self.reasons,
             self.states,
             rate,
-            group_limit=group_limit,
-            kind_limit=kind_limit,
-            sample_limit=sample_limit,
-            samples_per_group=samples_per_group,
+            **limits,
         )
 
     def wait(self, seconds: float) -> None:

@@ -1,0 +1,22 @@
+"""Thousands of sleeping processes, made in seconds: crowd.c beside this file."""
+
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from tests.hosts.built import built
+
+
+@contextmanager
+def crowd(count: int) -> Iterator[None]:
+    """So many processes that sleep for the length of the block; OSError where there is no room for them."""
+    argv = ["setpriv", "--pdeathsig", "KILL", str(built("crowd")), str(count)]
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin
+        assert process.stdout
+        try:
+            if (made := int(process.stdout.readline())) < count:
+                raise OSError(0, f"only {made} of {count} processes could be made")
+            yield
+        finally:
+            process.stdin.close()  # it ends them

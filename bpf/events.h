@@ -19,8 +19,8 @@ enum reset_direction { RESET_SENT = 1, RESET_RECEIVED = 2 };
 enum reset_flags {
 	HAS_SOCKET = 1 << 0,		/* the kernel gave a socket: full, TIME-WAIT or listener */
 	HAS_TRIGGER = 1 << 1,		/* a segment provoked it */
-	IN_CLOSER = 1 << 2,		/* the current task holds the socket's lock: it made this reset */
-	EXITING = 1 << 3,		/* that task is exiting (PF_EXITING); closed too */
+	IN_CLOSER = 1 << 2,		/* active resets: the current task holds the socket's lock, so it made this one */
+	EXITING = 1 << 3,		/* who closed the connection was exiting (PF_EXITING); closed too */
 	HAS_FILE = 1 << 4,		/* the socket hangs on an open file */
 	RELEASED = 1 << 5,		/* that file's last reference is gone: close(), not a call on an open socket */
 	ORPHANED = 1 << 6,		/* SOCK_DEAD: nobody can use the socket any more */

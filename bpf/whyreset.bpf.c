@@ -45,11 +45,12 @@ struct opened {
 	__u64 time_ns;
 	__u64 start_ns;		/* without a pid: the cookie of the listener that it came from */
 	__u32 pid;
-	__u16 flags;
+	__u16 exit_code;		/* OPENED_EXITING: as wait(2) gives it */
 	__u8 via;
-	__u8 state_before;
+	__u8 state_before : 4;
+	__u8 flags : 4;
 };
-enum { OPENED_ACTIVELY = 1, OPENED_GOT_RESET = 2 };
+enum { OPENED_ACTIVELY = 1, OPENED_GOT_RESET = 2, OPENED_EXITING = 4 };
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, SOCKETS); __type(key, __u32); __type(value, struct opened); } sockets SEC(".maps");
 
 /* processes that user space has been told of; of those that the walk over open files found it knows little */
@@ -403,6 +404,10 @@ static __noinline void tell_close(const struct sock *sk, struct opened *o, __u64
 		e->owner_pid = o->pid;
 		e->owner_via = o->via;
 		e->flags |= (o->flags & OPENED_ACTIVELY ? ACTIVE_OPEN : 0) | (o->flags & OPENED_GOT_RESET ? RESET_RECEIVED_HERE : 0);
+		if (o->flags & OPENED_EXITING) {
+			e->flags |= EXITING;
+			e->exit_code = o->exit_code;
+		}
 	}
 	if (is_locked_by_current(sk)) {
 		struct task_struct *task = bpf_get_current_task_btf();
@@ -452,8 +457,15 @@ int BPF_PROG(set_state, const struct sock *sk, int before, int after)
 		}
 	} else if (after == TCP_FIN_WAIT1 || after == TCP_LAST_ACK) {
 		o = find_opened(cookie);
-		if (o && !o->pid && is_locked_by_current(sk))
-			own_as_closer(o);
+		if (o && is_locked_by_current(sk)) {
+			task = bpf_get_current_task_btf();
+			if (task->flags & PF_EXITING) {
+				o->flags |= OPENED_EXITING;
+				o->exit_code = exit_code_of(task);
+			}
+			if (!o->pid)
+				own_as_closer(o);
+		}
 	} else if (after == TCP_CLOSE && before == TCP_LISTEN) {
 		task = bpf_get_current_task_btf();
 		know(task, task->tgid, task->group_leader->start_boottime);
@@ -503,6 +515,11 @@ static __always_inline void copy_owner(struct reset_event *e, const struct opene
 	e->state_before = o->state_before;
 	if (o->flags & OPENED_ACTIVELY)
 		e->flags |= ACTIVE_OPEN;
+	/* it was closed because its process ended; who makes an active reset says so itself */
+	if (o->flags & OPENED_EXITING && e->flags & HAS_TRIGGER) {
+		e->flags |= EXITING;
+		e->exit_code = o->exit_code;
+	}
 }
 
 static __always_inline void copy_full_socket(struct reset_event *e, const struct sock *sk)
@@ -564,7 +581,8 @@ static __always_inline void copy_full_socket(struct reset_event *e, const struct
 		e->flags |= HAS_FILE;
 	if (is_released(sk))
 		e->flags |= RELEASED;
-	if (is_locked_by_current(sk))
+	/* what comes while a process holds the lock is answered in its context too; that one did not make the reset */
+	if (e->direction == RESET_SENT && !(e->flags & HAS_TRIGGER) && is_locked_by_current(sk))
 		e->flags |= IN_CLOSER;
 }
 
@@ -594,7 +612,6 @@ static __always_inline void copy_trigger(struct reset_event *e, const struct sk_
 	unsigned char *head = skb->head, ip[40], tcp[20];
 	__u32 header;
 
-	e->flags |= HAS_TRIGGER;
 	if (bpf_probe_read_kernel(ip, sizeof ip, head + skb->network_header) || bpf_probe_read_kernel(tcp, sizeof tcp, head + skb->transport_header))
 		return;
 	e->trigger_flags = tcp[13];
@@ -674,6 +691,8 @@ int BPF_PROG(send_reset, const struct sock *sk, const struct sk_buff *skb)
 	e = reserve(netns_cookie, netns_inode, RESET_SENT, reason, !sk || sk->__sk_common.skc_state == TCP_LISTEN);
 	if (!e)
 		return 0;
+	if (skb)
+		e->flags |= HAS_TRIGGER;
 	if (sk)
 		copy_socket(e, sk);
 	if (skb)

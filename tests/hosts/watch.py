@@ -128,16 +128,10 @@ class Watch:
         marks = {host: {self._mark(host, timeout)} for host in hosts}
         deadline = time.monotonic() + timeout
 
-<<<<<<< HEAD
-        def told(lines: deque[Line], host: Host, port: int) -> bool:
-            resets = (line for line in reversed(lines) if _of(line, host, "reset") and line["direction"] == "received")
-            return any((line["src"], line["dport"]) == (MARKER, port) for line in resets)
-=======
         def told(lines: deque[Line], host: Host) -> bool:
             # received, not sent: of one visit to the kernel's records what was sent is written first
             resets = (line for line in reversed(lines) if _of(line, host, "reset") and line["direction"] == "received")
             return any(line.get("src") == MARKER and line.get("dport") in marks[host] for line in resets)
->>>>>>> 8063438 (Settle by the reset that was received, and ask again in a flood)
 
         while True:
             try:

@@ -23,7 +23,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define RESETS_BYTES (1 << 21)
 #define CLOSES_BYTES (1 << 19)
-#define LIVES_BYTES (1 << 18)
+#define LIVES_BYTES (1 << 19)
 
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, RESETS_BYTES); } resets SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, CLOSES_BYTES); } closes SEC(".maps");
@@ -652,11 +652,14 @@ static __always_inline struct reset_event *reserve(__u64 netns_cookie, __u32 net
 		e = bpf_ringbuf_reserve(&resets, sizeof *e, 0);
 	first.lost = !e;
 	t = bpf_map_lookup_elem(&tallies, &key);
+	if (!t && bpf_map_update_elem(&tallies, &key, &first, BPF_NOEXIST)) {
+		t = bpf_map_lookup_elem(&tallies, &key);	/* there is no room, or another CPU was first */
+		if (!t)
+			count_loss(LOSS_TALLY);
+	}
 	if (t) {
 		t->seen++;
 		t->lost += !e;
-	} else if (bpf_map_update_elem(&tallies, &key, &first, BPF_NOEXIST)) {
-		count_loss(LOSS_TALLY);
 	}
 	if (!e)
 		return 0;

@@ -211,8 +211,16 @@ def _words(draft: Draft, sample: Record) -> dict[str, str]:
         "limit": str(limit),
         "ended": duration(sample.ended_ms),
         "idle": duration(sample.idle_ms),
-        "exit": describe_exit(Process(pid=0, exit_code=sample.exit_code)),
+        "exit": _exit(draft, sample),
     }
+
+
+def _exit(draft: Draft, sample: Record) -> str:
+    """How the process ended that made the reset by ending; what is known of it may say that it was out of memory."""
+    dying = draft.closer or (draft.owner.process if draft.owner else None)
+    if dying is None or dying.exit_code != sample.exit_code:
+        dying = Process(pid=0, exit_code=sample.exit_code)
+    return describe_exit(dying)
 
 
 def _fill(sentence: str, words: dict[str, str]) -> str:

@@ -19,7 +19,9 @@ def sent(**fields: Any) -> ResetEvent:
 
 def came(**fields: Any) -> ResetEvent:
     """The end that receives."""
-    return received(**{"time_ns": NOW + 10_000, "state": "SYN_SENT", "netns_cookie": 99, **THERE, **fields})
+    return received(
+        **{"time_ns": NOW + 10_000, "state": "SYN_SENT", "snd_nxt": 1, "netns_cookie": 99, **THERE, **fields}
+    )
 
 
 def twins(*records: ResetEvent) -> list[Group]:
@@ -87,6 +89,59 @@ def test_another_four_tuple_is_no_twin(fields: dict[str, Any]) -> None:
     """Addresses, ports and sides must mirror each other."""
     here, there = twins(sent(), came(**fields))
     assert (here.twin, there.twin) == (None, None)
+
+
+NUMBERS: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
+    "it acknowledges our SYN": ({"trigger": "S", "trigger_seq": 699}, {"snd_nxt": 700}, True),
+    "it acknowledges another SYN": ({"trigger": "S", "trigger_seq": 1699}, {"snd_nxt": 700}, False),
+    "its number is the next": ({"trigger": None, "snd_nxt": 500}, {"state": "ESTABLISHED", "rcv_nxt": 500}, True),
+    "its number is that of our ACK": (
+        {"trigger": "PA", "trigger_ack": 500},
+        {"state": "ESTABLISHED", "rcv_nxt": 500},
+        True,
+    ),
+    "one before the next, after FIN": (
+        {"trigger": None, "snd_nxt": 0xFFFFFFFF},
+        {"state": "CLOSE_WAIT", "rcv_nxt": 0},
+        True,
+    ),
+    "a gap before it": ({"trigger": None, "snd_nxt": 3000}, {"state": "ESTABLISHED", "rcv_nxt": 500}, True),
+    "another connection's number": (
+        {"trigger": None, "snd_nxt": 1 << 31},
+        {"state": "ESTABLISHED", "rcv_nxt": 500},
+        False,
+    ),
+    "a number of the past": ({"trigger": None, "snd_nxt": 400}, {"state": "ESTABLISHED", "rcv_nxt": 500}, False),
+}
+
+
+@pytest.mark.parametrize("apart", [10_000, 100 * MILLISECOND])
+@pytest.mark.parametrize(("there", "here", "expected"), NUMBERS.values(), ids=list(NUMBERS))
+def test_the_numbers_must_be_what_the_receiver_could_accept(
+    there: dict[str, Any], here: dict[str, Any], expected: bool, apart: int
+) -> None:
+    """In another namespace the same four-tuple may be reset at the same time; in one visit, and in two."""
+    bench = Bench()
+    if apart < MILLISECOND:
+        _, last = bench.groups(sent(**there), came(**here))
+    else:
+        bench.group(sent(**there))
+        last = bench.group(came(time_ns=NOW + apart, **here))
+    assert (last.twin is not None) == expected
+
+
+def test_of_equal_four_tuples_each_finds_its_own() -> None:
+    """Of two pairs of namespaces with the same addresses, the nearer in time is not always the twin."""
+    one, other = {"snd_nxt": 1000}, {"snd_nxt": 1 << 30}
+    groups = twins(
+        sent(trigger=None, netns_cookie=1, **one),
+        sent(trigger=None, netns_cookie=2, time_ns=NOW + 5_000, **other),
+        came(state="ESTABLISHED", netns_cookie=3, time_ns=NOW + 6_000, rcv_nxt=1000),
+        came(state="ESTABLISHED", netns_cookie=4, time_ns=NOW + 7_000, rcv_nxt=1 << 30),
+    )
+    found = {group.netns_cookie: group for group in groups}
+    assert (found[1].twin, found[3].twin) == (found[3].number, found[1].number)
+    assert (found[2].twin, found[4].twin) == (found[4].number, found[2].number)
 
 
 def test_a_twin_is_found_in_the_next_flush() -> None:

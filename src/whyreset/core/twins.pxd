@@ -18,6 +18,7 @@ cdef struct twin_slot:
     uint8_t to_syn               # it answers a SYN
     uint8_t in_flight            # it answers what was in flight when the connection was reset
     uint32_t seq                 # of the reset on the wire
+    uint32_t ack
 
 cdef struct arrival:
     const reset_event *event     # of a reset received, in the ring

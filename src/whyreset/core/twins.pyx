@@ -2,7 +2,8 @@
 """Both ends on this host: the reset that was sent and the one that was received are the same.
 
 What was received is indexed before what was sent is looked at, so that a flood, which gets nothing back, costs nothing
-and crowds nothing out. What was sent waits a second for a reset that arrives in a later visit.
+and crowds nothing out. What was sent waits a second for a reset that arrives in a later visit. Namespaces may use the
+same addresses and ports at the same time: the numbers of the reset must be those that its receiver could accept.
 """
 
 from libc.stdint cimport int32_t, uint32_t, uint64_t
@@ -16,8 +17,11 @@ from whyreset.core.table cimport CROWDED, Table
 import os
 
 cdef enum:
+    FIN = 1
     SYN = 2
     ACK = 16
+    FAST_OPEN = 1 << 16    # bytes that a SYN may have brought along
+    WINDOW = 1 << 22       # bytes that the sender may be ahead of what its peer has in order
     SYN_SENT = 2
     TWINS = 8192
     TWIN_WAYS = 8
@@ -27,13 +31,31 @@ cdef enum:
 cdef uint64_t SECOND = 1000000000
 
 
+cdef inline uint32_t ack_of(const reset_event *e) noexcept nogil:
+    """The reset's acknowledgement number."""
+    if not e.flags & HAS_TRIGGER:
+        return e.rcv_nxt
+    return e.trigger_seq + e.trigger_length + (1 if e.trigger_flags & SYN else 0) + (1 if e.trigger_flags & FIN else 0)
+
+
+cdef inline bint accepts(const reset_event *e, uint32_t seq, uint32_t ack) noexcept nogil:
+    """Whether the socket that received a reset would have accepted one with these numbers.
+
+    RFC 9293 section 3.10.7.3 (SYN-SENT: by what it acknowledges), RFC 5961 section 3.2 (else: by its number, or that of
+    the segment beyond selectively acknowledged data; tcp_reset_check() takes one before it, too).
+    """
+    if e.state == SYN_SENT:
+        return <uint32_t>(e.snd_nxt - ack) < FAST_OPEN
+    return <uint32_t>(seq - e.rcv_nxt + 1) < WINDOW
+
+
 cdef inline int rank_of(const twin_slot *slot, const reset_event *received) noexcept nogil:
     """How well a reset that was sent fits one that was received between the same ports; below 0 not at all.
 
     Before a handshake is through only the answer to the SYN can be received, and later anything else. An abort goes
     before the answers to what was in flight then: whichever came first, the abort is why. Then the number counts.
     """
-    if slot.to_syn != (received.state == SYN_SENT):
+    if slot.to_syn != (received.state == SYN_SENT) or not accepts(received, slot.seq, slot.ack):
         return -1
     return (0 if slot.in_flight else 2) + (slot.seq == received.rcv_nxt)
 
@@ -108,6 +130,7 @@ cdef class Twins:
         slot.sample = kept
         # RFC 9293 section 3.10.7: what answers an ACK takes its number from that, what answers another segment has 0
         slot.seq = (e.trigger_ack if e.trigger_flags & ACK else 0) if e.flags & HAS_TRIGGER else e.snd_nxt
+        slot.ack = ack_of(e)
         slot.to_syn = e.trigger_flags & (SYN | ACK) == SYN
         slot.in_flight = in_flight
         slot.family = e.family

@@ -130,4 +130,4 @@ class Owners:
 
 def _is_kernel_thread(process: Process) -> bool:
     """Kernel threads are the children of kthreadd, which is the second process of all."""
-    return not process.exe and 2 in (process.pid, process.parent_pid)
+    return process.parent_pid == 2 and not process.exe

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyreset.model import Listener, ListenerEnd
@@ -94,6 +94,7 @@ SERVES = {
     "an IPv4 address of an IPv6 socket serves no other": ({"address": "::ffff:192.0.2.2"}, "192.0.2.3", V4, False),
     "everything of IPv4 at an IPv6 socket": ({"address": "::ffff:0.0.0.0"}, "192.0.2.2", V4, True),
     "everything of IPv4 at an IPv6 socket is not IPv6": ({"address": "::ffff:0.0.0.0"}, "2001:db8::2", V6, False),
+    "an IPv6 address that looks so": ({"address": "::ffff:1:2"}, "::ffff:1:2", V6, True),
     "no address asked": ({"address": "192.0.2.2"}, "", 0, True),
     "no family asked": ({"address": "0.0.0.0"}, "2001:db8::2", 0, True),
 }
@@ -255,6 +256,7 @@ EVENTS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(events=EVENTS, time_ns=st.integers(0, 60))
 def test_any_order_of_events_stays_bounded_and_answers_truly(
     events: list[Listener | ListenerEnd], time_ns: int

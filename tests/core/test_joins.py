@@ -121,7 +121,9 @@ def test_at_once_is_within_two_round_trips(since: int, srtt_us: int, when: str) 
     assert (facts.at_once, facts.soon) == (when == "at once", when == "soon")
 
 
-@pytest.mark.parametrize("far", [{"trigger_seq": 1 << 28}, {"trigger_ack": 1 << 28}, {"trigger_seq": 3 << 30}])
+@pytest.mark.parametrize(
+    "far", [{"trigger_seq": 1 << 31}, {"trigger_ack": 1 << 28}, {"trigger_seq": 3 << 30}, {"trigger_ack": 1001}]
+)
 def test_numbers_far_from_a_connections_are_not_of_it(far: dict[str, int]) -> None:
     """A segment whose numbers no window of the remembered connection reaches belongs to another one, or to none."""
     facts, sample = judged(
@@ -151,11 +153,17 @@ SEGMENTS: dict[str, tuple[dict[str, Any], str]] = {
     "last ACK of all": ({"trigger_seq": RCV, "trigger_ack": SND}, "last-ack"),
     "ACK of less": ({"trigger_seq": RCV, "trigger_ack": SND - 1}, "old"),
     "old data": ({"trigger": "PA", "trigger_seq": RCV - 100, "trigger_length": 100, "trigger_ack": SND}, "old"),
-    "old data and one byte": ({"trigger": "PA", "trigger_seq": RCV - 100, "trigger_length": 101}, "new"),
+    "old data and one byte": (
+        {"trigger": "PA", "trigger_seq": RCV - 100, "trigger_length": 101, "trigger_ack": SND},
+        "new",
+    ),
     "new data": ({"trigger": "PA", "trigger_seq": RCV, "trigger_length": 1, "trigger_ack": SND}, "new"),
     "the FIN again": ({"trigger": "FA", "trigger_seq": RCV - 1, "trigger_ack": SND}, "old"),
     "a FIN not seen before": ({"trigger": "FA", "trigger_seq": RCV, "trigger_ack": SND}, "new"),
-    "data and a FIN not seen before": ({"trigger": "FA", "trigger_seq": RCV - 5, "trigger_length": 5}, "new"),
+    "data and a FIN not seen before": (
+        {"trigger": "FA", "trigger_seq": RCV - 5, "trigger_length": 5, "trigger_ack": SND},
+        "new",
+    ),
     "a keepalive": ({"trigger_seq": RCV - 1, "trigger_ack": SND}, "old"),
     "beyond": ({"trigger_seq": RCV + 1, "trigger_ack": SND}, "new"),
 }
@@ -170,7 +178,7 @@ def test_a_segments_place_against_the_connection(fields: dict[str, Any], segment
         return (number + shift) % (1 << 32)
 
     fields = {key: shifted(value) if key in ("trigger_seq", "trigger_ack") else value for key, value in fields.items()}
-    facts, _ = judged(close(rcv_nxt=shifted(RCV), snd_nxt=shifted(SND)), stray(**fields))
+    facts, _ = judged(close(rcv_nxt=shifted(RCV), snd_nxt=shifted(SND), bytes_in=5000, bytes_out=5000), stray(**fields))
     assert facts.segment == segment
 
 
@@ -218,7 +226,7 @@ def test_what_the_socket_knew_comes_from_the_memory(where: dict[str, Any]) -> No
     listeners = (
         {"owner_pid": 99, "snd_nxt": 3, "rcv_nxt": 2, "named": ["ACCEPT_QUEUE_FULL", "EMBRYOS"]} if where else {}
     )
-    record = stray(**where, **listeners)
+    record = stray(**where, **listeners, trigger_seq=40, trigger_ack=30)
     facts, sample = judged(close(**REMEMBERED, named=["ACTIVE_OPEN", "EXITING"]), record)
     assert (sample.owner, sample.owner_via, sample.opened_ns) == ((5, 6), "closer", NOW - 9 * SECOND)
     assert (sample.bytes_in, sample.bytes_out, sample.snd_nxt, sample.rcv_nxt) == (10, 20, 30, 40)

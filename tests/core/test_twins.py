@@ -216,7 +216,7 @@ def test_twins_are_found_in_a_flood() -> None:
 def test_a_receiver_traced_first_waits_for_its_sender(first_ns: int) -> None:
     """An active reset is traced after it was transmitted; wherever a visit ends, the two are joined."""
     bench = Bench()
-    bench.write(came(time_ns=NOW), sent(time_ns=NOW + 10, trigger=None, state="CLOSE"))
+    bench.write(came(time_ns=NOW, state="ESTABLISHED"), sent(time_ns=NOW + 10, trigger=None, state="CLOSE"))
     bench.drain(NOW + 2 * MILLISECOND + first_ns)
     groups = bench.recorder.flush() + bench.groups()
     here, there = groups if groups[0].facts.direction == "sent" else reversed(groups)

@@ -42,8 +42,8 @@ cdef uint64_t REPORT_DELAY = 1000000
 #: what a busy peer takes to notice that its connection is gone
 cdef uint64_t AT_ONCE_NS = 2000000
 cdef uint64_t SOON_NS = 50000000
-#: numbers further from those of a remembered connection are not of it: more than is ever on its way
-cdef int64_t NEAR = 1 << 27
+#: no window is larger (RFC 7323 section 2.3)
+cdef int64_t WINDOW = 1 << 30
 
 #: what of reset_event.flags makes a group
 cdef uint32_t FACT_FLAGS = (
@@ -65,13 +65,18 @@ cdef inline bint is_young(const reset_event *e, uint64_t until_ns) noexcept nogi
     return e.time_ns + (GRACE if e.direction == RESET_RECEIVED else 0) > until_ns
 
 
-cdef inline bint is_near(const reset_event *e, const closed *row) noexcept nogil:
-    """Whether a segment's numbers can be of that connection; one that was never answered had none from the peer."""
-    cdef int64_t ahead = sequence_difference(e.trigger_seq, row.event.rcv_nxt)
+cdef inline bint is_segment_of(const reset_event *e, const closed *row) noexcept nogil:
+    """Whether a segment's numbers are of that connection, not of another between the same ports: nobody acknowledges
+    what was never sent, or what came before the SYN."""
     cdef int64_t acknowledged = sequence_difference(e.trigger_ack, row.event.snd_nxt)
-    if row.event.rcv_nxt and (ahead > NEAR or ahead < -NEAR):
+    cdef int64_t place = sequence_difference(e.trigger_seq, row.event.rcv_nxt)
+    # SYN and FIN take a number each; beyond half of all numbers every one fits
+    cdef int64_t sent = <int64_t>min(row.event.bytes_out, <uint64_t>1 << 31) + 2
+    cdef int64_t came = <int64_t>min(row.event.bytes_in, <uint64_t>1 << 31) + 2
+    if e.trigger_flags & ACK and (acknowledged > 0 or acknowledged < -sent):
         return False
-    return not e.trigger_flags & ACK or -NEAR <= acknowledged <= NEAR
+    # a SYN that was never answered did not learn the peer's numbers
+    return row.event.state_before == SYN_SENT or -came <= place <= WINDOW
 
 
 cdef class Recorder:
@@ -169,6 +174,10 @@ cdef class Recorder:
             e = <reset_event *>self.resets.at(&position, end, &length)
             if e == NULL or (length == sizeof(reset_event) and not everything and is_young(e, until_ns)):
                 break
+            # its other end is left for the next visit: so is this one, unless that took too long already
+            if (length == sizeof(reset_event) and e.direction == RESET_SENT and not everything and self.twins.arrived
+                    and e.time_ns + 5 * GRACE > until_ns and self.twins.is_awaited(e)):
+                break
             # another core wrote them: fetch those to come while this one is looked at
             self.resets.prefetch(position + 3 * sizeof(reset_event))
             if length != sizeof(reset_event):
@@ -248,7 +257,7 @@ cdef class Recorder:
         if twin != NULL:
             self.twins.join(twin, self.table, index, kept, self.number)
         elif e.direction == RESET_SENT:
-            self.twins.sent(e, self.table, index, kept, self.number)
+            self.twins.sent(e, self.table, index, kept, self.number, key.facts.ended == ENDED_RESET_SENT and key.facts.flags & AT_ONCE != 0)
 
     cdef void join_memory(self, reset_event *e, group_key *key, uint32_t *ended_ms) noexcept nogil:
         """What the four-tuple was: the connection that is just ending, or one that has ended before."""
@@ -269,7 +278,7 @@ cdef class Recorder:
                 e.state_before = row.event.state_before
                 ended_ms[0] = self.milliseconds(row.event.time_ns, e.time_ns)
             return
-        if row == NULL or row.event.time_ns > e.time_ns + REPORT_DELAY or not is_near(e, row):
+        if row == NULL or row.event.time_ns > e.time_ns + REPORT_DELAY or not is_segment_of(e, row):
             return
         self.recall(e, row)
         e.state_before = row.event.state_before

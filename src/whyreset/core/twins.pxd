@@ -13,13 +13,18 @@ cdef struct twin_slot:
     uint8_t local[16]
     uint8_t remote[16]
     uint16_t local_port, remote_port
-    uint32_t seq, ack            # of the reset itself
     uint8_t wanted               # its other end is in the ring, for the next visit
+    uint8_t family
+    uint8_t to_syn               # it answers a SYN
+    uint8_t in_flight            # it answers what was in flight when the connection was reset
+    uint32_t seq                 # of the reset on the wire
+    uint32_t ack
 
 cdef struct arrival:
     const reset_event *event     # of a reset received, in the ring
     uint64_t hash
     uint64_t apart               # in time, from the one sent that is its twin so far
+    int rank                     # of that one: see rank_of
     bint young                   # it is taken in the next visit
     twin_slot sent
 
@@ -31,10 +36,11 @@ cdef class Twins:
     cdef int arrived
     cdef uint64_t seed
     cdef void expect(self, const reset_event *e, bint young) noexcept nogil
+    cdef bint is_awaited(self, const reset_event *e) noexcept nogil
     cdef void forget_arrivals(self) noexcept nogil
-    cdef void sent(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number) noexcept nogil
-    cdef arrival *meet(self, const reset_event *e) noexcept nogil
-    cdef twin_slot *offer(self, const reset_event *e, uint64_t number, bint wanted) noexcept nogil
+    cdef void sent(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number, bint in_flight) noexcept nogil
+    cdef arrival *meet(self, const reset_event *e, const twin_slot *slot) noexcept nogil
+    cdef void offer(self, const twin_slot *slot) noexcept nogil
     cdef twin_slot *find(self, const reset_event *e) noexcept nogil
     cdef twin_slot *find_earlier(self, const reset_event *e) noexcept nogil
     cdef void join(self, twin_slot *twin, Table table, int index, int32_t kept, uint64_t number) noexcept nogil

@@ -17,25 +17,18 @@ from whyreset.core.table cimport CROWDED, Table
 import os
 
 cdef enum:
+    FIN = 1
+    SYN = 2
+    ACK = 16
+    FAST_OPEN = 1 << 16    # bytes that a SYN may have brought along
+    WINDOW = 1 << 22       # bytes that the sender may be ahead of what its peer has in order
+    SYN_SENT = 2
     TWINS = 8192
     TWIN_WAYS = 8
     ARRIVALS = 2048
     ARRIVAL_SLOTS = 4096
-    FIN = 1
-    SYN = 2
-    ACK = 16
-    SYN_SENT = 2
-    FAST_OPEN = 1 << 16    # bytes that a SYN may have brought along
-    WINDOW = 1 << 22       # bytes that the sender may be ahead of what its peer has in order
 
 cdef uint64_t SECOND = 1000000000
-
-
-cdef inline uint32_t seq_of(const reset_event *e) noexcept nogil:
-    """The reset's sequence number: tcp_send_active_reset(), or what the trigger acknowledged (tcp_v4_send_reset())."""
-    if e.trigger_flags & ACK:
-        return e.trigger_ack
-    return 0 if e.flags & HAS_TRIGGER else e.snd_nxt
 
 
 cdef inline uint32_t ack_of(const reset_event *e) noexcept nogil:
@@ -56,12 +49,20 @@ cdef inline bint accepts(const reset_event *e, uint32_t seq, uint32_t ack) noexc
     return <uint32_t>(seq - e.rcv_nxt + 1) < WINDOW
 
 
-cdef inline void fill(twin_slot *slot, Table table, int index, int32_t kept, uint64_t number) noexcept nogil:
-    slot.number = number
-    slot.group_number = table.groups[index].number
-    slot.flush = table.flushes
-    slot.group = index
-    slot.sample = kept
+cdef inline int rank_of(const twin_slot *slot, const reset_event *received) noexcept nogil:
+    """How well a reset that was sent fits one that was received between the same ports; below 0 not at all.
+
+    Before a handshake is through only the answer to the SYN can be received, and later anything else. An abort goes
+    before the answers to what was in flight then: whichever came first, the abort is why. Then the number counts.
+    """
+    if slot.to_syn != (received.state == SYN_SENT) or not accepts(received, slot.seq, slot.ack):
+        return -1
+    return (0 if slot.in_flight else 2) + (slot.seq == received.rcv_nxt)
+
+
+cdef inline bint same_ends(const twin_slot *slot, const reset_event *received) noexcept nogil:
+    return (slot.family == received.family and slot.local_port == received.remote_port and slot.remote_port == received.local_port
+            and memcmp(slot.local, received.remote, 16) == 0 and memcmp(slot.remote, received.local, 16) == 0)
 
 
 cdef class Twins:
@@ -95,9 +96,20 @@ cdef class Twins:
         a.event = e
         a.hash = h
         a.apart = SECOND + 1
+        a.rank = -1
         a.young = young
         self.arrived += 1
         self.places[slot] = self.arrived
+
+    cdef bint is_awaited(self, const reset_event *e) noexcept nogil:
+        """Whether a reset between the same ports was received that is taken in the next visit only."""
+        cdef uint64_t h = hash_tuple(self.seed, e.family, e.local, e.remote, e.local_port, e.remote_port)
+        cdef uint64_t place = h % ARRIVAL_SLOTS
+        while self.places[place]:
+            if self.arrivals[self.places[place] - 1].hash == h and self.arrivals[self.places[place] - 1].young:
+                return True
+            place = (place + 1) % ARRIVAL_SLOTS
+        return False
 
     cdef void forget_arrivals(self) noexcept nogil:
         """Their records leave the ring."""
@@ -105,61 +117,77 @@ cdef class Twins:
             memset(self.places, 0, ARRIVAL_SLOTS * sizeof(int32_t))
             self.arrived = 0
 
-    cdef void sent(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number) noexcept nogil:
+    cdef void sent(self, const reset_event *e, Table table, int index, int32_t kept, uint64_t number, bint in_flight) noexcept nogil:
         """A reset was sent: it may have arrived here, or will."""
-        cdef arrival *a = self.meet(e) if self.arrived else NULL
-        if a != NULL and not a.young:
-            fill(&a.sent, table, index, kept, number)
-        else:
-            fill(self.offer(e, number, a != NULL), table, index, kept, number)
+        cdef twin_slot slot
+        cdef arrival *a = NULL
+        memset(&slot, 0, sizeof(slot))
+        slot.time_ns = e.time_ns
+        slot.number = number
+        slot.group_number = table.groups[index].number
+        slot.flush = table.flushes
+        slot.group = index
+        slot.sample = kept
+        # RFC 9293 section 3.10.7: what answers an ACK takes its number from that, what answers another segment has 0
+        slot.seq = (e.trigger_ack if e.trigger_flags & ACK else 0) if e.flags & HAS_TRIGGER else e.snd_nxt
+        slot.ack = ack_of(e)
+        slot.to_syn = e.trigger_flags & (SYN | ACK) == SYN
+        slot.in_flight = in_flight
+        slot.family = e.family
+        memcpy(slot.local, e.local, 16)
+        memcpy(slot.remote, e.remote, 16)
+        slot.local_port = e.local_port
+        slot.remote_port = e.remote_port
+        if self.arrived:
+            a = self.meet(e, &slot)
+        if a == NULL or a.young:
+            slot.wanted = a != NULL
+            self.offer(&slot)
 
-    cdef arrival *meet(self, const reset_event *e) noexcept nogil:
-        """The nearest reset received of the same four-tuple, if it has no nearer twin; NULL where none came.
-
-        One four-tuple may be reset twice, as by the echo of a segment in flight: the nearest in time is the twin.
-        """
+    cdef arrival *meet(self, const reset_event *e, const twin_slot *slot) noexcept nogil:
+        """The reset received that this one fits best, if that has no better twin; NULL where none came."""
         cdef uint64_t h = hash_tuple(self.seed, e.family, e.local, e.remote, e.local_port, e.remote_port)
-        cdef uint64_t slot = h % ARRIVAL_SLOTS, apart
+        cdef uint64_t place = h % ARRIVAL_SLOTS, apart
         cdef arrival *a
-        cdef arrival *nearest = NULL
-        cdef uint64_t least = SECOND + 1
-        while self.places[slot]:
-            a = &self.arrivals[self.places[slot] - 1]
-            slot = (slot + 1) % ARRIVAL_SLOTS
-            if (a.hash != h or a.event.local_port != e.remote_port or a.event.remote_port != e.local_port
-                    or memcmp(a.event.local, e.remote, 16) != 0 or memcmp(a.event.remote, e.local, 16) != 0):
+        cdef arrival *best = NULL
+        cdef uint64_t least = 0
+        cdef int rank, highest = -1
+        while self.places[place]:
+            a = &self.arrivals[self.places[place] - 1]
+            place = (place + 1) % ARRIVAL_SLOTS
+            if a.hash != h or not same_ends(slot, a.event):
                 continue
             apart = a.event.time_ns - e.time_ns if a.event.time_ns > e.time_ns else e.time_ns - a.event.time_ns
-            if apart < least and apart < a.apart and accepts(a.event, seq_of(e), ack_of(e)):
-                nearest, least = a, apart
-        if nearest != NULL:
-            nearest.apart = least
-        return nearest
+            rank = rank_of(slot, a.event)
+            if rank < 0 or apart > SECOND or rank < a.rank or (rank == a.rank and apart >= a.apart):
+                continue
+            if rank > highest or apart < least:
+                best, highest, least = a, rank, apart
+        if best != NULL:
+            best.apart = least
+            best.rank = highest
+            best.sent = slot[0]
+        return best
 
-    cdef twin_slot *offer(self, const reset_event *e, uint64_t number, bint wanted) noexcept nogil:
-        """A place for what may arrive in a later visit; those whose other end is known to come keep theirs in a flood."""
-        cdef uint64_t h = hash_tuple(self.seed, e.family, e.local, e.remote, e.local_port, e.remote_port)
-        cdef uint64_t base = h % (TWINS // TWIN_WAYS) * TWIN_WAYS, place = base + number % TWIN_WAYS
-        cdef twin_slot *slot
+    cdef void offer(self, const twin_slot *slot) noexcept nogil:
+        """For a reset that arrives in a later visit; those whose other end is known to come keep their place in a flood."""
+        cdef uint64_t h = hash_tuple(self.seed, slot.family, slot.local, slot.remote, slot.local_port, slot.remote_port)
+        cdef uint64_t base = h % (TWINS // TWIN_WAYS) * TWIN_WAYS, place = base
+        cdef twin_slot *other
+        cdef twin_slot *least
         cdef int i
         for i in range(TWIN_WAYS):
             if self.tags[base + i] == 0:
                 place = base + i
                 break
-            slot = &self.slots[base + i]
-            if self.slots[place].wanted and (not slot.wanted or slot.time_ns + SECOND < e.time_ns):
+            other, least = &self.slots[base + i], &self.slots[place]
+            # the oldest of those that nobody waits for, else the oldest
+            if other.wanted < least.wanted or (other.wanted == least.wanted and other.number < least.number):
                 place = base + i
+            elif other.wanted and other.time_ns + SECOND < slot.time_ns:
+                other.wanted = 0
         self.tags[place] = <uint32_t>(h >> 32) | 1
-        slot = &self.slots[place]
-        slot.time_ns = e.time_ns
-        slot.wanted = wanted
-        slot.seq = seq_of(e)
-        slot.ack = ack_of(e)
-        memcpy(slot.local, e.local, 16)
-        memcpy(slot.remote, e.remote, 16)
-        slot.local_port = e.local_port
-        slot.remote_port = e.remote_port
-        return slot
+        self.slots[place] = slot[0]
 
     cdef twin_slot *find(self, const reset_event *e) noexcept nogil:
         """The reset sent that arrived here as this one, if this host sent it; each serves once."""
@@ -170,30 +198,29 @@ cdef class Twins:
         while self.places[slot]:
             a = &self.arrivals[self.places[slot] - 1]
             if a.event == e:
-                return &a.sent if a.apart <= SECOND else self.find_earlier(e)
+                return &a.sent if a.rank >= 0 else self.find_earlier(e)
             slot = (slot + 1) % ARRIVAL_SLOTS
         return self.find_earlier(e)
 
     cdef twin_slot *find_earlier(self, const reset_event *e) noexcept nogil:
         """The same among what was sent in earlier visits."""
         cdef uint64_t h = hash_tuple(self.seed, e.family, e.remote, e.local, e.remote_port, e.local_port)
-        cdef uint64_t base = h % (TWINS // TWIN_WAYS) * TWIN_WAYS, apart, least = SECOND + 1
+        cdef uint64_t base = h % (TWINS // TWIN_WAYS) * TWIN_WAYS, apart, least = 0
         cdef uint32_t tag = <uint32_t>(h >> 32) | 1
         cdef twin_slot *slot
-        cdef int i, nearest = -1
+        cdef int i, rank, highest = -1, best = -1
         for i in range(TWIN_WAYS):
-            if self.tags[base + i] != tag:
-                continue
             slot = &self.slots[base + i]
+            if self.tags[base + i] != tag or not same_ends(slot, e):
+                continue
             apart = slot.time_ns - e.time_ns if slot.time_ns > e.time_ns else e.time_ns - slot.time_ns
-            if (apart < least and slot.local_port == e.remote_port and slot.remote_port == e.local_port
-                    and memcmp(slot.local, e.remote, 16) == 0 and memcmp(slot.remote, e.local, 16) == 0
-                    and accepts(e, slot.seq, slot.ack)):
-                nearest, least = i, apart
-        if nearest < 0:
+            rank = rank_of(slot, e)
+            if rank >= 0 and apart <= SECOND and (rank > highest or (rank == highest and apart < least)):
+                best, highest, least = i, rank, apart
+        if best < 0:
             return NULL
-        self.tags[base + nearest] = 0
-        return &self.slots[base + nearest]
+        self.tags[base + best] = 0
+        return &self.slots[base + best]
 
     cdef void join(self, twin_slot *twin, Table table, int index, int32_t kept, uint64_t number) noexcept nogil:
         """Has the two refer to each other, as groups and as single records."""

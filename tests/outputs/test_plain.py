@@ -63,6 +63,7 @@ PLACES: dict[str, tuple[dict[str, Any], str]] = {
     "an owner in a unit": ({"owner": owner(unit="nginx.service")}, "  nginx[911] (nginx.service):"),
     "an owner in a container": ({"owner": owner(container="0123456789abcdef")}, "  nginx[911] (0123456789ab):"),
     "an owner that is gone": ({"owner": owner(alive=False)}, "  nginx[911] (gone):"),
+    "one of several": ({"owner": owner("one of the listeners")}, "<- 192.0.2.1, perhaps: nginx[911]:"),
     "who listened before": ({"owner": owner("former listener", alive=False)}, ", before: nginx[911]:"),
 }
 

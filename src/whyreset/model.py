@@ -230,8 +230,10 @@ class Group(Struct, frozen=True, kw_only=True):
     port: int | None
     remotes: Remotes
     samples: tuple[Record, ...]
-    #: Number of the twin group's first record.
+    #: Number of the twin group's first record; of one record's own twin where the group was made of it.
     twin: int | None
+    #: There the twin group's number, since not every record of that was kept by itself.
+    twin_group: int | None = None
 
 
 class Cause(Struct, frozen=True, kw_only=True):

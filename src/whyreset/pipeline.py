@@ -104,7 +104,7 @@ class Pipeline:
         """What was sent, for what was received from this host."""
         if draft.facts.direction != "received" or draft.group.twin is None:
             return None
-        return self._sent.get(draft.group.twin)
+        return self._sent.get(draft.group.twin) or self._sent.get(draft.group.twin_group or 0)
 
     def _finish(self, draft: Draft, epoch_ns: int) -> Reset:
         group, cause = draft.group, draft.cause
@@ -149,6 +149,7 @@ def singles(groups: Iterable[Group]) -> list[Group]:
                 last_ns=record.time_ns,
                 samples=(record,),
                 twin=record.twin,
+                twin_group=group.twin,
             )
             for record in group.samples
         ]

@@ -133,6 +133,34 @@ def test_numbers_far_from_a_connections_are_not_of_it(far: dict[str, int]) -> No
     assert sample.owner is None
 
 
+def refused(**fields: Any) -> ResetEvent:
+    """The last segment of a handshake for which the accept queue has no room."""
+    where: dict[str, Any] = {"state": "LISTEN", "reason": "INVALID_SYN", "socket_cookie": 9, "owner_pid": 9}
+    segment: dict[str, Any] = {"trigger": "PA", "trigger_seq": RCV, "trigger_ack": SND, "trigger_length": 40}
+    return reset(**{**where, **segment, "owner_via": 2, **fields})
+
+
+def test_what_follows_a_refused_handshake_was_in_flight() -> None:
+    """The peer believes in the connection once it has the SYN-ACK: what it sends then comes after the refusal."""
+    facts, sample = judged(
+        close(), refused(time_ns=NOW - MILLISECOND), stray(trigger_seq=RCV, trigger_ack=SND, state="LISTEN")
+    )
+    assert (facts.ended, facts.at_once, facts.state_before) == ("reset-sent", True, "SYN_RECV")
+    assert (sample.owner, sample.owner_via) == ((9, 0), "listener")
+
+
+def test_a_later_connection_is_not_forgotten_for_a_refused_handshake() -> None:
+    """What was closed since then is what the ports last were, also where the ring of closes is read first."""
+    facts, _ = judged(refused(time_ns=NOW - 2 * SECOND), close(time_ns=NOW - SECOND), stray())
+    assert facts.ended == "orderly"
+
+
+def test_a_second_syn_leaves_no_connection_behind() -> None:
+    """It tells nothing of the numbers that a connection would have had."""
+    facts, _ = judged(refused(trigger="S", trigger_ack=0), stray(time_ns=NOW + MILLISECOND, trigger_seq=RCV))
+    assert facts.ended == ""
+
+
 def test_a_refused_handshake_is_judged_by_its_listener() -> None:
     """A full accept queue stays the reason where the four-tuple happens to be remembered."""
     facts, _ = judged(close(), stray(state="LISTEN", reason="INVALID_SYN", named=["ACCEPT_QUEUE_FULL"]))

@@ -9,7 +9,7 @@ not exist yet), and a reset that was sent and received on this host has both its
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memset
+from libc.string cimport memcpy, memset
 
 from whyreset.core.events cimport *
 from whyreset.core.memory cimport Memory, closed
@@ -24,6 +24,7 @@ cdef enum:
     RST = 4
     ACK = 16
     SYN_SENT = 2
+    SYN_RECV = 3
     FIN_WAIT1 = 4
     FIN_WAIT2 = 5
     TIME_WAIT = 6
@@ -97,6 +98,7 @@ cdef class Recorder:
     cdef Twins twins
     cdef Values values
     cdef int reason_abort_on_data
+    cdef int reason_invalid_syn
     cdef uint8_t may_be_late[256]    # by reason: the segment belonged to no connection
     cdef abort_slot *aborts
     cdef uint64_t number
@@ -113,6 +115,7 @@ cdef class Recorder:
         self.twins = Twins()
         self.values = Values(reasons, states, hz)
         self.reason_abort_on_data = reasons.index("TCP_ABORT_ON_DATA") if "TCP_ABORT_ON_DATA" in reasons else -1
+        self.reason_invalid_syn = reasons.index("INVALID_SYN") if "INVALID_SYN" in reasons else -1
         for number, name in enumerate(reasons[:256]):
             self.may_be_late[number] = name in ("NO_SOCKET", "TCP_FLAGS")
         self.aborts = <abort_slot *>calloc(ABORTS, sizeof(abort_slot))
@@ -250,6 +253,8 @@ cdef class Recorder:
             joined = e[0]
             self.join_memory(&joined, &key, &ended_ms)
             e = &joined
+        elif e.reason == self.reason_invalid_syn and e.trigger_flags & (SYN | ACK) == ACK:
+            self.remember_refused(e)
         self.fill_key(e, &key)
         index = self.table.place(&key, self.number)
         self.table.count(index, e, self.number)
@@ -308,6 +313,32 @@ cdef class Recorder:
             key.facts.segment = LAST_ACK_OF_ALL
         else:
             key.facts.segment = OLD if beyond <= 0 else NEW
+
+    cdef void remember_refused(self, const reset_event *e) noexcept nogil:
+        """A handshake that was refused at its last segment had no socket whose close could be told. The peer believes in
+        the connection: what it sent meanwhile is answered with resets of their own."""
+        cdef close_event refused
+        cdef closed *row = self.memory.find(e.netns_cookie, e.local, e.remote, e.local_port, e.remote_port)
+        if row != NULL and row.event.time_ns > e.time_ns:
+            return
+        memset(&refused, 0, sizeof(refused))
+        refused.time_ns = e.time_ns
+        refused.netns_cookie = e.netns_cookie
+        refused.owner_start_ns = e.owner_start_ns
+        refused.owner_pid = e.owner_pid
+        refused.owner_via = e.owner_via
+        refused.snd_nxt = e.trigger_ack
+        refused.rcv_nxt = e.trigger_seq
+        refused.local_port = e.local_port
+        refused.remote_port = e.remote_port
+        memcpy(refused.local, e.local, 16)
+        memcpy(refused.remote, e.remote, 16)
+        refused.family = e.family
+        refused.state_before = SYN_RECV
+        self.memory.add(&refused)
+        row = self.memory.find(e.netns_cookie, e.local, e.remote, e.local_port, e.remote_port)
+        if row != NULL:
+            row.reset_ns = e.time_ns
 
     cdef uint32_t milliseconds(self, uint64_t since, uint64_t until) noexcept nogil:
         return <uint32_t>min((until - since) // 1000000, <uint64_t>0xFFFFFFFE) if until > since else 0

@@ -23,7 +23,7 @@ char LICENSE[] SEC("license") = "GPL";
 
 #define RESETS_BYTES (1 << 21)
 #define CLOSES_BYTES (1 << 19)
-#define LIVES_BYTES (1 << 18)
+#define LIVES_BYTES (1 << 19)
 
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, RESETS_BYTES); } resets SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, CLOSES_BYTES); } closes SEC(".maps");

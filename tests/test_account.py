@@ -120,9 +120,11 @@ def test_other_counters_that_moved_are_told_once() -> None:
 def test_a_namespace_that_began_later_is_counted_from_its_beginning() -> None:
     """All that a new namespace ever counted happened under our eyes."""
     account = Account([], {})
-    account.read([counters(5, 3)], {})
+    account.read([counters(5, 3, ListenDrops=4)], {})
     account.book(group(5, 3), unknown=False)
-    assert figures(only(account.lines(0))) == {"counted": 3, "seen": 3, "explained": 3}
+    line = only(account.lines(0))
+    assert figures(line) == {"counted": 3, "seen": 3, "explained": 3}
+    assert line.moved == {"ListenDrops": 4}
 
 
 def test_a_namespace_that_took_anothers_inode_number_is_another() -> None:
@@ -221,8 +223,37 @@ def test_more_living_namespaces_than_there_is_room_are_booked_together(monkeypat
         account.book(group(cookie, 2), unknown=False)
     assert len(account._sides) <= 5
     assert account.totals()["seen"] == 200
-    lines = {line.netns_cookie: line.seen for line in account.lines(0)}
-    assert lines == {1: 2, 2: 2, 3: 2, 4: 2, 0: 192}
+    lines = {(line.netns_cookie, line.netns): line.seen for line in account.lines(0)}
+    assert lines == {(1, 9): 2, (2, 9): 2, (3, 9): 2, (4, 9): 2, (0, 0): 192}
+
+
+@pytest.mark.parametrize(("direction", "figure"), [(SENT, "lost"), (RECEIVED, "received_lost")])
+def test_losses_of_a_namespace_that_was_forgotten_are_not_told_again(
+    monkeypatch: pytest.MonkeyPatch, direction: int, figure: str
+) -> None:
+    """The kernel program's tallies outlive the account's memory of a namespace; only what is new of them counts."""
+    monkeypatch.setattr(account_module, "_CAPACITY", 2)
+    account = Account([counters(2, 0)], {(1, direction): (4, 4)})
+    account.read([counters(2, 0)], {(1, direction): (13, 13)})
+    assert figures(only(account.lines(0)))[figure] == 9
+    account.read([counters(2, 0), counters(3, 0)], {(1, direction): (13, 13)})
+    account.read([counters(2, 0)], {(1, direction): (13, 13)})
+    assert [line.netns_cookie for line in account.lines(0)] == [3]
+    assert account.totals()[figure] == 9
+    account.read([counters(2, 0)], {(1, direction): (15, 15)})
+    assert figures(only(account.lines(0)))[figure] == 2
+    assert account.totals()[figure] == 11
+
+
+def test_what_is_not_told_yet_is_not_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A namespace that is gone makes no room while something of it is still to be told."""
+    monkeypatch.setattr(account_module, "_CAPACITY", 2)
+    account = Account([counters(1, 0), counters(2, 0)], {})
+    account.read([counters(2, 0)], {})
+    account.lines(0)
+    account.book(group(1, 5), unknown=False)
+    account.book(group(3, 7), unknown=False)
+    assert {line.netns_cookie: line.seen for line in account.lines(0)} == {1: 5, 0: 7}
 
 
 class Namespace:
@@ -371,7 +402,7 @@ class Life(RuleBasedStateMachine):
 
 
 TestLife = Life.TestCase
-TestLife.settings = settings(max_examples=200, stateful_step_count=30)
+TestLife.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
 
 
 class CrowdedLife(Life):
@@ -393,7 +424,7 @@ class CrowdedLife(Life):
 
 
 TestCrowdedLife = CrowdedLife.TestCase
-TestCrowdedLife.settings = settings(max_examples=200, stateful_step_count=30)
+TestCrowdedLife.settings = settings(max_examples=200, stateful_step_count=30, deadline=None)
 
 
 def test_the_baseline_of_a_namespace_that_ended_before_is_kept() -> None:

@@ -72,7 +72,7 @@ def totals(groups: list[Group], *, flushed: bool = False) -> Counter[tuple[objec
 STORIES = st.lists(st.tuples(st.sampled_from(KINDS), st.integers(0, 20_000)), max_size=25)
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(stories=STORIES, visits=st.lists(st.integers(0, 1_100_000), max_size=12))
 def test_one_visit_finds_what_many_find(stories: list[tuple[str, int]], visits: list[int]) -> None:
     """Visits at any moments, each seeing what was written by then, find the same in sum as one at the end."""
@@ -90,7 +90,7 @@ def test_one_visit_finds_what_many_find(stories: list[tuple[str, int]], visits: 
     assert totals(often.groups(*left)) == expected
 
 
-@settings(max_examples=200)
+@settings(max_examples=200, deadline=None)
 @given(stories=STORIES, cuts=st.lists(st.integers(0, 80), max_size=8))
 def test_one_flush_finds_what_many_find(stories: list[tuple[str, int]], cuts: list[int]) -> None:
     """Flushing between records, at any place, changes only how often a group is told."""

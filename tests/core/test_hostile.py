@@ -51,6 +51,7 @@ def a_ring(contents: list[tuple[bytes, bytes]], start: int, written: int) -> Fak
     return fake
 
 
+@settings(deadline=None)
 @given(contents=CONTENTS, start=st.integers(0, 1 << 34).map(lambda each: each * 8), written=st.integers(0, 4096))
 def test_any_ring_of_lives_is_read(contents: list[tuple[bytes, bytes]], start: int, written: int) -> None:
     """Whatever headers say, reading stops at what was written, and what comes out can be written as JSON."""
@@ -62,7 +63,7 @@ def test_any_ring_of_lives_is_read(contents: list[tuple[bytes, bytes]], start: i
         msgspec.json.encode(event)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     resets=CONTENTS,
     closes=CONTENTS,
@@ -134,7 +135,7 @@ def as_json(group: Group) -> bytes:
     return msgspec.json.encode(group)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.lists(st.one_of(alike(), any_close()), max_size=30), max_size=4))
 def test_records_of_any_bytes_are_grouped(batches: list[list[ResetEvent | CloseEvent]]) -> None:
     """No value of any field crashes or is lost: counts of all flushes sum to what was written."""
@@ -152,6 +153,7 @@ def test_records_of_any_bytes_are_grouped(batches: list[list[ResetEvent | CloseE
     assert bench.memory.held <= 8
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=4 * ctypes.sizeof(HeldSocket)))
 def test_any_bytes_of_held_sockets_are_read(data: bytes) -> None:
     """As many sockets as there are whole records, each of which can be written as JSON."""
@@ -160,6 +162,7 @@ def test_any_bytes_of_held_sockets_are_read(data: bytes) -> None:
     msgspec.json.encode(found)
 
 
+@settings(deadline=None)
 @given(
     rows=st.binary(max_size=3 * ctypes.sizeof(NetnsCounters)),
     head=st.binary(min_size=ctypes.sizeof(Walk), max_size=64),
@@ -180,6 +183,7 @@ MAGIC = b"\x9f\xeb\x01\x00"
 U32 = st.one_of(st.integers(0, 200), st.integers(0, (1 << 32) - 1))
 
 
+@settings(deadline=None)
 @given(st.one_of(st.binary(max_size=400), st.binary(max_size=400).map(MAGIC.__add__)))
 def test_any_bytes_of_btf_give_names_or_a_value_error(blob: bytes) -> None:
     """What is no BTF is said to be none; what looks like BTF gives what it holds."""
@@ -190,6 +194,7 @@ def test_any_bytes_of_btf_give_names_or_a_value_error(blob: bytes) -> None:
     assert set(found) <= {"A", ""}
 
 
+@settings(deadline=None)
 @given(places=st.tuples(U32, U32, U32, U32, U32), body=st.binary(max_size=400))
 def test_any_btf_header_gives_names_or_a_value_error(places: tuple[int, int, int, int, int], body: bytes) -> None:
     """Sections may lie anywhere: nothing outside of the bytes is read."""

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-TESTS = ("test_hostile.py", "test_drains.py", "test_ring.py", "test_groups.py", "test_joins.py", "test_memory.py")
+NAMES = ("hostile", "drains", "ring", "groups", "limits", "joins", "twins", "memory", "lives")
 BUILD = """
 from pathlib import Path
 from Cython.Build import cythonize
@@ -77,7 +77,7 @@ def test_the_core_stays_within_its_tables(tmp_path: Path) -> None:
         "PYTHONPATH": f"{tmp_path / 'src'}:{ROOT}",
         "PYTHONMALLOC": "malloc",
     }
-    tests = [str(Path(__file__).with_name(name)) for name in TESTS]
+    tests = [str(Path(__file__).with_name(f"test_{name}.py")) for name in NAMES]
     run = [
         sys.executable,
         "-c",

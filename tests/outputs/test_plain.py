@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.outputs.values import CAUSE, count, notice, owner, reset
@@ -15,6 +15,7 @@ from whyreset.model import Cause, Remotes
 from whyreset.outputs import plain
 from whyreset.words import escape
 
+TWO = Remotes(distinct=2, exact=True, top=())
 MANY = Remotes(distinct=40, exact=True, top=())
 ABOUT = Remotes(distinct=40, exact=False, top=())
 V6 = Remotes(distinct=1, exact=True, top=(("2001:db8::1", 5),))
@@ -42,6 +43,8 @@ def test_one_reset_is_one_line() -> None:
 
 PLACES: dict[str, tuple[dict[str, Any], str]] = {
     "one": ({}, "closed-port  :8080 <- 192.0.2.1:"),
+    "two": ({"count": 2}, "2 x closed-port  :8080 <- 192.0.2.1:"),
+    "two of two remotes": ({"count": 2, "remotes": TWO}, "2 x closed-port  :8080 <- 2 remotes:"),
     "a group of one remote": ({"count": 5}, "5 x closed-port  :8080 <- 192.0.2.1:"),
     "a group of many remotes": ({"count": 50, "remotes": MANY}, "50 x closed-port  :8080 <- 40 remotes:"),
     "an estimate": ({"count": 50, "remotes": ABOUT}, "50 x closed-port  :8080 <- about 40 remotes:"),
@@ -60,6 +63,7 @@ PLACES: dict[str, tuple[dict[str, Any], str]] = {
     "an owner in a unit": ({"owner": owner(unit="nginx.service")}, "  nginx[911] (nginx.service):"),
     "an owner in a container": ({"owner": owner(container="0123456789abcdef")}, "  nginx[911] (0123456789ab):"),
     "an owner that is gone": ({"owner": owner(alive=False)}, "  nginx[911] (gone):"),
+    "one of several": ({"owner": owner("one of the listeners")}, "<- 192.0.2.1, perhaps: nginx[911]:"),
     "who listened before": ({"owner": owner("former listener", alive=False)}, ", before: nginx[911]:"),
 }
 
@@ -103,6 +107,7 @@ def test_what_people_write_is_left_as_it_is() -> None:
     assert escape(text) == text
 
 
+@settings(deadline=None)
 @given(st.text())
 def test_any_text_is_one_safe_line(text: str) -> None:
     """No control, format, private or unassigned character is ever printed, and the line can be encoded."""
@@ -111,6 +116,7 @@ def test_any_text_is_one_safe_line(text: str) -> None:
     shown.encode()
 
 
+@settings(deadline=None)
 @given(name=st.text(max_size=20))
 def test_names_of_others_cannot_break_a_line(name: str) -> None:
     """Processes, units, containers, namespaces, interfaces and evidence are all other people's text."""

@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.core.fake_ring import REASONS, STATES, Bench, close
@@ -248,6 +248,11 @@ def test_a_group_without_a_sample_invents_none() -> None:
     assert not {"src", "dst", "sport", "dport"} & set(line)
 
 
+def test_two_are_a_group() -> None:
+    """From two on there is something to share."""
+    assert {"first", "last", "remotes", "sample"} <= set(told(count=2))
+
+
 def test_a_single_reset_has_no_group() -> None:
     """The keys of groups belong to groups."""
     assert not {"first", "last", "remotes", "sample"} & set(told(count=1))
@@ -363,6 +368,7 @@ KERNEL = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(records=st.lists(KERNEL, min_size=1, max_size=6), closed=st.booleans(), group_limit=st.integers(1, 3))
 def test_every_line_that_the_kernel_leads_to_is_in_the_schema(
     records: list[dict[str, Any]], closed: bool, group_limit: int

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.owners.trees import FakeProc, Groups, Start, end_child, hierarchy, wait_for
+from tests.hosts.groups import Groups, hierarchy
+from tests.owners.trees import FakeProc, Start, end_child, wait_for
 from whyreset.owners.processes import Processes
 
 
@@ -32,13 +33,20 @@ def cleanup() -> Iterator[ExitStack]:
 @pytest.fixture
 def v2(cleanup: ExitStack) -> Groups:
     """Control groups v2."""
-    return Groups(hierarchy("cgroup2", "rw"), cleanup)
+    return _groups("cgroup2", "rw", cleanup)
 
 
 @pytest.fixture
 def v1(cleanup: ExitStack) -> Groups:
     """Control groups v1, the pids controller."""
-    return Groups(hierarchy("cgroup", "pids"), cleanup)
+    return _groups("cgroup", "pids", cleanup)
+
+
+def _groups(kind: str, option: str, cleanup: ExitStack) -> Groups:
+    mount = hierarchy(kind, option)
+    if mount is None:
+        pytest.skip(f"no writable {kind} hierarchy with {option}")
+    return cleanup.enter_context(Groups(mount))
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyreset.model import Listener, ListenerEnd
@@ -73,6 +73,50 @@ def test_a_listener_that_lives_is_there_now() -> None:
     assert who(lives(listener()).at(NETNS, 80, time_ns=1 << 62)) == 1
 
 
+def test_of_several_on_one_port_the_cookie_tells_which() -> None:
+    """SO_REUSEPORT: the listener that a connection came from, living or dead, and no other in its stead."""
+    known = lives(listener(1), listener(2), listener(3), end(3, 20))
+    for cookie in (1, 2, 3):
+        assert who(known.at(NETNS, 80, time_ns=15, cookie=cookie)) == cookie
+    assert who(known.at(NETNS, 80, time_ns=21, cookie=3)) is None
+    assert who(known.at(NETNS, 80, time_ns=15, cookie=4)) is None
+
+
+SHARED: dict[str, tuple[list[Listener | ListenerEnd], bool]] = {
+    "alone": ([], False),
+    "another process": ([listener(2)], True),
+    "another process, since gone": ([listener(2), end(2, 20)], True),
+    "another process, gone before": ([listener(2), end(2, 14)], False),
+    "another process, later": ([listener(2, since_ns=16)], False),
+    "the same process": ([listener(2, owner=(101, 1))], False),
+    "another address": ([listener(2, address="192.0.2.2")], False),
+}
+
+
+@pytest.mark.parametrize(("others", "shared"), SHARED.values(), ids=list(SHARED))
+def test_whether_others_listened_there_too(others: list[Listener | ListenerEnd], shared: bool) -> None:
+    """On the very same address and port at that time, by another process."""
+    known = lives(listener(1), *others)
+    assert known.shared(listener(1), time_ns=15) is shared
+
+
+def test_of_holders_from_before_the_eldest_is_the_owner() -> None:
+    """Whatever the order in which they are found: the others inherited the socket."""
+    found = [listener(since_ns=0, owner=owner) for owner in ((30, 500), (40, 300), (50, 400), (40, 300))]
+    known = lives(*found).at(NETNS, 80, time_ns=15)
+    assert known is not None
+    assert (known.owner, set(known.holders)) == ((40, 300), {(30, 500), (50, 400)})
+
+
+def test_who_called_listen_goes_before_who_was_found_to_hold_it() -> None:
+    """A walk over open files may find a listener before its own beginning is read."""
+    known = lives(listener(since_ns=0, owner=(30, 300)), listener(since_ns=12, owner=(40, 400)))
+    assert known.at(NETNS, 80, time_ns=11) is None
+    found = known.at(NETNS, 80, time_ns=15)
+    assert found is not None
+    assert (found.owner, found.holders) == ((40, 400), ((30, 300),))
+
+
 @pytest.mark.parametrize("place", [(NETNS, 81), (NETNS + 1, 80)])
 def test_another_port_or_namespace_has_no_listener(place: tuple[int, int]) -> None:
     """A listener serves one port of one namespace, living or dead."""
@@ -94,6 +138,7 @@ SERVES = {
     "an IPv4 address of an IPv6 socket serves no other": ({"address": "::ffff:192.0.2.2"}, "192.0.2.3", V4, False),
     "everything of IPv4 at an IPv6 socket": ({"address": "::ffff:0.0.0.0"}, "192.0.2.2", V4, True),
     "everything of IPv4 at an IPv6 socket is not IPv6": ({"address": "::ffff:0.0.0.0"}, "2001:db8::2", V6, False),
+    "an IPv6 address that looks so": ({"address": "::ffff:1:2"}, "::ffff:1:2", V6, True),
     "no address asked": ({"address": "192.0.2.2"}, "", 0, True),
     "no family asked": ({"address": "0.0.0.0"}, "2001:db8::2", 0, True),
 }
@@ -255,6 +300,7 @@ EVENTS = st.lists(
 )
 
 
+@settings(deadline=None)
 @given(events=EVENTS, time_ns=st.integers(0, 60))
 def test_any_order_of_events_stays_bounded_and_answers_truly(
     events: list[Listener | ListenerEnd], time_ns: int

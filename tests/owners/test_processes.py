@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -111,6 +112,18 @@ def test_exec_makes_it_another_program(table: Processes, fake_proc: FakeProc) ->
     assert found
     assert (found.comm, found.exe, found.command) == ("sleep", "sleep", ())
     assert len(table) == 1
+
+
+def test_a_dying_child_is_what_its_parent_is(table: Processes) -> None:
+    """Its memory is gone when it is told of; by fork alone it ran its parent's program, if it is called so too."""
+    table.seen(told(comm="gunicorn", exe="python3", command=("python3", "app.py")))
+    child: dict[str, Any] = {"comm": "gunicorn", "exe": "", "command": (), "parent_pid": 911, "parent_start_ns": START}
+    table.seen(told(pid=912, **child))
+    table.seen(told(pid=913, **child | {"parent_start_ns": 0}))
+    table.seen(told(pid=914, **child | {"parent_start_ns": LATER}))
+    table.seen(told(pid=915, **child | {"comm": "another"}))
+    commands = [found.command for pid in range(912, 916) if (found := table.get((pid, START)))]
+    assert commands == [("python3", "app.py"), (), (), ()]
 
 
 def test_what_was_read_in_full_is_not_cut_by_what_is_told_later(table: Processes, fake_proc: FakeProc) -> None:

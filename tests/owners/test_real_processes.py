@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import platform
@@ -16,7 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.owners.trees import Groups, Start, wait_for
+from tests.hosts.groups import Groups
+from tests.hosts.pids import process_with_pid
+from tests.owners.trees import Start, wait_for
 from whyreset.model import Process, ProcessEnd
 from whyreset.owners.processes import REFRESH_NS, Processes
 from whyreset.owners.procfs import TICK_NS
@@ -24,10 +25,10 @@ from whyreset.words import describe_exit, name
 
 ID = "4f3c" * 16
 UID = "2c48913c-b29f-11e7-9350-020968147796"
-#: System calls by number: (clone3, exit of one thread).
-NUMBERS = {"x86_64": (435, 60), "aarch64": (435, 93)}
+#: The system call that ends one thread, by machine.
+EXIT = {"x86_64": 60, "aarch64": 93}
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-needs_numbers = pytest.mark.skipif(platform.machine() not in NUMBERS, reason="system calls' numbers are not known here")
+needs_numbers = pytest.mark.skipif(platform.machine() not in EXIT, reason="system calls' numbers are not known here")
 
 
 @pytest.fixture
@@ -118,7 +119,6 @@ def test_an_end_is_told_as_wait_gives_it(start: Start, script: str, words: str) 
 
 
 @needs_root
-@needs_numbers
 def test_a_pid_that_is_given_again_is_another_process(table: Processes, start: Start, cleanup: ExitStack) -> None:
     """Two real processes with one pid, one after the other, are two: neither has anything of the other."""
     first = start("sleep", "600")
@@ -127,9 +127,10 @@ def test_a_pid_that_is_given_again_is_another_process(table: Processes, start: S
     first.wait()
     end_tick = time.clock_gettime_ns(time.CLOCK_BOOTTIME) // TICK_NS
     wait_for(lambda: time.clock_gettime_ns(time.CLOCK_BOOTTIME) // TICK_NS > end_tick)
-    second = clone_with_pid(first.pid)
-    cleanup.callback(os.waitpid, second, 0)
-    cleanup.callback(os.kill, second, signal.SIGKILL)
+    try:
+        cleanup.enter_context(process_with_pid(first.pid))
+    except OSError as error:
+        pytest.skip(f"the pid cannot be chosen here: {error}")
     new = known(table, first.pid)
     assert new.start_ns > old.start_ns
     assert new.command != old.command
@@ -141,30 +142,10 @@ def test_a_pid_that_is_given_again_is_another_process(table: Processes, start: S
     assert Processes().get((first.pid, old.start_ns)) is None
 
 
-def clone_with_pid(pid: int) -> int:
-    """Forks a child that has this very pid and waits for a signal (clone3(2), set_tid)."""
-    # PyDLL keeps the interpreter's lock: the child has only this thread
-    libc = ctypes.PyDLL(None, use_errno=True)
-    wanted = (ctypes.c_int32 * 1)(pid)
-    # flags, pidfd, child_tid, parent_tid, exit_signal, stack, stack_size, tls, set_tid, set_tid_size
-    arguments = (ctypes.c_uint64 * 10)(0, 0, 0, 0, signal.SIGCHLD, 0, 0, 0, ctypes.addressof(wanted), 1)
-    made: int = libc.syscall(NUMBERS[platform.machine()][0], arguments, ctypes.sizeof(arguments))
-    if made == 0:
-        try:
-            libc.prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
-            while True:
-                signal.pause()
-        finally:
-            os._exit(1)
-    if made < 0:
-        pytest.skip(f"the pid cannot be chosen here: {os.strerror(ctypes.get_errno())}")
-    return made
-
-
 @needs_numbers
 def test_a_leader_that_ended_before_its_threads_is_alive(table: Processes, start: Start) -> None:
     """While one thread runs, the process does, though its leader is a zombie; what it was is kept."""
-    number = NUMBERS[platform.machine()][1]
+    number = EXIT[platform.machine()]
     child = start(
         sys.executable,
         "-c",
@@ -260,7 +241,7 @@ def test_a_process_in_a_group_of_v2(
 ) -> None:
     """A real process in a real tree like systemd's, Docker's, podman's, Kubernetes' or LXC's is placed by it."""
     child = start("sleep", "600")
-    whole = v2.enter(child, path)
+    whole = v2.enter(child.pid, path)
     found = known(table, child.pid)
     assert (found.cgroup, found.unit, found.container, found.pod) == (whole, unit, container, pod)
 
@@ -274,7 +255,7 @@ def test_a_process_in_a_group_of_v1(
 ) -> None:
     """The cgroupfs driver's trees in v1's controllers are understood too."""
     child = start("sleep", "600")
-    whole = v1.enter(child, path)
+    whole = v1.enter(child.pid, path)
     found = known(table, child.pid)
     assert (found.cgroup, found.container, found.pod) == (whole, container, pod)
 
@@ -286,10 +267,10 @@ def test_a_process_in_groups_of_both(table: Processes, start: Start, v1: Groups,
     state.parent.mkdir(parents=True)
     state.write_text(json.dumps({"Name": "/web"}))
     child = start("sleep", "600")
-    v2.enter(child, "system.slice/containerd.service")
+    v2.enter(child.pid, "system.slice/containerd.service")
     before = known(table, child.pid)
     assert before.unit == "containerd.service"
-    whole = v1.enter(child, f"docker/{ID}")
+    whole = v1.enter(child.pid, f"docker/{ID}")
     after = table.refresh((child.pid, before.start_ns), 0)
     assert after
     assert (after.cgroup, after.container, after.container_name) == (whole, ID, "web")
@@ -299,7 +280,7 @@ def test_a_process_in_groups_of_both(table: Processes, start: Start, v1: Groups,
 def test_a_dead_process_keeps_its_group(table: Processes, start: Start, v1: Groups) -> None:
     """v1 shows a zombie in the root group; the container that it died in stays known."""
     child = start("sleep", "600")
-    v1.enter(child, f"docker/{ID}")
+    v1.enter(child.pid, f"docker/{ID}")
     found = known(table, child.pid)
     child.kill()
     assert os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT)

@@ -157,6 +157,25 @@ def test_who_owned_the_socket(fields: dict[str, Any], facts: dict[str, Any], exp
     assert told(found) == expected
 
 
+def test_siblings_are_told_apart_by_their_cookie_or_not_at_all() -> None:
+    """Two processes listen on one port: the record names the listener, or it is only one of them."""
+    known = owners(listener(), listener(socket_cookie=6, owner=OPENER))
+    facts = Facts(direction="received", state="ESTABLISHED")
+    assert told(known.owner(record(opened_ns=150, listener_cookie=5), facts)) == ("server", "listener")
+    assert told(known.owner(record(opened_ns=150, listener_cookie=6), facts)) == ("opener", "listener")
+    unknown, _ = known.owner(record(opened_ns=150), facts)
+    assert unknown is not None
+    assert unknown.via == "one of the listeners"
+    assert told(known.owner(record(opened_ns=150, listener_cookie=7), facts)) is None
+
+
+def test_a_kernel_thread_that_clears_away_is_no_owner() -> None:
+    """It closed what a process had left behind."""
+    known = owners(listener(), Process(pid=9, start_ns=90, comm="kworker/0:1", parent_pid=2))
+    found = known.owner(record(closer=(9, 90)), Facts(direction="sent", state="CLOSE", in_closer=True, released=True))
+    assert told(found) == ("server", "listener")
+
+
 FORMER: dict[str, tuple[dict[str, Any], dict[str, Any], tuple[str, str] | None]] = {
     "a closed port": ({}, {}, ("server", "former listener")),
     "a closed port before the listener ended": ({"time_ns": 199}, {}, None),

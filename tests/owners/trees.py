@@ -1,17 +1,13 @@
-"""Trees of processes and control groups: made-up ones, and real ones in the kernel, with children in them."""
+"""Made-up trees of processes, and real children."""
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Protocol
-
-import pytest
 
 SECONDS = 20.0
 
@@ -76,49 +72,3 @@ def end_child(child: subprocess.Popen[bytes]) -> None:
     child.wait(SECONDS)
     if child.stdin:
         child.stdin.close()
-
-
-class Groups:
-    """Control groups made in one hierarchy, and children in them."""
-
-    def __init__(self, mount: Path, cleanup: ExitStack) -> None:
-        self._mount = mount
-        self._cleanup = cleanup
-        self._top = f"whyreset-test-{os.getpid()}-{time.monotonic_ns()}"
-        self._made: set[Path] = set()
-
-    def enter(self, child: subprocess.Popen[bytes], path: str) -> str:
-        """Moves a child into a group, made if need be; gives the path that /proc then shows."""
-        directory = self._mount
-        for part in (self._top, *path.split("/")):
-            directory /= part
-            if directory not in self._made:
-                directory.mkdir()
-                self._made.add(directory)
-                self._cleanup.callback(remove_group, directory)
-        self._cleanup.callback(end_child, child)  # a group with processes cannot be removed
-        (directory / "cgroup.procs").write_text(str(child.pid))
-        return f"/{self._top}/{path}"
-
-
-def remove_group(directory: Path) -> None:
-    """Removes a control group once its last process is gone from it."""
-    end = time.monotonic() + SECONDS
-    while True:
-        try:
-            directory.rmdir()
-        except OSError:
-            if time.monotonic() > end:
-                raise
-            time.sleep(0.002)
-        else:
-            return
-
-
-def hierarchy(kind: str, option: str) -> Path:
-    """Where a writable control-group hierarchy is mounted; skips where there is none."""
-    for line in Path("/proc/mounts").read_text().splitlines():
-        _, where, found, options, *_ = line.split(" ")
-        if found == kind and {"rw", option} <= set(options.split(",")) and os.access(where, os.W_OK):
-            return Path(where)
-    pytest.skip(f"no writable {kind} hierarchy with {option}")

@@ -35,17 +35,21 @@ def _bracket(address: str) -> str:
     return f"[{address}]" if ":" in address else address
 
 
+#: Where the owner is less than the connection's own.
+_BEFORE = {"former listener": ", before: ", "one of the listeners": ", perhaps: "}
+
+
 def _who(reset: Reset) -> str:
     if reset.owner is None:
         return ""
     process = reset.owner.process
     unit = process.unit or process.container_name or process.container[:12]
-    before = ", before: " if reset.owner.via == "former listener" else "  "
+    before = _BEFORE.get(reset.owner.via, "  ")
     return (
         before
         + name(process)
         + (f" ({unit})" if unit else "")
-        + ("" if reset.owner.alive or before.startswith(",") else " (gone)")
+        + ("" if reset.owner.alive or reset.owner.via == "former listener" else " (gone)")
     )
 
 

@@ -47,9 +47,11 @@ class Told:
         """Those of this owner."""
         return Told([line for line in self.lines if line.get("owner", {}).get("pid") == pid])
 
-    def saying(self, words: str) -> int:
-        """How many resets have these words in their evidence."""
-        return sum(line["count"] for line in self.lines if any(words in sentence for sentence in line["evidence"]))
+    def saying(self, *words: str) -> int:
+        """How many resets have all these words in one sentence of their evidence."""
+        return sum(
+            line["count"] for line in self.lines if any(all(map(each.__contains__, words)) for each in line["evidence"])
+        )
 
     def __len__(self) -> int:
         return sum(line["count"] for line in self.lines)

@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -72,9 +72,9 @@ def redis(host: Host, port: int, *options: str) -> Program:
     return Program(host, "redis-server", *plain, *options, port=port)
 
 
-def http_server(host: Host, port: int) -> Program:
+def http_server(host: Host, port: int, files: Mapping[str, str] | None = None) -> Program:
     """Python's http.server: it serves its folder, and answers what it cannot do before it has read it."""
-    return Program(host, sys.executable, "-u", "-m", "http.server", str(port), port=port)
+    return Program(host, sys.executable, "-u", "-m", "http.server", str(port), port=port, files=files)
 
 
 def postgres_command(name: str) -> str:

@@ -86,15 +86,21 @@ def tellings(watch: Watch, pair: Pair, timeout: float = 20.0) -> Tellings:
 
 
 def _settled_account(watch: Watch, host: Host, timeout: float) -> Line:
-    """The last account of a host, once it has all that the kernel has counted by now."""
-    counted = host.counters()["OutRsts"]
+    """The last account of a host, once it has all that the kernel has counted by then."""
 
-    def settled(lines: Any) -> Line | None:
-        mine = (line for line in reversed(lines) if line["type"] == "count" and line["netns_cookie"] == host.cookie)
-        last: Line | None = next(mine, None)
-        return last if last and last["counted"] == counted == last["seen"] + last["lost"] else None
+    def last() -> Line | None:
+        lines = reversed(watch.lines)
+        return next((line for line in lines if line["type"] == "count" and line["netns_cookie"] == host.cookie), None)
 
-    return watch.wait(settled, timeout)
+    def settled(_: object) -> Line | None:
+        account, counted = last(), host.counters()["OutRsts"]
+        return account if account and counted == account["counted"] == account["seen"] + account["lost"] else None
+
+    try:
+        return watch.wait(settled, timeout)
+    except TimeoutError as error:
+        error.add_note(f"the kernel counted {host.counters()['OutRsts']} resets, the last account is {last()}")
+        raise
 
 
 def _value(line: Line, path: str) -> Any:

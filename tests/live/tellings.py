@@ -88,10 +88,10 @@ def tellings(watch: Watch, pair: Pair, timeout: float = 20.0) -> Tellings:
     assert not [line for line in told if line["cause"] == "unknown"]
     received = [line for line in told if line["direction"] == "received"]
     assert not [line for line in received if TWIN not in line["evidence"]]
-    for host in lines.values():
-        if all(line["count"] == 1 for line in host):
-            reset = {_ends(line) for line in host if line["cause"] != "in-flight"}
-            assert not [line for line in host if line["cause"] == "in-flight" and _ends(line) not in reset]
+    for mine in lines.values():
+        if all(line["count"] == 1 for line in mine):
+            reset = {_ends(line) for line in mine if line["cause"] != "in-flight"}
+            assert not [line for line in mine if line["cause"] == "in-flight" and _ends(line) not in reset]
     return Tellings(lines)
 
 

@@ -167,6 +167,10 @@ class Account:
             )
         return out
 
+    def namespaces(self) -> list[int]:
+        """Inode numbers of those that are being watched."""
+        return [side.netns for cookie, side in self._sides.items() if cookie != _NO_COOKIE and not side.gone]
+
     def totals(self) -> dict[str, int]:
         """All namespaces together."""
         sums = dict(self._forgotten)

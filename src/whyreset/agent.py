@@ -155,6 +155,11 @@ class Agent:
         """The whole account so far."""
         return self._account.totals() if self._account else {}
 
+    def watched(self) -> list[tuple[int, str]]:
+        """The namespaces that are being watched: inode numbers and names."""
+        inodes = self._account.namespaces() if self._account else []
+        return [(inode, self._namespaces.name(inode, time.monotonic_ns())) for inode in inodes]
+
     def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
         assert self._account is not None
         tallies = self._program.tallies(self._account.settled())

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import signal
 import sys
 import time
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from whyreset.agent import Tick
+    from whyreset.agent import Agent, Tick
     from whyreset.demo.demo import Demo
     from whyreset.filter import Filter
     from whyreset.model import Notice
@@ -27,6 +28,8 @@ EACH_PER_SECOND = 2500
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line (see `whyreset schema`).")
+@click.option("--plain", is_flag=True, help="Write lines on a terminal too, as where there is none.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the evidence and the last resets of each row on the screen.")
 @click.option(
     "--duration", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Stop after so many seconds."
 )
@@ -50,6 +53,8 @@ EACH_PER_SECOND = 2500
 def watch(
     *,
     as_json: bool,
+    plain: bool,
+    verbose: bool,
     duration: float | None,
     direction: str,
     netns: tuple[str, ...],
@@ -66,7 +71,6 @@ def watch(
     from whyreset import __version__, causes
     from whyreset.agent import TICK_SECONDS, Agent, Settings
     from whyreset.filter import Filter
-    from whyreset.outputs.printers import JsonPrinter, PlainPrinter
     from whyreset.sources.base import SourceError
 
     known = {module.NAME for module in causes.CAUSES} | {module.FAMILY for module in causes.CAUSES}
@@ -87,7 +91,7 @@ def watch(
         signal.signal(number, stop)
     if as_json and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # RFC 8259 section 8.1, whatever the locale
-    printer: Printer = JsonPrinter(sys.stdout) if as_json else PlainPrinter(sys.stdout)
+    form = "json" if as_json else "lines" if plain or each else "screen"
     try:
         with ExitStack() as stack:
             # the demo first: what it starts must hold nothing of ours
@@ -99,6 +103,7 @@ def watch(
                 ring_bytes=ring_kib * 1024 if ring_kib else None,
             )
             agent = stack.enter_context(Agent(settings))
+            printer = stack.enter_context(_printer(form, agent, chosen, opened=verbose))
             printer.start(
                 time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=agent.missing
             )
@@ -114,6 +119,27 @@ def watch(
             printer.end(time.time_ns(), reason=stopped[0] if stopped else "duration", totals=agent.totals())
     except SourceError as error:
         raise click.ClickException(f"cannot watch: {error}") from error
+
+
+@contextmanager
+def _printer(form: str, agent: Agent, chosen: Filter, *, opened: bool) -> Iterator[Printer]:
+    """The way of writing that was asked for, as far as standard output can have it."""
+    from whyreset.outputs.printers import JsonPrinter, PlainPrinter
+
+    printer: Printer
+    if form == "json":
+        printer = JsonPrinter(sys.stdout)
+    elif form == "screen" and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", ""):
+        from whyreset.outputs.terminal.screen import ScreenPrinter
+
+        home, both = os.stat("/proc/self/ns/net").st_ino, chosen.direction == "both"
+        printer = ScreenPrinter(sys.stdout, namespaces=agent.watched, home=home, both=both, opened=opened)
+    else:
+        printer = PlainPrinter(sys.stdout)
+    try:
+        yield printer
+    finally:
+        printer.close()
 
 
 def _demo(names: tuple[str, ...]) -> Demo:

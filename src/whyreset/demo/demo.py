@@ -71,7 +71,7 @@ class Demo:
         self._control.send(b"begin")
         played = f"the scene {self._scenes[0].name}" if len(self._scenes) == 1 else f"{len(self._scenes)} scenes"
         places = " and ".join(self.names.values())
-        text = f"a demo plays {played} in network namespaces of its own, {places}; what else happens here is shown too"
+        text = f"a demo plays {played} in netns {places}"
         return Notice(time_ns=time.time_ns(), name="demo", text=text)
 
     def notices(self) -> list[Notice]:
@@ -155,18 +155,22 @@ def _why(error: OSError) -> str:
 
 
 def _play(control: socket.socket, stage: Stage, scenes: Sequence[Scene]) -> None:
-    """Plays for ever; a scene that this kernel does not let us play is told and left out."""
-    playable = list(scenes)
+    """Plays for ever; a scene that fails twice in a row cannot be played here: that is told, and it is left out."""
+    playable, failed = list(scenes), set()
     while playable:
         for scene in list(playable):
             try:
                 scene.play(stage)
+                stage.finish()
+                failed.discard(scene.name)
             except OSError as error:
-                playable.remove(scene)
-                why = error.strerror or str(error)
-                _tell(control, {"missing": f"the demo's scene {scene.name} cannot be played here: {why}"})
-            time.sleep(_PAUSE_SECONDS)  # services live on for as long as somebody asks who they are
-            stage.clear()
+                stage.clear()
+                if scene.name in failed:
+                    playable.remove(scene)
+                    why = error.strerror or str(error)
+                    _tell(control, {"missing": f"the demo's scene {scene.name} cannot be played here: {why}"})
+                failed.add(scene.name)
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _tell(control: socket.socket, message: dict[str, str]) -> None:

@@ -326,6 +326,8 @@ class Count(Struct, frozen=True, kw_only=True):
     unknown: int
     lost: int
     unseen: int
+    #: Of the unseen, those that were traced and only wait to be read.
+    pending: int = 0
     #: Resets received that were traced, and those the ring lost.
     received: int
     received_lost: int

@@ -132,8 +132,8 @@ def _printer(form: str, agent: Agent, chosen: Filter, *, opened: bool) -> Iterat
     elif form == "screen" and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", ""):
         from whyreset.outputs.terminal.screen import ScreenPrinter
 
-        home, both = os.stat("/proc/self/ns/net").st_ino, chosen.direction == "both"
-        printer = ScreenPrinter(sys.stdout, namespaces=agent.watched, home=home, both=both, opened=opened)
+        home = os.stat("/proc/self/ns/net").st_ino
+        printer = ScreenPrinter(sys.stdout, namespaces=agent.watched, home=home, chosen=chosen, opened=opened)
     else:
         printer = PlainPrinter(sys.stdout)
     try:

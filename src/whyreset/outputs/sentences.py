@@ -43,7 +43,7 @@ SAYINGS: dict[str, Saying] = {
     "not-accepted": Saying("listener closed on waiting clients", "they were connected, but nobody had served them"),
     "destroyed": Saying("connection killed from outside (ss -K)", _BOTH_LOSE),
     "keepalive-timeout": Saying("client is gone", "it left keepalive probes unanswered; no data is lost"),
-    "in-flight": Saying("in flight", "answers to what was on its way when a connection was cut", quiet=True),
+    "in-flight": Saying("in flight", "follow-ups of connections that were cut already", quiet=True),
     "half-open": Saying("dead connection", "the client did not know that it was over"),
     "late-duplicate": Saying("late segments of closed connections", "harmless, they bring nothing new", quiet=True),
     "unsolicited-syn-ack": Saying(

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
+from whyreset.filter import Filter
 from whyreset.model import Count, Missing, Notice, Reset
 from whyreset.outputs.plain import notice_text
 from whyreset.outputs.terminal import tell
@@ -36,15 +37,17 @@ class Board:
     Args:
         now_ns: nanoseconds of a clock that never goes back, here and in all that follows.
         home: inode number of the namespace that needs no name, the user's own.
-        both: both directions are watched; then a reset within this host is told where it was sent.
+        chosen: what was asked for; whoever calls takes only that.
     """
 
-    def __init__(self, now_ns: int, *, home: int = 0, both: bool = True) -> None:
+    def __init__(self, now_ns: int, *, home: int = 0, chosen: Filter | None = None) -> None:
         self._begun_ns = now_ns
         self._home = home
+        self._chosen = chosen or Filter()
         second = now_ns // _SECOND_NS
         self._sent = Side(join_twins=False, second=second, now_ns=now_ns)
-        self._received = Side(join_twins=both, second=second, now_ns=now_ns)
+        # a reset within this host is told where it was sent
+        self._received = Side(join_twins=self._chosen.direction == "both", second=second, now_ns=now_ns)
         self._figures: dict[int, Count] = {}
         self._forgotten = dict.fromkeys(tell.FIGURES, 0)
         self._unseen: deque[tuple[int, int, int]] = deque(maxlen=8)
@@ -58,11 +61,12 @@ class Board:
             side = self._received if reset.facts.direction == "received" else self._sent
             fresh |= side.add(reset, second, now_ns)
         for count in counts:
-            if lost := count.delta.get("lost"):
-                self._sent.add_lost(lost, second, now_ns)
-            if lost := count.delta.get("received_lost"):
-                self._received.add_lost(lost, second, now_ns)
             self._book(count)
+            if self._chosen.by_detail:
+                continue
+            for side, name in ((self._sent, "lost"), (self._received, "received_lost")):
+                if lost := count.delta.get(name):
+                    side.add_lost(lost, second, now_ns)
         self._notices += [(now_ns, notice) for notice in notices]
         return fresh
 
@@ -88,8 +92,9 @@ class Board:
         totals["uncounted"] = min(uncounted for _, _, uncounted in settled)
         return View(
             watched_seconds=(now_ns - self._begun_ns) / 1e9,
-            sent=self._side(self._sent, now_ns, whole=whole),
-            received=self._side(self._received, now_ns, whole=whole),
+            sent=self._side(self._sent, now_ns, whole=whole) if self._chosen.direction != "received" else None,
+            received=self._side(self._received, now_ns, whole=whole) if self._chosen.direction != "sent" else None,
+            only=self._chosen.words(),
             account=tell.account(totals, seen=self._sent.total),
             complete=not (totals["lost"] or totals["unseen"] or totals["unknown"] or totals["received_lost"]),
             scope=tell.scope(namespaces, self._home),
@@ -106,10 +111,12 @@ class Board:
         self._figures[count.netns_cookie] = count
 
     def _totals(self) -> dict[str, int]:
-        return {
+        totals = {
             name: self._forgotten[name] + sum(getattr(count, name) for count in self._figures.values())
             for name in tell.FIGURES
         }
+        totals["unseen"] -= sum(count.pending for count in self._figures.values())
+        return totals
 
     def _side(self, side: Side, now_ns: int, *, whole: bool) -> SideView:
         second = now_ns // _SECOND_NS

@@ -44,13 +44,15 @@ class Size(Struct, frozen=True):
 def render(view: View, size: Size, clock: str) -> list[Text]:
     """The whole screen: at most `height` lines, none wider than `width`."""
     roomy = size.height >= _SHORT
-    head = [_header(view, size, clock), *([Text()] if roomy else [])]
+    head = [_header(view, size, clock)]
+    if view.only:
+        head.append(Text(f"only {escape(view.only)}: rates and shares are of these", style="yellow"))
+    if roomy:
+        head.append(Text())
     foot = _foot(view, size)
     room = size.height - len(head) - len(foot)
-    if not view.sent.total and not view.received.total:
-        body = [*_rates("SENT", view.sent, size), *_calm(view, size)] if roomy else _calm(view, size)
-    else:
-        body = _sides(view, size, room)
+    sides = [(name, side) for name, side in (("SENT", view.sent), ("RECEIVED", view.received)) if side is not None]
+    body = _sides(sides, size, room) if any(side.rows for _, side in sides) else _calm(view, size)
     body = body[: max(room, 0)]
     body += [Text()] * (room - len(body))
     return [_cut(line, size.width) for line in [*head, *body, *foot]][: size.height]
@@ -70,43 +72,56 @@ def _header(view: View, size: Size, clock: str) -> Text:
 
 
 def _foot(view: View, size: Size) -> list[Text]:
-    most = 2 if size.height >= _SHORT else 0
-    lines = [Text(note, style="yellow") for note in view.notices[len(view.notices) - most :]]
-    mark = "green" if view.complete else "yellow"
-    lines.append(Text.assemble(("Account: ", "bold"), (view.account, mark)))
-    if size.height >= _SHORT:
-        lines += [Text(f"Not seen: {escape(each)}", style="dim") for each in view.unseen[:2]]
-        hint = "Keys: v hides the evidence, q ends." if size.opened else "Keys: v shows the evidence, q ends."
-        lines.append(Text(hint, style="dim"))
-    return lines
+    account = f"Account: {view.account}"
+    style = "green" if view.complete else "yellow"
+    if size.height < _SHORT:
+        return [Text(account, style=style)]
+    lines = [Text(escape(note), style="yellow") for note in view.notices[-2:]]
+    lines += [Text(part, style=style) for part in _wrap(account, size.width, 2)]
+    for each in view.unseen[:2]:
+        lines += [Text(part, style="dim") for part in _wrap(f"Not seen: {escape(each)}", size.width, 2)]
+    hint = "Keys: v hides the evidence, q ends." if size.opened else "Keys: v shows the evidence, q ends."
+    return [*lines, Text(hint, style="dim")]
+
+
+def _wrap(text: str, width: int, most: int) -> list[str]:
+    """In at most so many lines; the last holds what is left, and is cut later."""
+    lines = textwrap.wrap(text, max(width, 10), subsequent_indent="  ")
+    return [*lines[: most - 1], *([" ".join(lines[most - 1 :])] if len(lines) >= most else [])]
 
 
 def _calm(view: View, size: Size) -> list[Text]:
-    lines = [
-        "No TCP reset has been sent or received since watching began.",
-        f"Still counting in {view.scope}: the next one will be shown here at once.",
-        "To see one now, ask a closed port: curl http://127.0.0.1:9/",
-    ]
+    """Nothing has happened: says so, and that it would be seen."""
+    which = "sent" if view.received is None else "received" if view.sent is None else "sent or received"
+    seen = any(side.total for side in (view.sent, view.received) if side)
+    since = "for a quarter of an hour" if seen else "since watching began"
+    told = f"No {'such ' if view.only else ''}TCP reset has been {which} {since}."
+    lines = [told, f"Still counting in {view.scope}: the next one is shown here at once."]
+    if not view.only:
+        lines.append("To see one, ask a closed port: curl http://127.0.0.1:9/")
     wrapped = [part for line in lines for part in textwrap.wrap(escape(line), max(size.width - 2, 10))]
-    return [Text(), *[Text(f"  {part}") for part in wrapped]]
+    return [Text(f"  {part}") for part in wrapped]
 
 
-def _sides(view: View, size: Size, room: int) -> list[Text]:
-    heads = {"SENT": _rates("SENT", view.sent, size), "RECEIVED": _rates("RECEIVED", view.received, size)}
-    gap = 1 if size.height >= _SHORT else 0
-    left = room - sum(map(len, heads.values())) - gap
-    received = view.received.rows
-    loud = sum(1 for row in received if not row.quiet)
-    # what this host sends comes first: the other side gets a third, and what that leaves
-    wants = _wanted(received, size)
-    share = max(min(wants, left // 3 if loud else 1), left - _wanted(view.sent.rows, size))
-    below = _rows(view.received, size, max(min(share, wants), 0))
-    above = _rows(view.sent, size, left - len(below))
-    return [*heads["SENT"], *above, *([Text()] * gap), *heads["RECEIVED"], *below]
+def _sides(sides: list[tuple[str, SideView]], size: Size, room: int) -> list[Text]:
+    """What this host sends comes first; what it receives gets a third of the room, and what the first leaves."""
+    gap = [Text()] if size.height >= _SHORT else []
+    (first, above), *rest = sides
+    heading = size.height >= _TALL and size.width >= _NARROW and any(side.rows for _, side in sides)
+    out = [_rates(first, above, size)]
+    if heading:
+        out.append(Text("share  port  what happened in the last minute, and what it means", style="dim"))
+    if not rest:
+        return [*out, *_rows(above, size, room - len(out))]
+    [(second, below)] = rest
+    left = room - len(out) - len(gap) - 1
+    wanted = _wanted(below.rows, size)
+    share = left // 3 if any(not row.quiet for row in below.rows) else 1
+    lower = _rows(below, size, min(max(share, left - _wanted(above.rows, size)), wanted))
+    return [*out, *_rows(above, size, left - len(lower)), *gap, _rates(second, below, size), *lower]
 
 
-def _rates(name: str, side: SideView, size: Size) -> list[Text]:
-    """The rates of one direction, and the heading of its rows."""
+def _rates(name: str, side: SideView, size: Size) -> Text:
     text = Text(f"{name:<9}", style="bold")
     text.append(f"{_number(side.now)}/s now", style="bold" if side.now else "")
     if size.width >= _NARROW:
@@ -114,9 +129,7 @@ def _rates(name: str, side: SideView, size: Size) -> list[Text]:
         text.append(_spark(side.seconds, size.width - text.cell_len, size.blocks), style="cyan")
     else:
         text.append(f", {_number(side.minute)}/s over 1 min")
-    if name != "SENT" or size.height < _TALL or size.width < _NARROW or not side.rows:
-        return [text]
-    return [text, Text("share  port  what happened in the last minute, and what it means", style="dim")]
+    return text
 
 
 def _spark(seconds: tuple[int, ...], width: int, blocks: bool) -> str:
@@ -222,7 +235,7 @@ def _opened(row: RowView, width: int) -> list[str]:
 def _rate(row: RowView) -> Text:
     if row.trend == "over":
         return Text(f"{row.idle_seconds:.0f} s ago" if row.idle_seconds < 60 else f"last {row.last}")
-    rate = f"{_number(row.rate)}/s" if row.rate >= 1 else f"{row.minute}/min"
+    rate = f"{_number(row.rate)}/s" if row.rate >= 1 and row.minute >= 10 else f"{row.minute}/min"
     text = Text(rate)
     if row.trend != "steady":
         text.append(f" {row.trend}", style=_TREND[row.trend])
@@ -232,7 +245,9 @@ def _rate(row: RowView) -> Text:
 def _percent(share: float) -> str:
     if not share:
         return "-"
-    return "<1 %" if share < 0.01 else f"{min(round(share * 100), 100)} %"
+    if share < 0.01 or 0.99 < share < 1:
+        return "<1 %" if share < 0.5 else ">99 %"
+    return f"{round(share * 100)} %"
 
 
 def _number(rate: float) -> str:
@@ -256,7 +271,7 @@ def summary(view: View, size: Size) -> list[Text]:
     """What is left on the terminal at the end: the first rows, over the whole time."""
     lines = [Text(f"whyreset watched {escape(view.scope)} for {_span(view.watched_seconds)}", style="bold")]
     for name, side in (("sent", view.sent), ("received", view.received)):
-        if not side.total:
+        if side is None or not side.total:
             continue
         lines.append(Text(f"{side.total:,} {name}", style="bold"))
         for row in side.rows[:_SUMMARY]:

@@ -20,6 +20,7 @@ from typing import Any, TextIO
 from rich.console import Console, Group
 from rich.live import Live
 
+from whyreset.filter import Filter
 from whyreset.model import Count, Missing, Notice, Reset
 from whyreset.outputs.terminal.board import Board
 from whyreset.outputs.terminal.render import Size, render, summary
@@ -39,7 +40,7 @@ class ScreenPrinter:
         out: a terminal.
         namespaces: those that are watched, asked with each drawing.
         home: inode number of the user's own namespace.
-        both: both directions are watched.
+        chosen: what was asked for.
         opened: show the evidence from the start.
     """
 
@@ -49,15 +50,17 @@ class ScreenPrinter:
         *,
         namespaces: Callable[[], Iterable[tuple[int, str]]],
         home: int = 0,
-        both: bool = True,
+        chosen: Filter | None = None,
         opened: bool = False,
     ) -> None:
         self._out = out
         self._namespaces = namespaces
         self._opened = opened
-        self._board = Board(time.monotonic_ns(), home=home, both=both)
+        self._board = Board(time.monotonic_ns(), home=home, chosen=chosen)
         self._missing: tuple[Missing, ...] = ()
-        self._console = Console(file=out, force_terminal=True, highlight=False, markup=False, emoji=False)
+        self._console = Console(
+            file=out, force_terminal=True, force_interactive=True, highlight=False, markup=False, emoji=False
+        )
         self._live = Live(
             console=self._console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
         )
@@ -73,13 +76,16 @@ class ScreenPrinter:
         """Takes the screen."""
         self._missing = missing
         self._handlers[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._suspend)
-        self._take()
+        self._handlers[signal.SIGQUIT] = signal.signal(signal.SIGQUIT, self._quit)
+        self._holds()
 
     def write(self, resets: Iterable[Reset], counts: Iterable[Count], notices: Iterable[Notice]) -> None:
         """Takes what one tick brought, and draws when it is time."""
         now_ns = time.monotonic_ns()
         fresh = self._board.take(resets, counts, notices, now_ns)
         fresh |= self._obey()
+        if not self._holds():
+            return
         size = self._measure()
         wait_ns = _AT_ONCE_NS if fresh else _EVERY_NS
         # just after a second is over, so that «now» is a whole one
@@ -128,14 +134,25 @@ class ScreenPrinter:
             return True
         return False
 
-    def _take(self) -> None:
-        self._keys.take()
-        self._live.start()
-        self._drawn_ns = 0
+    def _holds(self) -> bool:
+        """Takes the screen while the shell has us in the foreground; a job in the background draws nothing."""
+        try:
+            foreground = os.tcgetpgrp(self._out.fileno()) == os.getpgrp()
+        except OSError:  # a terminal that controls no session
+            foreground = True
+        if foreground and not self._live.is_started:
+            self._keys.take()
+            self._live.start()
+            self._drawn_ns = 0
+        elif not foreground and self._live.is_started:
+            self._give()
+        return foreground
 
     def _give(self) -> None:
-        self._live.stop()
-        self._keys.give()
+        try:
+            self._live.stop()
+        finally:
+            self._keys.give()
 
     def _suspend(self, _number: int, _frame: FrameType | None) -> None:
         self._give()
@@ -143,7 +160,10 @@ class ScreenPrinter:
         ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, ours)
-        self._take()
+
+    def _quit(self, number: int, _frame: FrameType | None) -> None:
+        self.close()
+        signal.raise_signal(number)
 
 
 class _Keys:
@@ -156,7 +176,7 @@ class _Keys:
     def take(self) -> None:
         with contextlib.suppress(OSError, ValueError, termios.error):
             descriptor = sys.stdin.fileno()
-            if not os.isatty(descriptor) or os.tcgetpgrp(descriptor) != os.getpgrp():
+            if not os.isatty(descriptor):
                 return
             saved = termios.tcgetattr(descriptor)
             changed = termios.tcgetattr(descriptor)

@@ -43,7 +43,8 @@ def who(row: Row, home: int) -> str:
 def _owner(row: Row) -> str:
     last = row.kept[-1]
     if last.owner is None:
-        return "not open since watching began" if last.cause.name == "closed-port" and row.key.port != MANY else ""
+        refused = last.cause.name == "closed-port" and last.facts.direction == "sent"
+        return "not open since watching began" if refused and row.key.port != MANY else ""
     if len(row.processes) > 1 and last.stop is None:
         return sentences.kind_text(last.owner.process, len(row.processes))
     return sentences.owner_text(last.owner, last.stop, last.closer)
@@ -56,17 +57,20 @@ def whom(row: Row) -> str:
     remotes = row.addresses.remotes()
     if not remotes.distinct:
         return ""
-    text = f"{'to' if row.key.active else 'from'} {sentences.remotes_text(remotes, '')}"
+    # over many ticks an estimate is only a lower bound
+    told = sentences.remotes_text(remotes, "") if remotes.exact else f"at least {remotes.distinct:,} addresses"
+    text = f"{'to' if row.key.active else 'from'} {told}"
     peer = row.kept[-1].peer
     if peer is not None and remotes.exact and remotes.distinct == 1 and not row.key.saying.quiet:
-        text += f" ({sentences.process_text(peer.process)}, on this host)"
+        text += f" ({sentences.process_text(peer.process)} on this host)"
     if row.key.port == MANY and row.ports and not row.key.saying.quiet:
         first = list(top_ports(row.ports))[:_NAMED]
-        named = ", ".join(map(str, first))
         rest = len(row.ports) - len(first)
+        text += f"; ports {', '.join(map(str, first))}"
         if row.ports_crowded:
-            return f"{text}; ports {named} and more than {rest:,} others"
-        return f"{text}; ports {named}{f' and {rest:,} more' if rest else ''}"
+            text += f" and more than {rest:,} others" if rest else " and others"
+        elif rest:
+            text += f" and {rest:,} more"
     return text
 
 
@@ -138,4 +142,4 @@ def scope(namespaces: Iterable[tuple[int, str]], home: int) -> str:
 
 def missing(source: Missing) -> str:
     """What cannot be seen, and why."""
-    return f"{source.lost} ({source.source}: {source.why})"
+    return f"{source.lost} ({source.why})"

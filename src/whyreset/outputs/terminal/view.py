@@ -75,8 +75,11 @@ class View(Struct, frozen=True, kw_only=True):
     """The screen."""
 
     watched_seconds: float
-    sent: SideView
-    received: SideView
+    #: None where it was not asked for.
+    sent: SideView | None
+    received: SideView | None
+    #: What of all is shown, «port 8080»; "" for everything.
+    only: str
     #: The account in one line, and whether something of it is missing.
     account: str
     complete: bool

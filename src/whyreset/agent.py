@@ -6,7 +6,7 @@ One thread. Every figure that is lost on the way is counted and told as a notice
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from functools import cache
 
 from msgspec import Struct
@@ -41,6 +41,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     exact_owners: bool = False
     #: One line for each reset, up to so many a second; the rest stays in groups. 0: groups only.
     each_per_second: int = 0
+    #: Names of namespaces that have none on disk, by inode.
+    names: Mapping[int, str] = {}
     #: Size of the ring of resets, a power of two; None for the built-in one.
     ring_bytes: int | None = None
 
@@ -62,7 +64,7 @@ class Agent:
         self._kernel = KernelSource(self._program, each_per_tick=round(settings.each_per_second * TICK_SECONDS))
         self._counters = CounterSource(self._program)
         self._owners = Owners(Processes(), Lives())
-        self._namespaces = Namespaces()
+        self._namespaces = Namespaces(names=settings.names)
         self._pipeline = Pipeline(self._owners, lambda inode: self._namespaces.name(inode, time.monotonic_ns()))
         self._account: Account | None = None
         self._counted_ns = 0
@@ -152,6 +154,11 @@ class Agent:
     def totals(self) -> dict[str, int]:
         """The whole account so far."""
         return self._account.totals() if self._account else {}
+
+    def watched(self) -> list[tuple[int, str]]:
+        """The namespaces that are being watched: inode numbers and names."""
+        inodes = self._account.namespaces() if self._account else []
+        return [(inode, self._namespaces.name(inode, time.monotonic_ns())) for inode in inodes]
 
     def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
         assert self._account is not None

@@ -150,9 +150,9 @@ def process_text(process: Process) -> str:
     return _with(name(process), service(process))
 
 
-def kind_text(process: Process, count: int) -> str:
-    """Several processes that do one thing: «nginx (nginx.service), 8 processes»."""
-    return f"{_with(program(process), service(process))}, {count} processes"
+def kind_text(process: Process, count: int, ended: str = "") -> str:
+    """Several processes that do one thing: «nginx (nginx.service), 8 processes, killed by SIGKILL»."""
+    return f"{_with(program(process), service(process))}, {count} processes{f', {ended}' if ended else ''}"
 
 
 def _with(label: str, part: str) -> str:

@@ -7,19 +7,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Container, Iterable, Mapping
-from functools import cache
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from whyreset.account import Account
+from whyreset.answers import Answerer
+from whyreset.clock import boottime_ns as _boottime_ns
+from whyreset.clock import epoch_ns as _epoch_ns
 from whyreset.core import lives
 from whyreset.model import Count, Counters, Group, Missing, Notice, Record, Reset
+from whyreset.outputs.desk import Desk
 from whyreset.owners.lives import Lives
 from whyreset.owners.namespaces import Namespaces
 from whyreset.owners.processes import Processes
+from whyreset.owners.recent import Recents
 from whyreset.owners.sockets import Owners
 from whyreset.pipeline import Pipeline, singles
+from whyreset.questions import Answer, Question
 from whyreset.sources.counters import CounterSource
 from whyreset.sources.kernel import KernelSource
 from whyreset.sources.program import Program
@@ -66,6 +71,9 @@ class Agent:
         self._owners = Owners(Processes(), Lives())
         self._namespaces = Namespaces(names=settings.names)
         self._pipeline = Pipeline(self._owners, lambda inode: self._namespaces.name(inode, time.monotonic_ns()))
+        self._recents = Recents()
+        self._answerer = Answerer(self._owners, self._recents, since_ns=time.time_ns())
+        self._desk = Desk()
         self._account: Account | None = None
         self._counted_ns = 0
         self._take_after_ns = 0
@@ -97,6 +105,7 @@ class Agent:
             self._walk_files()
             self._walk_after_ns = 0  # that one was no demand's
             self._account = self._baseline()
+            self._desk.open()
         except BaseException:
             self.close()
             raise
@@ -107,6 +116,7 @@ class Agent:
 
     def close(self) -> None:
         """Detaches everything; nothing stays in the kernel."""
+        self._desk.close()
         self._counters.close()
         self._kernel.close()
         self._program.close()
@@ -143,6 +153,8 @@ class Agent:
         explained = self._pipeline.run(groups, epoch_ns=epoch_ns)
         for group, reset in explained:
             self._account.book(group, unknown=reset.cause.certainty == "unknown")
+        self._recents.add(reset for _, reset in explained)
+        self._desk.serve(now_ns, self._answer)
         counts: Iterable[Count] = ()
         notices: Iterable[Notice] = ()
         if last or now_ns - self._counted_ns >= 1_000_000_000:
@@ -159,6 +171,10 @@ class Agent:
         """The namespaces that are being watched: inode numbers and names."""
         inodes = self._account.namespaces() if self._account else []
         return [(inode, self._namespaces.name(inode, time.monotonic_ns())) for inode in inodes]
+
+    def _answer(self, question: Question, most: int) -> Answer:
+        """What `whyreset who` is told."""
+        return self._answerer.answer(question, most, now_ns=_boottime_ns(), epoch_ns=_epoch_ns())
 
     def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
         assert self._account is not None
@@ -205,24 +221,3 @@ class Agent:
 def _wants_files(group: Group, sample: Record) -> bool:
     """Only the listener is known of an accepted connection, or nothing, and some process still holds it open."""
     return sample.owner is None and group.facts.has_file and not group.facts.released
-
-
-@cache
-def _offset_ns() -> int:
-    """What this process's time namespace adds to CLOCK_BOOTTIME; see time_namespaces(7)."""
-    try:
-        with open("/proc/self/timens_offsets") as file:
-            offsets = {name: int(seconds) * 1_000_000_000 + int(rest) for name, seconds, rest in map(str.split, file)}
-    except FileNotFoundError:  # a kernel without time namespaces
-        return 0
-    return offsets.get("boottime", 0)
-
-
-def _boottime_ns() -> int:
-    """CLOCK_BOOTTIME as the kernel program reads it."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - _offset_ns()
-
-
-def _epoch_ns() -> int:
-    """What to add to CLOCK_BOOTTIME for the time of day, as the clock stands now."""
-    return time.time_ns() - _boottime_ns()

@@ -133,6 +133,7 @@ class Object:
         image: the ELF file's contents.
         optional: programs marked «?» in the object that shall be loaded.
         skip: programs that shall not be loaded.
+        only: the programs that shall be loaded, and no others; None for what the object says.
         sizes: other numbers of entries for maps, by name.
         constants: bytes for the start of the object's read-only data.
     Raises:
@@ -146,6 +147,7 @@ class Object:
         library: Library,
         optional: frozenset[str] = frozenset(),
         skip: frozenset[str] = frozenset(),
+        only: frozenset[str] | None = None,
         sizes: Mapping[str, int] | None = None,
         constants: bytes = b"",
     ) -> None:
@@ -159,6 +161,8 @@ class Object:
             self._programs = self._list_programs()
             for name in optional:
                 library.set_autoload(self._programs[name], True)
+            for name in self._programs if only is not None else ():
+                library.set_autoload(self._programs[name], name in (only or ()))
             for name in skip:
                 library.set_autoload(self._programs[name], False)
             for name, entries in (sizes or {}).items():

@@ -1,0 +1,138 @@
+"""The sockets of a port or a process on this host, as far as rights and kernel show them, and what is left out."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterable
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from whyreset.model import Missing, Socket
+from whyreset.questions import Question
+from whyreset.sources import diag, sockets
+from whyreset.sources.base import SourceError
+
+#: How long namespaces are entered; those that are left are counted.
+_ENTER_SECONDS = 0.5
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
+
+
+class Seen(Struct, frozen=True, kw_only=True):
+    """A socket, and those that hold it: (pid, start_ns), the start to a clock tick where /proc told it."""
+
+    socket: Socket
+    holders: tuple[tuple[int, int], ...] = ()
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """What was seen."""
+
+    #: Our own namespace.
+    home: int
+    seen: tuple[Seen, ...]
+    #: By namespace: whether the address that was asked for is its own; None where that cannot be told.
+    local: dict[int, bool | None]
+    missing: tuple[Missing, ...]
+
+
+def look(question: Question) -> View:
+    """Looks now. What cannot be looked at is said; nothing is an error."""
+    missing: list[Missing] = []
+    walked: list[Socket] | None = None
+    try:
+        walked = sockets.held(question.port, question.pid)
+    except SourceError as error:
+        lost = "sockets of network namespaces that no process is in and that have no name"
+        missing.append(Missing(source="kernel", why=str(error), lost=lost))
+    views = _views(question, walked, missing)
+    found: dict[int, tuple[Socket, list[tuple[int, int]]]] = {}
+    for each in walked or ():
+        holders = found.setdefault(each.cookie, (each, []))[1]
+        if each.holder and each.holder not in holders:
+            holders.append(each.holder)
+    held = {} if walked is not None else _from_proc(question, views, missing)
+    for each in (each for view in views for each in view.sockets):
+        known, holders = found.get(each.cookie, (each, held.get(each.inode, [])))
+        if question.pid and not holders:
+            continue
+        found[each.cookie] = replace(known, queue=each.queue, inode=each.inode), holders
+    local = {view.netns: view.local for view in views}
+    for known, _ in found.values():
+        if question.address and known.local.removeprefix("::ffff:") == question.address:
+            local[known.netns] = True
+    return View(
+        home=os.stat("/proc/thread-self/ns/net").st_ino,
+        seen=tuple(Seen(socket=socket, holders=tuple(holders)) for socket, holders in found.values()),
+        local=local,
+        missing=tuple(missing),
+    )
+
+
+def _views(question: Question, walked: Iterable[Socket] | None, missing: list[Missing]) -> list[diag.View]:
+    """Each namespace's sockets from or to the port; of a process those of its namespaces, if it listens at all."""
+    wanted: set[int] | None = None
+    if question.pid:
+        wanted = {each.netns for each in walked or () if each.state == "LISTEN"}
+        if walked is None:
+            wanted = _netns_of(question.pid)
+    views: list[diag.View] = []
+    refused = late = 0
+    home = os.stat("/proc/thread-self/ns/net").st_ino
+    deadline = time.monotonic() + _ENTER_SECONDS
+    there = diag.namespaces() if wanted is None or wanted - {home} else {}
+    for netns in sorted({home, *there}, key=lambda inode: inode != home):
+        if wanted is not None and netns not in wanted:
+            continue
+        try:
+            if netns == home:
+                views.append(diag.view(question.port, question.address))
+            elif time.monotonic() > deadline:
+                late += 1
+            else:
+                with diag.inside(there[netns]):
+                    views.append(diag.view(question.port, question.address))
+        except PermissionError:
+            refused += 1
+        except OSError:  # it has gone
+            continue
+    if os.geteuid() != 0 or refused:
+        lost = (
+            "sockets of other network namespaces" if walked is None else "full queues and TIME-WAIT of other namespaces"
+        )
+        missing.append(Missing(source="namespaces", why="entering them needs root", lost=lost))
+    if late:
+        lost = f"full queues and TIME-WAIT of {late} network namespaces"
+        missing.append(Missing(source="namespaces", why="there are too many to enter them all", lost=lost))
+    return views
+
+
+def _netns_of(pid: int) -> set[int]:
+    try:
+        return {os.stat(f"/proc/{pid}/ns/net").st_ino}
+    except OSError:
+        return set()
+
+
+def _from_proc(question: Question, views: list[diag.View], missing: list[Missing]) -> dict[int, list[tuple[int, int]]]:
+    """Who holds which file, where the kernel program cannot tell."""
+    inodes = {each.inode for view in views for each in view.sockets if each.inode}
+    pids = [question.pid] if question.pid else None
+    found, hidden = sockets.holders(inodes, pids) if inodes else ({}, 0)
+    if hidden:
+        lost = "who holds the sockets of others"
+        missing.append(
+            Missing(source="processes", why=f"the files of {hidden} processes may only be read by root", lost=lost)
+        )
+    starts = {pid: _start_ns(pid) for pids_of in found.values() for pid in pids_of}
+    return {inode: [(pid, starts[pid]) for pid in pids_of if starts[pid]] for inode, pids_of in found.items()}
+
+
+def _start_ns(pid: int) -> int:
+    """0 for one that has gone; see proc(5) on starttime."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read(1024).rpartition(b")")[2].split()[19]) * _TICK_NS
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -37,6 +37,8 @@ class Size(Struct, frozen=True):
     blocks: bool = True
     #: Rows are opened: their last resets, triggers and evidence are told.
     opened: bool = False
+    #: Keys are heard; else only signals end it.
+    keys: bool = True
     #: Rows tell how many there were in all, not how many a second.
     summary: bool = False
 
@@ -79,7 +81,7 @@ def _foot(view: View, size: Size) -> list[Text]:
     lines += [Text(part, style=style) for part in _wrap(account, size.width, 2)]
     for each in view.unseen[:2]:
         lines += [Text(part, style="dim") for part in _wrap(f"Not seen: {escape(each)}", size.width, 2)]
-    hint = "Keys: v hides the evidence, q ends." if size.opened else "Keys: v shows the evidence, q ends."
+    hint = f"Keys: v {'hides' if size.opened else 'shows'} the evidence, q ends." if size.keys else "Ctrl-C ends."
     return [*lines, Text(hint, style="dim")]
 
 

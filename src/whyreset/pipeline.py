@@ -106,6 +106,8 @@ class Pipeline:
             draft.sent.owner = draft.owner
         if sample.closer is not None:
             draft.closer = self._owners.process(sample.closer, sample.time_ns)
+        if draft.listener is not None and draft.listener.until_ns > sample.time_ns:
+            draft.listener = replace(draft.listener, until_ns=0)  # it still listened then
         if draft.listener is not None and draft.listener.closer not in (None, draft.listener.owner):
             draft.last = self._owners.process(draft.listener.closer, sample.time_ns)
 

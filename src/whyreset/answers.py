@@ -83,6 +83,7 @@ def _recent(entry: Entry) -> Recent:
         first_ns=entry.first_ns,
         last_ns=reset.last_ns,
         netns=sample.netns,
+        netns_cookie=sample.netns_cookie,
         netns_name=reset.netns_name,
         port=reset.port,
         evidence=reset.evidence,

@@ -97,6 +97,7 @@ class Recent(Struct, frozen=True, kw_only=True):
     first_ns: int
     last_ns: int
     netns: int
+    netns_cookie: int
     netns_name: str = ""
     #: The service's port; None where many were put together.
     port: int | None
@@ -144,6 +145,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     """A socket that listens now."""
 
     netns: int
+    netns_cookie: int
     netns_name: str
     address: str
     port: int
@@ -161,6 +163,7 @@ class Former(Struct, frozen=True, kw_only=True):
     """A socket that listened before."""
 
     netns: int
+    netns_cookie: int
     netns_name: str
     address: str
     port: int
@@ -178,6 +181,7 @@ class Connections(Struct, frozen=True, kw_only=True):
     """Sockets other than listeners that have the same ports asked for, owner and namespace."""
 
     netns: int
+    netns_cookie: int
     netns_name: str
     #: The service's port is the peer's.
     outgoing: bool
@@ -211,8 +215,8 @@ class Found(Struct, frozen=True, kw_only=True):
 
     question: Question
     time_ns: int
-    #: Our own network namespace.
-    home: int
+    #: Our own network namespace's cookie; others' inode numbers may come round.
+    home_cookie: int
     #: Which sources spoke: "sockets", "watch", "journal", "kernel log".
     sources: tuple[str, ...] = ()
     listeners: tuple[Standing, ...] = ()

@@ -45,12 +45,12 @@ def _places(found: Found) -> Iterator[str]:
     place = found.question.place
     if found.listeners:
         first = found.listeners[0]
-        here = [each for each in found.listeners if each.netns == first.netns]
+        here = [each for each in found.listeners if each.netns_cookie == first.netns_cookie]
         names = list(dict.fromkeys(_who(each.owner) for each in here))
         many = f" and {len(names) - 2} others" if len(names) > 2 else ""
         verb = "listens" if len(names) == 1 else "listen"
         yield f"{place} {' and '.join(names[:2])}{many} {verb}{_where(first, found)}{_since(first.since_ns, found)}"
-        spaces = {each.netns for each in found.listeners} - {first.netns}
+        spaces = {each.netns_cookie for each in found.listeners} - {first.netns_cookie}
         if spaces:
             yield f"listeners in {len(spaces)} other network namespace{'s' * (len(spaces) > 1)} too"
     else:
@@ -107,7 +107,9 @@ def _resets(found: Found) -> Iterator[str]:
     resets, word = found.resets, f"since {_clock(found.watched_ns, found)}"
     if not found.listeners and found.former:
         last, word = found.former[0], "since"
-        resets = tuple(each for each in resets if each.first_ns >= last.until_ns and each.netns == last.netns)
+        resets = tuple(
+            each for each in resets if each.first_ns >= last.until_ns and each.netns_cookie == last.netns_cookie
+        )
     # where both ends are on this host each of them is told twice
     for direction in ("sent", "received"):
         if count := sum(each.count for each in resets if each.direction == direction):
@@ -214,9 +216,9 @@ def _named(process: Process) -> str:
 
 
 def _where(each: Standing | Former | Connections | Recent, found: Found) -> str:
-    if each.netns in (0, found.home):
+    if each.netns_cookie == found.home_cookie:
         return ""
-    return f" in {escape(each.netns_name) or f'netns {each.netns}'}"
+    return f" in netns {escape(each.netns_name) or each.netns}"
 
 
 def _end(address: str, port: int) -> str:

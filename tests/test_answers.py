@@ -32,7 +32,7 @@ def answerer(*, listeners: int, ended: int = 0) -> Answerer:
             owners.learn([ListenerEnd(netns_cookie=3, socket_cookie=number, closer=key, **about)])  # type: ignore[arg-type]
             owners.learn([ProcessEnd(pid=key[0], start_ns=key[1], **about)])  # type: ignore[arg-type]
         recents.add([reset(owner=owner(pid=key[0]), last_ns=number)])
-    return Answerer(owners, recents, since_ns=5)
+    return Answerer(owners, recents, lambda inode: f"netns{inode}", since_ns=5)
 
 
 def ask(question: Question, most: int = 64, **counts: int) -> Answer:
@@ -46,6 +46,7 @@ def test_those_that_listen_come_first_then_the_latest_that_ended() -> None:
     assert [life.listener.socket_cookie for life in said.lives] == [4, 3, 2, 1]
     assert [life.listener.until_ns for life in said.lives] == [0, 1003, 1002, 1001]
     assert [life.owner.process.comm for life in said.lives] == ["p4", "p3", "p2", "p1"]
+    assert [life.netns_name for life in said.lives] == ["netns7", "", "", ""]
     assert (said.since_ns, said.epoch_ns, said.left_out) == (5, 6, 0)
 
 

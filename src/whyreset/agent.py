@@ -6,7 +6,7 @@ One thread. Every figure that is lost on the way is counted and told as a notice
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -46,6 +46,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     exact_owners: bool = False
     #: One line for each reset, up to so many a second; the rest stays in groups. 0: groups only.
     each_per_second: int = 0
+    #: Names of namespaces that have none on disk, by inode.
+    names: Mapping[int, str] = {}
     #: Size of the ring of resets, a power of two; None for the built-in one.
     ring_bytes: int | None = None
 
@@ -67,10 +69,10 @@ class Agent:
         self._kernel = KernelSource(self._program, each_per_tick=round(settings.each_per_second * TICK_SECONDS))
         self._counters = CounterSource(self._program)
         self._owners = Owners(Processes(), Lives())
-        self._namespaces = Namespaces()
-        self._pipeline = Pipeline(self._owners, lambda inode: self._namespaces.name(inode, time.monotonic_ns()))
+        self._namespaces = Namespaces(names=settings.names)
+        self._pipeline = Pipeline(self._owners, self._netns_name)
         self._recents = Recents()
-        self._answerer = Answerer(self._owners, self._recents, since_ns=time.time_ns())
+        self._answerer = Answerer(self._owners, self._recents, self._netns_name, since_ns=time.time_ns())
         self._desk = Desk()
         self._account: Account | None = None
         self._counted_ns = 0
@@ -165,16 +167,24 @@ class Agent:
         """The whole account so far."""
         return self._account.totals() if self._account else {}
 
+    def _netns_name(self, inode: int) -> str:
+        return self._namespaces.name(inode, time.monotonic_ns())
+
     def _answer(self, question: Question, most: int) -> Answer:
         """What `whyreset who` is told."""
         return self._answerer.answer(question, most, now_ns=_boottime_ns(), epoch_ns=_epoch_ns())
+
+    def watched(self) -> list[tuple[int, str]]:
+        """The namespaces that are being watched: inode numbers and names."""
+        inodes = self._account.namespaces() if self._account else []
+        return [(inode, self._netns_name(inode)) for inode in inodes]
 
     def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
         assert self._account is not None
         tallies = self._program.tallies(self._account.settled())
         self._account.read(self._counters.read(time.monotonic_ns()), tallies)
         lines = self._account.lines(time_ns, everything=everything)
-        return [replace(line, netns_name=self._namespaces.name(line.netns, time.monotonic_ns())) for line in lines]
+        return [replace(line, netns_name=self._netns_name(line.netns)) for line in lines]
 
     def _baseline(self) -> Account:
         """Both sides' figures of one moment: read again while resets come in between."""

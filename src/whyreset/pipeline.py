@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from whyreset import causes
-from whyreset.model import Cause, Facts, Group, Listener, Owner, Process, Record, Reset
+from whyreset.model import Cause, Facts, Group, Listener, Owner, Process, Record, Reset, Stop
 from whyreset.owners.sockets import Owners
 from whyreset.words import describe_exit, duration, name
 
@@ -130,6 +130,7 @@ class Pipeline:
             netns_name=self._netns_name(group.netns),
             remotes=group.remotes,
             owner=draft.owner,
+            stop=_stop(draft, epoch_ns),
             closer=draft.closer,
             peer=draft.peer,
             twin=group.twin,
@@ -227,6 +228,18 @@ def _exit(draft: Draft, sample: Record) -> str:
 def _fill(sentence: str, words: dict[str, str]) -> str:
     # one pass over the template: text of processes that happens to hold braces stays as it is
     return sentence.format_map(words)
+
+
+def _stop(draft: Draft, epoch_ns: int) -> Stop | None:
+    listener = draft.listener
+    if listener is None or not listener.until_ns:
+        return None
+    return Stop(
+        time_ns=listener.until_ns + epoch_ns,
+        exit_code=listener.exit_code,
+        out_of_memory=listener.out_of_memory,
+        holder=draft.last,
+    )
 
 
 def _ended(draft: Draft, listener: Listener) -> str:

@@ -101,6 +101,8 @@ class Recent(Struct, frozen=True, kw_only=True):
     netns_name: str = ""
     #: The service's port; None where many were put together.
     port: int | None
+    #: Plain words for the cause, with the port.
+    what: str
     #: Of the last one.
     evidence: tuple[str, ...]
     local: str = ""
@@ -116,6 +118,7 @@ class Life(Struct, frozen=True, kw_only=True):
 
     listener: Listener
     owner: Owner
+    netns_name: str = ""
     #: Who closed it last, where that was another process.
     last: Process | None = None
 

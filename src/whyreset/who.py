@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -63,6 +63,8 @@ class _Joiner:
         self._replies = replies
         #: The one that has watched longest knows most.
         self._answer: Answer | None = min(replies.answers, key=lambda each: each.since_ns, default=None)
+        #: Those of which a watch told a name, by cookie.
+        self._names = dict(_names(self._answer)) if self._answer else {}
         self._processes = Processes()
         self._namespaces = Namespaces()
         self._now_ns = boottime_ns()
@@ -284,12 +286,23 @@ class _Joiner:
 
     def _name(self, netns: int, cookie: int) -> str:
         """Its name; none where another namespace has its inode number by now."""
+        if known := self._names.get(cookie):
+            return known
         if self._view.cookies.get(netns, cookie) not in (0, cookie):
             return ""
         return self._namespaces.name(netns, self._now_ns)
 
     def _epoch(self, boot_ns: int) -> int:
         return boot_ns + self._to_epoch_ns if boot_ns else 0
+
+
+def _names(answer: Answer) -> Iterator[tuple[int, str]]:
+    for life in answer.lives:
+        if life.netns_name:
+            yield life.listener.netns_cookie, life.netns_name
+    for recent in answer.resets:
+        if recent.netns_name:
+            yield recent.netns_cookie, recent.netns_name
 
 
 def _plain(address: str) -> str:

@@ -27,6 +27,8 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "no such direction": (["watch", "--direction", "up"], "--direction"),
     "no such cause": (["watch", "--cause", "closed_port"], "closed_port"),
     "one of two causes wrong": (["watch", "--cause", "closed-port", "--cause", "rain"], "rain"),
+    "no such scene": (["watch", "--scene", "rain"], "rain"),
+    "one of two scenes wrong": (["watch", "--scene", "crash", "--scene", "rain"], "rain"),
     "a ring of another size": (["watch", "--ring-kib", "5"], "--ring-kib"),
     "who nobody": (["who"], "PORT"),
     "who a name": (["who", "http"], "a port"),
@@ -79,8 +81,9 @@ def test_help_is_no_mistake(words: list[str], flag: str) -> None:
 def test_help_names_every_option_that_people_use() -> None:
     """What the command can do is what its help says."""
     said = run("watch", "--help").stdout
-    options = ("--json", "--duration", "--direction", "--netns", "--port", "--cause", "--each", "--exact-owners")
-    assert all(option in said for option in options)
+    options = ("--json", "--duration", "--direction", "--netns", "--port", "--cause", "--each")
+    more = ("--exact-owners", "--demo", "--scene")
+    assert all(option in said for option in options + more)
     assert "--ring-kib" not in said
 
 

@@ -52,7 +52,7 @@ def recent(**fields: Any) -> Recent:
         "netns": HOME,
         "netns_cookie": 1,
     }
-    about |= {"port": 8080, "evidence": ("kernel reason NO_SOCKET",), "remote": "192.0.2.1"}
+    about |= {"port": 8080, "what": "closed port 8080", "evidence": ("kernel reason NO_SOCKET",), "remote": "192.0.2.1"}
     return Recent(**{**about, **fields})
 
 
@@ -216,8 +216,8 @@ def test_the_details_follow() -> None:
         "before\n  0.0.0.0:8080  05:42:15 to 05:42:45  nginx[911] (nginx.service), killed by\n",
         "  nginx[911]  2 ESTABLISHED, 1 TIME-WAIT  from 192.0.2.1 (2), 2001:db8::1 (1)\n",
         "  to 192.0.2.1:8080 (2),\n    [2001:db8::1]:8080 (1) and 7 more\n",
-        "  05:42:46 to 05:43:15  43 x closed-port sent to 192.0.2.1 (the last): kernel\n",
-        "closed-port? sent to 192.0.2.1: ",
+        "  05:42:46 to 05:43:15  43 x closed port 8080, sent to 192.0.2.1 (the last):\n",
+        "  05:43:15  closed port 8080, sent to 192.0.2.1: kernel reason NO_SOCKET",
         "journal: last words",
         "3 more entries are not shown\n",
         "process 8080 is nginx[8080]; it has no TCP sockets\n",

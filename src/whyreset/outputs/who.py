@@ -6,7 +6,8 @@ import textwrap
 import time
 from collections.abc import Iterable, Iterator
 
-from whyreset.model import Owner, Process
+from whyreset.model import Owner
+from whyreset.outputs.sentences import process_text
 from whyreset.questions import Connections, Former, Found, Recent, Standing
 from whyreset.words import describe_exit, escape, name
 
@@ -188,13 +189,12 @@ def _recent(each: Recent, found: Found) -> str:
     span = _clock(each.last_ns, found)
     if each.count > 1 and _clock(each.first_ns, found) != span:
         span = f"{_clock(each.first_ns, found)} to {span}"
-    unsure = "" if each.certainty == "certain" else "?"
     way = "to" if each.direction == "sent" else "from"
     peer = f" {way} {escape(each.remote)}" if each.remote else ""
     last = " (the last)" if each.count > 1 and peer else ""
     why = "; ".join(map(escape, each.evidence))
     count = f"{each.count} x " if each.count > 1 else ""
-    return f"{span}  {count}{each.cause}{unsure} {each.direction}{peer}{last}{_where(each, found)}: {why}"
+    return f"{span}  {count}{each.what}, {each.direction}{peer}{last}{_where(each, found)}: {why}"
 
 
 # ---- words ----
@@ -207,12 +207,7 @@ def _many(count: int, word: str) -> str:
 def _who(owner: Owner | None) -> str:
     if owner is None:
         return "a process that is not known"
-    return _named(owner.process)
-
-
-def _named(process: Process) -> str:
-    unit = process.unit or process.container_name or process.container[:12]
-    return name(process) + (f" ({escape(unit)})" if unit else "")
+    return process_text(owner.process)
 
 
 def _where(each: Standing | Former | Connections | Recent, found: Found) -> str:

@@ -39,12 +39,16 @@ class View(Struct, frozen=True, kw_only=True):
     missing: tuple[Missing, ...]
 
 
-def look(question: Question) -> View:
-    """Looks now. What cannot be looked at is said; nothing is an error."""
+def look(question: Question, walk: int | None = None) -> View:
+    """Looks now. What cannot be looked at is said; nothing is an error.
+
+    Args:
+        walk: the descriptor of a walk over open files, to be read and closed; None where there is none yet.
+    """
     missing: list[Missing] = []
     walked: list[Socket] | None = None
     try:
-        walked = sockets.held(question.port, question.pid)
+        walked = sockets.held(question.port, question.pid, walk)
     except SourceError as error:
         lost = "sockets of network namespaces that no process is in and that have no name"
         missing.append(Missing(source="kernel", why=str(error), lost=lost))

@@ -144,12 +144,15 @@ class Desk:
 def _send(peer: socket.socket, said: bytes, walk: Callable[[], int]) -> None:
     try:
         descriptor = walk()
-        try:
-            socket.send_fds(peer, [said], [descriptor])
-        finally:
-            os.close(descriptor)
+    except OSError:  # the asker walks by itself
+        descriptor = -1
+    try:
+        socket.send_fds(peer, [said], [descriptor] if descriptor >= 0 else [])
     except OSError:  # it went, or has no room: it is not waited for
         pass
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 class Replies(Struct, frozen=True):

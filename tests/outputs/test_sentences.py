@@ -70,7 +70,7 @@ def test_the_other_side_is_called_by_its_part(direction: str, twin: bool, active
 @pytest.mark.parametrize(
     ("name", "facts", "meaning", "quiet"),
     [
-        ("linger-zero", {"state_before": "ESTABLISHED"}, "what was on its way is lost to both sides", False),
+        ("linger-zero", {"state_before": "ESTABLISHED"}, "what was on its way is lost", False),
         ("linger-zero", {"state_before": "CLOSE_WAIT"}, "harmless, the client had finished already", True),
         (
             "linger-zero",
@@ -79,7 +79,7 @@ def test_the_other_side_is_called_by_its_part(direction: str, twin: bool, active
             False,
         ),
         ("disconnect", {"state_before": "FIN_WAIT2"}, "one side had closed already", False),
-        ("linger-zero", {"exiting": True}, "its process ended; what was on its way is lost to both sides", False),
+        ("linger-zero", {"exiting": True}, "its process ended; what was on its way is lost", False),
         ("unread-data", {"unread": True}, "the client's last data is lost", False),
         ("unread-data", {}, "the connection ends without an orderly close", False),
         ("half-open", {"ended": "silent"}, "the client did not know that it was over", False),

@@ -75,7 +75,10 @@ class Actor:
 
     def wait(self) -> None:
         """Waits for the end of its step, or of the process; raises as the constructor does."""
-        answer = self._control.recv(4096)
+        try:
+            answer = self._control.recv(4096)
+        except ConnectionResetError:  # it died with a cue unread
+            answer = b""
         self._cued, self._at_end, self._gone = False, answer == b"end", not answer
         if answer.startswith(b"failed"):
             _, number, text = answer.decode(errors="replace").split(" ", 2)

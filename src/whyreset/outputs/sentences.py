@@ -26,7 +26,7 @@ class Saying(Struct, frozen=True):
     likely: bool = False
 
 
-_BOTH_LOSE = "what was on its way is lost to both sides"
+_BOTH_LOSE = "what was on its way is lost"
 _HALF_CLOSED = "one side had closed already"
 
 #: Of what this host sent, by slug or family.
@@ -40,15 +40,13 @@ SAYINGS: dict[str, Saying] = {
     "disconnect": Saying("dissolved by connect(AF_UNSPEC)", _BOTH_LOSE),
     "data-after-close": Saying("data after close", "what the client still sent is lost"),
     "linger2-expired": Saying("client did not close in time", "all that was sent to it had arrived"),
-    "not-accepted": Saying("listener closed on waiting clients", "they were connected, but nobody had served them"),
-    "destroyed": Saying("connection killed from outside (ss -K)", _BOTH_LOSE),
+    "not-accepted": Saying("listener closed on waiting clients", "connected, never served"),
+    "destroyed": Saying("killed from outside (ss -K)", _BOTH_LOSE),
     "keepalive-timeout": Saying("client is gone", "it left keepalive probes unanswered; no data is lost"),
     "in-flight": Saying("in flight", "follow-ups of connections that were cut already", quiet=True),
     "half-open": Saying("dead connection", "the client did not know that it was over"),
     "late-duplicate": Saying("late segments of closed connections", "harmless, they bring nothing new", quiet=True),
-    "unsolicited-syn-ack": Saying(
-        "answer to a SYN never sent", "somebody uses this host's address, or scans from here past the stack"
-    ),
+    "unsolicited-syn-ack": Saying("answer to a SYN never sent", "this address is forged, or a scan runs here"),
     "bad-handshake-ack": Saying("handshake with a wrong number", "it came too late, astray, or is made up"),
     "stray-segment": Saying("segment of no connection", "a probe, the echo of a flood, or a lost client"),
     "time-wait": Saying("segment of a closed connection", "nothing that was acknowledged is lost"),
@@ -58,11 +56,11 @@ SAYINGS: dict[str, Saying] = {
     "listen-queue": Saying("refused by the listener", "its queue or the handshake was not in order"),
     "accept-queue-full": Saying("accept queue full", "the program accepts too slowly, clients are cut off"),
     "invalid-syn": Saying("second SYN within a handshake", "that attempt is lost, the client has to try again"),
-    "memory": Saying("out of TCP memory", "the kernel gave up closed connections with unsent data"),
-    "out-of-memory": Saying("out of TCP memory", "the kernel gave up closed connections with unsent data"),
-    "too-many-orphans": Saying("too many closed sockets with unsent data", "the kernel gave some up, clients lose it"),
+    "memory": Saying("out of TCP memory", "closed connections lost their unsent data"),
+    "out-of-memory": Saying("out of TCP memory", "closed connections lost their unsent data"),
+    "too-many-orphans": Saying("too many orphaned sockets", "the kernel gave some up with unsent data"),
     "probe": Saying("port probe", "somebody looks for open ports"),
-    "scan-probe": Saying("port probe", "flags that no TCP stack sends, somebody looks for open ports"),
+    "scan-probe": Saying("port probe", "somebody looks for open ports, with odd flags"),
     "protocol": Saying("segment against the protocol", "the connection was not opened"),
     "paws": Saying("answer with a wrong timestamp", "an old duplicate, or a device on the path makes them up"),
     "old-ack": Saying("handshake with an old number", "it fails or is delayed"),
@@ -150,9 +148,9 @@ def process_text(process: Process) -> str:
     return _with(name(process), service(process))
 
 
-def kind_text(process: Process, count: int) -> str:
-    """Several processes that do one thing: «nginx (nginx.service), 8 processes»."""
-    return f"{_with(program(process), service(process))}, {count} processes"
+def kind_text(process: Process, count: int, ended: str = "") -> str:
+    """Several processes that do one thing: «nginx (nginx.service), 8 processes, killed by SIGKILL»."""
+    return f"{_with(program(process), service(process))}, {count} processes{f', {ended}' if ended else ''}"
 
 
 def _with(label: str, part: str) -> str:

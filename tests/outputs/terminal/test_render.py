@@ -159,6 +159,12 @@ def test_terminals_without_block_characters_get_plain_ones() -> None:
     assert "\n".join(lines(view(crashed(), aborted()), blocks=False)).isascii()
 
 
+def test_keys_are_told_only_where_they_are_heard() -> None:
+    """Without a terminal to read from there is Ctrl-C."""
+    assert lines(view())[-1] == "Keys: v shows the evidence, q ends."
+    assert lines(view(), keys=False)[-1] == "Ctrl-C ends."
+
+
 def test_the_summary_tells_it_all() -> None:
     """What is left on the terminal at the end has counts instead of rates."""
     told = [line.plain for line in summary(view(crashed(), aborted(), whole=True), Size(80, 24, summary=True))]

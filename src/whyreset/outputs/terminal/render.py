@@ -21,7 +21,7 @@ _LEFT, _LEFT_NARROW = 13, 12
 #: Rows of the summary.
 _SUMMARY = 12
 #: A row's lines, and those of one that is opened; resets shown of the latter.
-_LINES, _OPENED, _RESETS = 3, 12, 4
+_LINES, _OPENED, _RESETS = 4, 12, 4
 _BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_BARS = "_.:-=+*#"
 
@@ -37,6 +37,8 @@ class Size(Struct, frozen=True):
     blocks: bool = True
     #: Rows are opened: their last resets, triggers and evidence are told.
     opened: bool = False
+    #: Keys are heard; else only signals end it.
+    keys: bool = True
     #: Rows tell how many there were in all, not how many a second.
     summary: bool = False
 
@@ -60,11 +62,10 @@ def render(view: View, size: Size, clock: str) -> list[Text]:
 
 def _header(view: View, size: Size, clock: str) -> Text:
     text = Text("whyreset", style="bold")
-    room = size.width - len("whyreset") - len(clock) - 2
-    told = f" watches {escape(view.scope)}, for {_span(view.watched_seconds)}"
-    if cell_len(told) > room:
-        told = f" for {_span(view.watched_seconds)}"
-    text.append(told)
+    span = f"for {_span(view.watched_seconds)}"
+    scopes = (view.scope, view.scope.partition(" (")[0])
+    told = [*(f" watches {escape(scope)}, {span}" for scope in scopes), f" {span}"]
+    text.append(_fitting(size.width - len("whyreset") - len(clock) - 2, told))
     gap = size.width - text.cell_len - len(clock)
     if gap > 0:
         text.append(" " * gap + clock, style="dim")
@@ -76,11 +77,11 @@ def _foot(view: View, size: Size) -> list[Text]:
     style = "green" if view.complete else "yellow"
     if size.height < _SHORT:
         return [Text(account, style=style)]
-    lines = [Text(escape(note), style="yellow") for note in view.notices[-2:]]
+    lines = [Text(part, style="yellow") for note in view.notices[-2:] for part in _wrap(escape(note), size.width, 2)]
     lines += [Text(part, style=style) for part in _wrap(account, size.width, 2)]
     for each in view.unseen[:2]:
         lines += [Text(part, style="dim") for part in _wrap(f"Not seen: {escape(each)}", size.width, 2)]
-    hint = "Keys: v hides the evidence, q ends." if size.opened else "Keys: v shows the evidence, q ends."
+    hint = f"Keys: v {'hides' if size.opened else 'shows'} the evidence, q ends." if size.keys else "Ctrl-C ends."
     return [*lines, Text(hint, style="dim")]
 
 
@@ -156,8 +157,10 @@ def _rows(side: SideView, size: Size, room: int) -> list[Text]:
     out: list[Text] = []
     for index, row in enumerate(rows):
         others = len(rows) - index - 1
-        # full where all that follow still fit, or while most of the room is free
-        free = max(room - len(out) - others, room * 3 // 4 - len(out), 1)
+        # full where all that follow still fit; what goes on also while most of the room is free
+        free = max(room - len(out) - others, 1)
+        if row.trend != "over":
+            free = max(free, room * 3 // 4 - len(out))
         if len(out) + 1 == room and others and room > 1:
             share = sum(each.share for each in rows[index:])
             return [*out, Text(f"{_percent(share):>5}  and {others + 1} more", style="dim")]
@@ -178,8 +181,9 @@ def _row(row: RowView, size: Size, most: int) -> list[Text]:
     head = f"{what}: {escape(row.meaning)}" if row.meaning else what
     parts = [escape(part) for part in (row.who, row.whom) if part]
     if most == 1 or row.quiet:
-        short = "; ".join([what, *parts])
-        lines = [_fitting(room, ["; ".join([head, *parts]), *([short] if row.who else []), head, short])]
+        # one line: rather who than what it means
+        shorter = ["; ".join([what, *parts]), "; ".join([what, *parts[:1]])] if row.who else [head]
+        lines = [_fitting(room, ["; ".join([head, *parts]), *shorter])]
     else:
         lines = _flow([head, *parts], room, size.width - left, most)
     first = Text.assemble((f"{_percent(row.share):>5}", "bold"), (f"{escape(row.port):>6} ", "cyan"))

@@ -13,12 +13,14 @@ from whyreset.outputs import sentences
 from whyreset.outputs.sentences import Saying
 from whyreset.outputs.terminal.addresses import Addresses
 from whyreset.outputs.terminal.rates import Seconds
-from whyreset.words import program, service
+from whyreset.words import describe_exit, program, service
 
 #: Rows of one direction that are kept apart; others are counted in one more.
 ROWS = 64
-#: Ports (and namespaces) of what is otherwise alike that have rows of their own; more are one row.
+#: Ports of one remote, and namespaces, of what is otherwise alike that have rows of their own; more are one row.
 APART = 5
+#: The same for ports of several remotes: these need not belong together.
+APART_REMOTES = 15
 #: Stands for them in its key.
 MANY = -1
 #: Within such a row: ports that are counted apart.
@@ -30,6 +32,8 @@ PROCESSES = 64
 FORGET_NS = 900_000_000_000
 #: A port with more than this share of what is joined keeps its row.
 _STANDS_OUT = 0.5
+#: What has paused for so long stands below what goes on.
+_PAUSED_NS = 20_000_000_000
 
 
 class Key(Struct, frozen=True):
@@ -42,6 +46,8 @@ class Key(Struct, frozen=True):
     #: This host had opened the connections.
     active: bool
     port: int
+    #: Where many ports were joined since one remote asked for them all.
+    remote: str = ""
 
 
 class Row:
@@ -52,10 +58,13 @@ class Row:
         self.seconds = Seconds(second)
         self.begun_ns = self.last_ns = now_ns
         self.total = 0
+        #: the only one so far; None for several
+        self.remote: str | None = ""
         self.ports: dict[int, int] = {}
         self.ports_crowded = False
         self.addresses = Addresses()
-        self.processes: dict[tuple[int, int], None] = {}
+        #: owners, and how each had ended when its last reset came
+        self.processes: dict[tuple[int, int], str] = {}
         self.kept: deque[Reset] = deque(maxlen=KEPT)
 
     def add(self, reset: Reset, second: int, now_ns: int) -> None:
@@ -64,8 +73,10 @@ class Row:
         self.kept.append(reset)
         self.addresses.add(reset.remotes, reset.sample.remote, reset.count, now_ns)
         self._count_port(reset.port, reset.count)
+        self._meet(_remote(reset))
         if reset.owner is not None and len(self.processes) < PROCESSES:
-            self.processes[reset.owner.process.pid, reset.owner.process.start_ns] = None
+            process = reset.owner.process
+            self.processes[process.pid, process.start_ns] = describe_exit(process)
 
     def count(self, many: int, second: int, now_ns: int) -> None:
         """So many more, of which nothing else is known."""
@@ -81,12 +92,16 @@ class Row:
         self.last_ns = max(self.last_ns, other.last_ns)
         for port, many in other.ports.items():
             self._count_port(port, many)
-        for address, many in other.addresses.remotes().top:
-            self.addresses.add(None, address, many, other.last_ns)
-        for process in other.processes:
+        self.ports_crowded |= other.ports_crowded
+        self.addresses.add(other.addresses.remotes(), "", 0, other.last_ns)
+        self._meet(other.remote)
+        for process, ended in other.processes.items():
             if len(self.processes) < PROCESSES:
-                self.processes[process] = None
+                self.processes[process] = ended
         self.kept = deque(sorted([*self.kept, *other.kept], key=lambda reset: reset.last_ns), maxlen=KEPT)
+
+    def _meet(self, remote: str | None) -> None:
+        self.remote = remote if self.remote in ("", remote) else None
 
     def _count_port(self, port: int | None, many: int) -> None:
         if port is None or (port not in self.ports and len(self.ports) >= COUNTED_PORTS):
@@ -119,7 +134,10 @@ class Side:
         self.seconds.add(second, reset.count)
         self.total += reset.count
         key = _TWINS if self._join_twins and reset.facts.twin_cause is not None else _key(reset)
-        wider = [replace(key, port=MANY), replace(key, netns=MANY), replace(key, port=MANY, netns=MANY)]
+        remote = _remote(reset) or ""
+        by_remote, by_port = replace(key, port=MANY, remote=remote), replace(key, port=MANY)
+        by_netns = replace(key, netns=MANY)
+        wider = (key, by_remote, by_port, by_netns, replace(by_port, netns=MANY))
         key = next((each for each in wider if each in self.rows), key)
         row = self.rows.get(key)
         fresh = row is None
@@ -130,8 +148,10 @@ class Side:
                 return False
         row.add(reset, second, now_ns)
         if fresh:
-            for each in (replace(key, port=MANY), replace(key, netns=MANY)):
-                self._join(each, second, now_ns)
+            if remote:
+                self._join(by_remote, APART, second, now_ns)
+            self._join(by_port, APART_REMOTES, second, now_ns)
+            self._join(by_netns, APART, second, now_ns)
         return fresh
 
     def add_lost(self, many: int, second: int, now_ns: int) -> None:
@@ -149,7 +169,7 @@ class Side:
         order = [row for row in self._order if id(row) in known]
         known = set(map(id, order))
         order += [row for row in rows if id(row) not in known]
-        ranks = {id(row): (_rank(row, second), row.seconds.recent(second)) for row in order}
+        ranks = {id(row): (_rank(row, second, now_ns), row.seconds.recent(second)) for row in order}
         for index in range(1, len(order)):
             at, row = index, order[index]
             while at and _goes_before(ranks[id(row)], ranks[id(order[at - 1])]):
@@ -172,10 +192,12 @@ class Side:
         # what it counted stays in the totals; it was not in the last minute
         self.rest.total += self.rows.pop(key).total
 
-    def _join(self, whole: Key, second: int, now_ns: int) -> None:
+    def _join(self, whole: Key, most: int, second: int, now_ns: int) -> None:
         """Rows that differ in the port (or namespace) alone become one where they are many: a scan is one thing."""
-        alike = [row for key, row in self.rows.items() if _widened(key, whole) == whole]
-        if len(alike) <= APART:
+        alike = [
+            row for key, row in self.rows.items() if _widened(key, whole) == whole and whole.remote in ("", row.remote)
+        ]
+        if len(alike) <= most:
             return
         limit = sum(row.total for row in alike) * _STANDS_OUT
         joined = self.rows.setdefault(whole, Row(whole, second, now_ns))
@@ -185,7 +207,16 @@ class Side:
 
 
 def _widened(key: Key, like: Key) -> Key:
-    return replace(key, port=MANY if like.port == MANY else key.port, netns=MANY if like.netns == MANY else key.netns)
+    port = MANY if like.port == MANY else key.port
+    return replace(key, port=port, netns=MANY if like.netns == MANY else key.netns, remote=like.remote)
+
+
+def _remote(reset: Reset) -> str | None:
+    """The one that a group went to or came from; None for several."""
+    remotes = reset.remotes
+    if remotes is None or (remotes.exact and remotes.distinct == 1):
+        return reset.sample.remote or None
+    return None
 
 
 _NOBODY = ("", "", "")
@@ -207,11 +238,13 @@ def _key(reset: Reset) -> Key:
     return Key(saying, who, reset.sample.netns, reset.facts.active_open, MANY if reset.port is None else reset.port)
 
 
-def _rank(row: Row, second: int) -> int:
-    """Trouble before what is harmless, both before what is over."""
+def _rank(row: Row, second: int, now_ns: int) -> int:
+    """Trouble that goes on, then what has paused, then what is harmless, then what is over."""
     if not row.seconds.recent(second):
+        return 3
+    if row.key.saying.quiet:
         return 2
-    return 1 if row.key.saying.quiet else 0
+    return 1 if now_ns - row.last_ns > _PAUSED_NS else 0
 
 
 def _goes_before(one: tuple[int, int], other: tuple[int, int]) -> bool:

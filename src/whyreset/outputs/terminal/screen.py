@@ -68,6 +68,8 @@ class ScreenPrinter:
         self._blocks = (out.encoding or "").lower().replace("-", "") == "utf8" and os.environ.get("TERM") not in _PLAIN
         self._drawn_ns = 0
         self._size = (0, 0)
+        #: something is to be shown that was not yet
+        self._fresh = False
         self._handlers: dict[int, Any] = {}
 
     def start(
@@ -77,28 +79,27 @@ class ScreenPrinter:
         self._missing = missing
         self._handlers[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._suspend)
         self._handlers[signal.SIGQUIT] = signal.signal(signal.SIGQUIT, self._quit)
-        self._holds()
+        self.write((), (), ())
 
     def write(self, resets: Iterable[Reset], counts: Iterable[Count], notices: Iterable[Notice]) -> None:
         """Takes what one tick brought, and draws when it is time."""
         now_ns = time.monotonic_ns()
-        fresh = self._board.take(resets, counts, notices, now_ns)
-        fresh |= self._obey()
+        self._fresh |= self._board.take(resets, counts, notices, now_ns)
+        self._obey()
         if not self._holds():
             return
         size = self._measure()
-        wait_ns = _AT_ONCE_NS if fresh else _EVERY_NS
         # just after a second is over, so that «now» is a whole one
-        due = now_ns - self._drawn_ns >= wait_ns or now_ns // _EVERY_NS != self._drawn_ns // _EVERY_NS
-        if due or size != self._size:
+        due = now_ns // _EVERY_NS != self._drawn_ns // _EVERY_NS
+        if due or size != self._size or (self._fresh and now_ns - self._drawn_ns >= _AT_ONCE_NS):
             self._draw(now_ns, size)
 
     def end(self, time_ns: int, *, reason: str, totals: dict[str, int]) -> None:
         """Gives the screen back and leaves a summary of it all."""
         self.close()
         view = self._board.view(time.monotonic_ns(), namespaces=self._namespaces(), whole=True)
-        width, height = self._measure()
-        for line in summary(view, Size(width, height, blocks=self._blocks, summary=True)):
+        self._console.size = size = self._measure()
+        for line in summary(view, Size(*size, blocks=self._blocks, summary=True)):
             self._console.print(line)
 
     def close(self) -> None:
@@ -109,9 +110,9 @@ class ScreenPrinter:
         self._give()
 
     def _draw(self, now_ns: int, size: tuple[int, int]) -> None:
-        self._drawn_ns, self._size = now_ns, size
+        self._drawn_ns, self._size, self._fresh = now_ns, size, False
         view = self._board.view(now_ns, namespaces=self._namespaces(), missing=self._missing)
-        fitted = Size(*size, blocks=self._blocks, opened=self._opened)
+        fitted = Size(*size, blocks=self._blocks, opened=self._opened, keys=self._keys.taken)
         self._console.size = size
         self._live.update(Group(*render(view, fitted, clock(time.time_ns()))), refresh=True)
 
@@ -123,16 +124,14 @@ class ScreenPrinter:
             width, height = 0, 0
         return width or 80, height or 24
 
-    def _obey(self) -> bool:
-        """Keys: q ends as Ctrl-C does, v opens and closes the evidence. True where something is to be drawn."""
+    def _obey(self) -> None:
+        """Keys: q ends as Ctrl-C does, v opens and closes the evidence."""
         pressed = self._keys.read()
         if "q" in pressed:
             signal.raise_signal(signal.SIGINT)
         if "v" in pressed:
             self._opened = not self._opened
             self._drawn_ns = 0
-            return True
-        return False
 
     def _holds(self) -> bool:
         """Takes the screen while the shell has us in the foreground; a job in the background draws nothing."""
@@ -183,6 +182,11 @@ class _Keys:
             changed[3] &= ~(termios.ECHO | termios.ICANON)
             termios.tcsetattr(descriptor, termios.TCSADRAIN, changed)
             self._saved, self._descriptor = saved, descriptor
+
+    @property
+    def taken(self) -> bool:
+        """Whether keys are heard."""
+        return self._saved is not None
 
     def read(self) -> str:
         """What was pressed since the last call."""

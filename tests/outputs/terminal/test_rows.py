@@ -64,6 +64,8 @@ def test_processes_of_one_kind_are_one_row() -> None:
     for pid in range(2, 9):
         take(one, 0, reset(cause=UNREAD, owner=owner(pid=pid, unit="nginx.service")))
     assert only(sent(one.view(at(1)))).who == "nginx (nginx.service), 8 processes"
+    take(one, 1, reset(cause=UNREAD, owner=owner(pid=9, unit="nginx.service", alive=False, exit_code=9)))
+    assert only(sent(one.view(at(2)))).who == "nginx (nginx.service), 9 processes, the last killed by SIGKILL"
 
 
 def test_another_namespace_is_named() -> None:

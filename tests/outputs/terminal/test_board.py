@@ -39,12 +39,13 @@ def test_a_trend_is_the_last_ten_seconds_against_the_minute_before(before: float
     assert only(sent(one.view(at(60)))).trend == trend
 
 
-def test_a_row_is_new_for_ten_seconds_and_over_after_ten_of_silence() -> None:
+def test_a_row_is_new_for_ten_seconds_and_over_after_twenty_of_silence() -> None:
     """Then it says since when."""
     one = board()
     take(one, 0, reset(count=50))
     assert only(sent(one.view(at(5)))).trend == "new"
-    assert only(sent(one.view(at(11)))).trend == "over"
+    assert only(sent(one.view(at(12)))).trend == "steady"
+    assert only(sent(one.view(at(21)))).trend == "over"
 
 
 def test_what_was_lost_has_its_share() -> None:

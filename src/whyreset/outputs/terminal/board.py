@@ -15,7 +15,7 @@ from whyreset.filter import Filter
 from whyreset.model import Count, Missing, Notice, Reset
 from whyreset.outputs.plain import notice_text
 from whyreset.outputs.terminal import tell
-from whyreset.outputs.terminal.rows import Row, Side
+from whyreset.outputs.terminal.rows import PAUSED_NS, Row, Side
 from whyreset.outputs.terminal.view import RowView, SideView, Trend, View
 from whyreset.words import clock
 
@@ -175,7 +175,7 @@ def _rate(row: Row, second: int) -> float:
 
 
 def _trend(row: Row, second: int, now_ns: int) -> Trend:
-    if now_ns - row.last_ns > 10 * _SECOND_NS:
+    if now_ns - row.last_ns > PAUSED_NS:
         return "over"
     age = second - row.begun_ns // _SECOND_NS
     if age < 10:

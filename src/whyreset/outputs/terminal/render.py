@@ -21,7 +21,7 @@ _LEFT, _LEFT_NARROW = 13, 12
 #: Rows of the summary.
 _SUMMARY = 12
 #: A row's lines, and those of one that is opened; resets shown of the latter.
-_LINES, _OPENED, _RESETS = 3, 12, 4
+_LINES, _OPENED, _RESETS = 4, 12, 4
 _BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_BARS = "_.:-=+*#"
 
@@ -208,17 +208,15 @@ def _fitting(width: int, texts: list[str]) -> str:
 
 def _flow(parts: list[str], first: int, width: int, most: int) -> list[str]:
     """Each part on lines of its own, or beside the one before where both fit; the last line holds what is left."""
-    lines = [parts[0]]
-    if cell_len(parts[0]) > first:
-        cut = textwrap.wrap(parts[0], max(first, 10))
-        lines = [cut[0], " ".join(cut[1:])]
-    for part in parts[1:]:
-        joined = f"{lines[-1]}; {part}"
-        if cell_len(joined) <= (first if len(lines) == 1 else width) or len(lines) == most:
+    lines: list[str] = []
+    for part in parts:
+        joined = f"{lines[-1]}; {part}" if lines else part
+        if lines and (cell_len(joined) <= (first if len(lines) == 1 else width) or len(lines) == most):
             lines[-1] = joined
-        else:
-            lines.append(part)
-    return lines
+            continue
+        room = width if lines else first
+        lines += [part] if cell_len(part) <= room else textwrap.wrap(part, max(room, 10))
+    return lines if len(lines) <= most else [*lines[: most - 1], " ".join(lines[most - 1 :])]
 
 
 def _opened(row: RowView, width: int) -> list[str]:

@@ -33,7 +33,7 @@ FORGET_NS = 900_000_000_000
 #: A port with more than this share of what is joined keeps its row.
 _STANDS_OUT = 0.5
 #: What has paused for so long stands below what goes on.
-_PAUSED_NS = 20_000_000_000
+PAUSED_NS = 20_000_000_000
 
 
 class Key(Struct, frozen=True):
@@ -243,7 +243,7 @@ def _rank(row: Row, second: int, now_ns: int) -> int:
         return 3
     if row.key.saying.quiet:
         return 2
-    return 1 if now_ns - row.last_ns > _PAUSED_NS else 0
+    return 1 if now_ns - row.last_ns > PAUSED_NS else 0
 
 
 def _goes_before(one: tuple[int, int], other: tuple[int, int]) -> bool:

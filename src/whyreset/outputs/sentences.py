@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from whyreset.model import Cause, Facts, Owner, Process, Remotes, Reset
+from whyreset.model import Cause, Facts, Process, Remotes, Reset
 from whyreset.words import clock, describe_exit, escape, name, program, service
 
 
@@ -150,11 +150,17 @@ def process_text(process: Process) -> str:
     return _with(name(process), service(process))
 
 
-def kind_text(last: Owner, count: int) -> str:
-    """Several processes that do one thing: «nginx (nginx.service), 8 processes, the last killed by SIGKILL»."""
-    text = f"{_with(program(last.process), service(last.process))}, {count} processes"
-    exit_ = describe_exit(last.process)
-    return f"{text}, the last {exit_}" if exit_ and not last.alive else text
+def kind_text(last: Reset, count: int) -> str:
+    """Owners that do one thing: «nginx (nginx.service), 8 processes, the last killed by SIGKILL»."""
+    owner, closer = last.owner, last.closer
+    if owner is None:
+        return ""
+    text = f"{_with(program(owner.process), service(owner.process))}, {count} processes"
+    if (how := describe_exit(owner.process)) and not owner.alive:
+        text += f", the last {how}"
+    if closer is not None and program(closer) != program(owner.process):
+        text += f", closed by {name(closer)}"
+    return text
 
 
 def _with(label: str, part: str) -> str:

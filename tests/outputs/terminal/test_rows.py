@@ -66,6 +66,8 @@ def test_processes_of_one_kind_are_one_row() -> None:
     assert only(sent(one.view(at(1)))).who == "nginx (nginx.service), 8 processes"
     take(one, 1, reset(cause=UNREAD, owner=owner(pid=9, unit="nginx.service", alive=False, exit_code=9)))
     assert only(sent(one.view(at(2)))).who == "nginx (nginx.service), 9 processes, the last killed by SIGKILL"
+    take(one, 2, reset(cause=UNREAD, owner=owner(pid=10, unit="nginx.service"), closer=process(comm="ss", pid=5)))
+    assert only(sent(one.view(at(3)))).who == "nginx (nginx.service), 10 processes, closed by ss[5]"
 
 
 def test_another_namespace_is_named() -> None:

@@ -46,7 +46,7 @@ def _owner(row: Row) -> str:
         refused = last.cause.name == "closed-port" and last.facts.direction == "sent"
         return "not open since watching began" if refused and row.key.port != MANY else ""
     if len(row.processes) > 1 and row.key.owner[0] == "":
-        return sentences.kind_text(last.owner, len(row.processes))
+        return sentences.kind_text(last, len(row.processes))
     return sentences.owner_text(last)
 
 

@@ -66,6 +66,30 @@ class Listener(Struct, frozen=True, kw_only=True):
     out_of_memory: bool = False
     #: Others that held the same socket when watching began (pre-forked children).
     holders: tuple[tuple[int, int], ...] = ()
+    #: The namespace's inode number.
+    netns: int = 0
+
+
+class Socket(Struct, frozen=True, kw_only=True):
+    """A TCP socket as it is now, and one process that holds it."""
+
+    netns: int
+    #: 0 where the kernel does not tell.
+    netns_cookie: int
+    cookie: int
+    state: str
+    family: int
+    local: str
+    local_port: int
+    remote: str
+    remote_port: int
+    ipv6_only: bool = False
+    #: (pid, start_ns).
+    holder: tuple[int, int] | None = None
+    #: Of listeners: the accept queue, as (waiting, limit).
+    queue: tuple[int, int] | None = None
+    #: Number of its file; 0 where it has none (any more).
+    inode: int = 0
 
 
 class ProcessEnd(Struct, frozen=True, kw_only=True):

@@ -1,7 +1,7 @@
 """Actors: processes with a name of their own that play a script, one step each time they are cued.
 
 A script is a generator: what stands before a `yield` is one step. When it has ended its actor stays, as a service does,
-until it is dismissed; and it dies with the process that started it, however that ends.
+to play it again; and it dies with the process that started it, however that ends.
 """
 
 from __future__ import annotations
@@ -10,10 +10,10 @@ import ctypes
 import os
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from itertools import chain, repeat
-from typing import NoReturn, Self
+from itertools import chain, count
+from typing import NoReturn, Protocol, Self
 
 from whyreset.demo import namespaces
 
@@ -22,7 +22,13 @@ STEP_SECONDS = 5.0
 _LEAVE_SECONDS = 0.5
 _PR_SET_DUMPABLE = 4
 
-Script = Callable[[], Iterator[None]]
+
+class Script(Protocol):
+    """A generator's function."""
+
+    __qualname__: str
+
+    def __call__(self) -> Iterator[None]: ...
 
 
 class Actor:
@@ -39,6 +45,7 @@ class Actor:
     def __init__(self, command: str, script: Script, namespace: int | None = None) -> None:
         self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._control.settimeout(STEP_SECONDS)
+        self._cued, self._at_end, self._gone = True, False, False
         parent = os.getpid()
         self._pid = os.fork()
         if not self._pid:
@@ -56,13 +63,23 @@ class Actor:
     def __exit__(self, *_: object) -> None:
         self.dismiss()
 
+    @property
+    def gone(self) -> bool:
+        """Its process was found dead."""
+        return self._gone
+
     def cue(self) -> None:
-        """Has it begin its next step."""
+        """Has it begin its next step; after the end the first one again."""
         self._control.send(b"next")
+        self._cued = True
 
     def wait(self) -> None:
         """Waits for the end of its step, or of the process; raises as the constructor does."""
-        answer = self._control.recv(4096)
+        try:
+            answer = self._control.recv(4096)
+        except ConnectionResetError:  # it died with a cue unread
+            answer = b""
+        self._cued, self._at_end, self._gone = False, answer == b"end", not answer
         if answer.startswith(b"failed"):
             _, number, text = answer.decode(errors="replace").split(" ", 2)
             raise OSError(int(number), text)
@@ -71,6 +88,13 @@ class Actor:
         """Has it play its next step to the end."""
         self.cue()
         self.wait()
+
+    def finish(self) -> None:
+        """Has it play what is left of its script."""
+        if self._cued:
+            self.wait()
+        while not (self._at_end or self._gone):
+            self.step()
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Ends it by a signal; when this returns the kernel has closed its sockets."""
@@ -98,8 +122,8 @@ def _play(control: socket.socket, command: str, script: Script, namespace: int |
         if namespace is not None:
             namespaces.enter(namespace)
         try:
-            for _ in chain(script(), repeat(None)):
-                control.send(b"done")
+            for said in chain.from_iterable(chain((b"done" for _ in script()), (b"end",)) for _ in count()):
+                control.send(said)
                 if control.recv(16) != b"next":
                     break
         except Exception as error:

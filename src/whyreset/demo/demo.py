@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import NoReturn, Self
 
 from whyreset.demo import namespaces
@@ -68,10 +69,11 @@ class Demo:
 
     def begin(self) -> Notice:
         """Raises the curtain; what to tell those who watch."""
-        self._control.send(b"begin")
+        with suppress(BrokenPipeError):  # `notices` tells that it has ended
+            self._control.send(b"begin")
         played = f"the scene {self._scenes[0].name}" if len(self._scenes) == 1 else f"{len(self._scenes)} scenes"
         places = " and ".join(self.names.values())
-        text = f"a demo plays {played} in network namespaces of its own, {places}; what else happens here is shown too"
+        text = f"a demo plays {played} in netns {places}"
         return Notice(time_ns=time.time_ns(), name="demo", text=text)
 
     def notices(self) -> list[Notice]:
@@ -99,7 +101,7 @@ class Demo:
         """One message; empty when the process has ended or does not answer."""
         try:
             heard = self._control.recv(4096)
-        except TimeoutError:
+        except (TimeoutError, ConnectionResetError):  # reset: it died with something of ours unread
             return {}
         return json.loads(heard) if heard else {}
 
@@ -155,18 +157,23 @@ def _why(error: OSError) -> str:
 
 
 def _play(control: socket.socket, stage: Stage, scenes: Sequence[Scene]) -> None:
-    """Plays for ever; a scene that this kernel does not let us play is told and left out."""
-    playable = list(scenes)
+    """Plays for ever; a scene that fails twice in a row cannot be played here: that is told, and it is left out."""
+    playable, failed = list(scenes), set()
     while playable:
         for scene in list(playable):
             try:
                 scene.play(stage)
+                time.sleep(_PAUSE_SECONDS)
+                stage.finish()
+                failed.discard(scene.name)
             except OSError as error:
-                playable.remove(scene)
-                why = error.strerror or str(error)
-                _tell(control, {"missing": f"the demo's scene {scene.name} cannot be played here: {why}"})
-            time.sleep(_PAUSE_SECONDS)  # services live on for as long as somebody asks who they are
-            stage.clear()
+                stage.clear()
+                if scene.name in failed:
+                    playable.remove(scene)
+                    why = error.strerror or str(error)
+                    _tell(control, {"missing": f"the demo's scene {scene.name} cannot be played here: {why}"})
+                failed.add(scene.name)
+                time.sleep(_PAUSE_SECONDS)
 
 
 def _tell(control: socket.socket, message: dict[str, str]) -> None:

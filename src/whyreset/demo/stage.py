@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from whyreset.demo import namespaces, network
 from whyreset.demo.actors import Actor, Script
@@ -27,7 +27,7 @@ class Stage:
     """
 
     def __init__(self) -> None:
-        self._actors: list[Actor] = []
+        self._actors: dict[tuple[str, str], Actor] = {}
         self.server, self.clients = namespaces.make(), namespaces.make()
         with namespaces.inside(self.clients):
             network.add_wire(self.server)
@@ -43,21 +43,33 @@ class Stage:
         return {os.fstat(self.server).st_ino: "demo-server", os.fstat(self.clients).st_ino: "demo-clients"}
 
     def serving(self, command: str, script: Script) -> Actor:
-        """An actor on the server's side; stays until `clear`."""
+        """An actor on the server's side, who has played the first step; one that played it before plays it again."""
         return self._enter(command, script, self.server)
 
     def calling(self, command: str, script: Script) -> Actor:
-        """An actor on the clients' side; stays until `clear`."""
+        """An actor on the clients' side, likewise."""
         return self._enter(command, script, self.clients)
+
+    def finish(self) -> None:
+        """Has all play what is left of their scripts, the last to enter first; who lives stays for the next time."""
+        for actor in reversed(self._actors.values()):
+            actor.finish()
 
     def clear(self) -> None:
         """Dismisses all actors."""
         while self._actors:
-            self._actors.pop().dismiss()
+            self._actors.popitem()[1].dismiss()
 
     def _enter(self, command: str, script: Script, namespace: int) -> Actor:
-        self._actors.append(Actor(command, script, namespace))
-        return self._actors[-1]
+        key = (command, script.__qualname__)
+        if actor := self._actors.get(key):
+            with suppress(OSError):  # somebody else may have killed it
+                actor.step()
+                if not actor.gone:
+                    return actor
+            self._actors.pop(key).dismiss()
+        self._actors[key] = Actor(command, script, namespace)
+        return self._actors[key]
 
     @contextmanager
     def out_of_reach(self, address: str) -> Iterator[None]:

@@ -13,18 +13,20 @@ from whyreset.demo.stage import PACE_SECONDS, PHONE, SCANNER, SERVER, WEB, Stage
 #: Later than what was on its way can come.
 _LATER_SECONDS = 0.4
 
+#: What a scanner asks for; no scene listens on any of them.
+_COMMON_PORTS = (
+    *(21, 23, 25, 53, 110, 111, 135, 139, 143, 389, 445, 465, 587, 636, 993, 995, 1433, 1521, 1723, 2049),
+    *(2375, 3000, 3306, 4444, 5000, 5060, 5601, 5900, 5985, 6379, 6443, 7001, 8008, 8888, 9000, 9042, 9090),
+    *(9200, 11211, 27017),
+)
+
 
 def scan(stage: Stage) -> None:
     """SYNs from a raw socket to many ports."""
-    ports = (
-        *(21, 23, 25, 53, 110, 111, 135, 139, 143, 389, 445, 465, 587, 636, 993, 995, 1433, 1521, 1723, 2049),
-        *(2375, 3000, 3306, 4444, 5000, 5060, 5601, 5900, 5985, 6379, 6443, 7001, 8008, 8888, 9000, 9042, 9090),
-        *(9200, 11211, 27017),
-    )
 
     def scanner() -> Iterator[None]:
         yield
-        for port in ports:
+        for port in _COMMON_PORTS:
             send(Segment(SCANNER, 54_321, SERVER, port, "S", seq=0x77000000))
             time.sleep(PACE_SECONDS / 2)
 
@@ -38,9 +40,9 @@ def probe(stage: Stage) -> None:
     def scanner() -> Iterator[None]:
         yield
         for flags in ("F", "FPU", ""):
-            for port in (21, 23, 445, 3306):
+            for port in _COMMON_PORTS[:8]:
                 send(Segment(SCANNER, 54_322, SERVER, port, flags, seq=0x78000000))
-                time.sleep(PACE_SECONDS)
+                time.sleep(PACE_SECONDS / 2)
 
     client = stage.calling("scanner --stealth demo-server", scanner)
     client.step()

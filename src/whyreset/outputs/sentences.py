@@ -150,14 +150,20 @@ def process_text(process: Process) -> str:
     return _with(name(process), service(process))
 
 
-def kind_text(last: Reset, count: int) -> str:
-    """Owners that do one thing: «nginx (nginx.service), 8 processes, the last killed by SIGKILL»."""
+def kind_text(last: Reset, count: int, ended: str = "") -> str:
+    """Owners that do one thing: «nginx (nginx.service), 8 processes, killed by SIGKILL».
+
+    Args:
+        last: a reset of one of them.
+        count: how many they are.
+        ended: how they ended, where all did alike.
+    """
     owner, closer = last.owner, last.closer
     if owner is None:
         return ""
     text = f"{_with(program(owner.process), service(owner.process))}, {count} processes"
-    if (how := describe_exit(owner.process)) and not owner.alive:
-        text += f", the last {how}"
+    if ended:
+        text += f", {ended}"
     if closer is not None and program(closer) != program(owner.process):
         text += f", closed by {name(closer)}"
     return text

@@ -70,9 +70,9 @@ class Agent:
         self._counters = CounterSource(self._program)
         self._owners = Owners(Processes(), Lives())
         self._namespaces = Namespaces(names=settings.names)
-        self._pipeline = Pipeline(self._owners, lambda inode: self._namespaces.name(inode, time.monotonic_ns()))
+        self._pipeline = Pipeline(self._owners, self._netns_name)
         self._recents = Recents()
-        self._answerer = Answerer(self._owners, self._recents, since_ns=time.time_ns())
+        self._answerer = Answerer(self._owners, self._recents, self._netns_name, since_ns=time.time_ns())
         self._desk = Desk()
         self._account: Account | None = None
         self._counted_ns = 0
@@ -167,21 +167,24 @@ class Agent:
         """The whole account so far."""
         return self._account.totals() if self._account else {}
 
-    def watched(self) -> list[tuple[int, str]]:
-        """The namespaces that are being watched: inode numbers and names."""
-        inodes = self._account.namespaces() if self._account else []
-        return [(inode, self._namespaces.name(inode, time.monotonic_ns())) for inode in inodes]
+    def _netns_name(self, inode: int) -> str:
+        return self._namespaces.name(inode, time.monotonic_ns())
 
     def _answer(self, question: Question, most: int) -> Answer:
         """What `whyreset who` is told."""
         return self._answerer.answer(question, most, now_ns=_boottime_ns(), epoch_ns=_epoch_ns())
+
+    def watched(self) -> list[tuple[int, str]]:
+        """The namespaces that are being watched: inode numbers and names."""
+        inodes = self._account.namespaces() if self._account else []
+        return [(inode, self._netns_name(inode)) for inode in inodes]
 
     def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
         assert self._account is not None
         tallies = self._program.tallies(self._account.settled())
         self._account.read(self._counters.read(time.monotonic_ns()), tallies)
         lines = self._account.lines(time_ns, everything=everything)
-        return [replace(line, netns_name=self._namespaces.name(line.netns, time.monotonic_ns())) for line in lines]
+        return [replace(line, netns_name=self._netns_name(line.netns)) for line in lines]
 
     def _baseline(self) -> Account:
         """Both sides' figures of one moment: read again while resets come in between."""

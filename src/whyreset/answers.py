@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from whyreset.model import Listener
+from whyreset.outputs.sentences import port_text, say
 from whyreset.owners.recent import Entry, Recents
 from whyreset.owners.sockets import Owners
 from whyreset.questions import Answer, Life, Question, Recent
@@ -15,12 +16,14 @@ class Answerer:
     """Answers from a watch's memory; nothing is read from elsewhere but /proc of processes that live.
 
     Args:
+        netns_name: the name of a namespace by its inode number.
         since_ns: since when there is a memory, in nanoseconds since the epoch.
     """
 
-    def __init__(self, owners: Owners, recents: Recents, *, since_ns: int) -> None:
+    def __init__(self, owners: Owners, recents: Recents, netns_name: Callable[[int], str], *, since_ns: int) -> None:
         self._owners = owners
         self._recents = recents
+        self._netns_name = netns_name
         self._since_ns = since_ns
 
     def answer(self, question: Question, most: int, *, now_ns: int, epoch_ns: int) -> Answer:
@@ -68,6 +71,8 @@ class Answerer:
         return Life(
             listener=listener,
             owner=self._owners.known(listener.owner, "listener", now_ns),
+            # of a namespace that is gone the number may be another's by now
+            netns_name=self._netns_name(listener.netns) if not listener.until_ns else "",
             last=self._owners.process(last, now_ns) if last else None,
         )
 
@@ -83,8 +88,10 @@ def _recent(entry: Entry) -> Recent:
         first_ns=entry.first_ns,
         last_ns=reset.last_ns,
         netns=sample.netns,
+        netns_cookie=sample.netns_cookie,
         netns_name=reset.netns_name,
         port=reset.port,
+        what=port_text(say(reset), reset.facts, reset.port),
         evidence=reset.evidence,
         local=sample.local,
         local_port=sample.local_port,

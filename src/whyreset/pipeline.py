@@ -20,6 +20,15 @@ from whyreset.words import describe_exit, duration, name
 _TWINS = 8192
 
 
+class Sent(Struct):
+    """What is kept of a group that was sent, for its other end to ask."""
+
+    cause: Cause
+    owner: Owner | None = None
+    #: The owner at the other end; told of the group only where both ends come in one batch.
+    peer: Owner | None = None
+
+
 class Draft(Struct, kw_only=True):
     """A group on its way through the stages; each stage fills in what it finds."""
 
@@ -34,6 +43,7 @@ class Draft(Struct, kw_only=True):
     last: Process | None = None
     #: The owner at the other end, when that is on this host too.
     peer: Owner | None = None
+    sent: Sent | None = None
 
 
 class Pipeline:
@@ -48,7 +58,7 @@ class Pipeline:
         self._owners = owners
         self._netns_name = netns_name
         self._explained: OrderedDict[Facts, Cause] = OrderedDict()
-        self._sent: OrderedDict[int, Draft] = OrderedDict()
+        self._sent: OrderedDict[int, Sent] = OrderedDict()
         self.stages: tuple[Callable[[Draft], None], ...] = (self.join_twin, self.explain, self.own, self.introduce)
 
     def run(self, groups: Iterable[Group], *, epoch_ns: int) -> list[tuple[Group, Reset]]:
@@ -62,6 +72,9 @@ class Pipeline:
         for draft in drafts:
             for stage in self.stages:
                 stage(draft)
+        for draft in drafts:
+            if draft.sent is not None:
+                draft.peer = draft.sent.peer
         return [(draft.group, self._finish(draft, epoch_ns)) for draft in drafts]
 
     def join_twin(self, draft: Draft) -> None:
@@ -79,7 +92,7 @@ class Pipeline:
                 self._explained.popitem(last=False)
         draft.cause = cause
         if draft.facts.direction == "sent":
-            self._sent[draft.group.number] = draft
+            draft.sent = self._sent[draft.group.number] = Sent(cause)
             if len(self._sent) > _TWINS:
                 self._sent.popitem(last=False)
 
@@ -89,6 +102,8 @@ class Pipeline:
             return
         sample = draft.group.samples[0]
         draft.owner, draft.listener = self._owners.owner(sample, draft.facts)
+        if draft.sent is not None:
+            draft.sent.owner = draft.owner
         if sample.closer is not None:
             draft.closer = self._owners.process(sample.closer, sample.time_ns)
         if draft.listener is not None and draft.listener.until_ns > sample.time_ns:
@@ -102,7 +117,7 @@ class Pipeline:
         if twin is not None:
             draft.peer, twin.peer = twin.owner, draft.owner
 
-    def _twin(self, draft: Draft) -> Draft | None:
+    def _twin(self, draft: Draft) -> Sent | None:
         """What was sent, for what was received from this host."""
         if draft.facts.direction != "received" or draft.group.twin is None:
             return None

@@ -97,9 +97,12 @@ class Recent(Struct, frozen=True, kw_only=True):
     first_ns: int
     last_ns: int
     netns: int
+    netns_cookie: int
     netns_name: str = ""
     #: The service's port; None where many were put together.
     port: int | None
+    #: Plain words for the cause, with the port.
+    what: str
     #: Of the last one.
     evidence: tuple[str, ...]
     local: str = ""
@@ -115,6 +118,7 @@ class Life(Struct, frozen=True, kw_only=True):
 
     listener: Listener
     owner: Owner
+    netns_name: str = ""
     #: Who closed it last, where that was another process.
     last: Process | None = None
 
@@ -144,6 +148,7 @@ class Standing(Struct, frozen=True, kw_only=True):
     """A socket that listens now."""
 
     netns: int
+    netns_cookie: int
     netns_name: str
     address: str
     port: int
@@ -161,6 +166,7 @@ class Former(Struct, frozen=True, kw_only=True):
     """A socket that listened before."""
 
     netns: int
+    netns_cookie: int
     netns_name: str
     address: str
     port: int
@@ -178,6 +184,7 @@ class Connections(Struct, frozen=True, kw_only=True):
     """Sockets other than listeners that have the same ports asked for, owner and namespace."""
 
     netns: int
+    netns_cookie: int
     netns_name: str
     #: The service's port is the peer's.
     outgoing: bool
@@ -211,8 +218,8 @@ class Found(Struct, frozen=True, kw_only=True):
 
     question: Question
     time_ns: int
-    #: Our own network namespace.
-    home: int
+    #: Our own network namespace's cookie; others' inode numbers may come round.
+    home_cookie: int
     #: Which sources spoke: "sockets", "watch", "journal", "kernel log".
     sources: tuple[str, ...] = ()
     listeners: tuple[Standing, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 from msgspec.structs import replace
@@ -28,7 +28,7 @@ _PEERS = 3
 _MAPPED = "::ffff:"
 
 Key = tuple[int, int]
-#: What connections of one entry have in common: netns, outgoing, port, accepted, held, holder.
+#: What connections of one entry have in common: netns_cookie, outgoing, port, accepted, held, holder.
 _Alike = tuple[int, bool, int, bool, bool, Key | None]
 _T = TypeVar("_T")
 
@@ -63,6 +63,8 @@ class _Joiner:
         self._replies = replies
         #: The one that has watched longest knows most.
         self._answer: Answer | None = min(replies.answers, key=lambda each: each.since_ns, default=None)
+        #: Those of which a watch told a name, by cookie.
+        self._names = dict(_names(self._answer)) if self._answer else {}
         self._processes = Processes()
         self._namespaces = Namespaces()
         self._now_ns = boottime_ns()
@@ -77,7 +79,8 @@ class _Joiner:
         """
         question, answer = self._question, self._answer
         listeners, former = self._listeners(), self._former()
-        served = {(each.netns, each.port) for each in listeners} | {(each.netns, each.port) for each in former}
+        served = {(each.netns_cookie, each.port) for each in listeners}
+        served |= {(each.netns_cookie, each.port) for each in former}
         processes = self._asked_processes()
         gone = question.pid and not any(each.alive for each in processes)
         traces = self._traces(question.pid) if gone else []
@@ -87,7 +90,7 @@ class _Joiner:
         return Found(
             question=question,
             time_ns=time_ns,
-            home=self._view.home,
+            home_cookie=self._view.home,
             sources=tuple(sources),
             listeners=tuple(listeners),
             former=tuple(former),
@@ -106,14 +109,16 @@ class _Joiner:
         lives = {life.listener.socket_cookie: life for life in self._lives() if not life.listener.until_ns}
         found = [each for each in self._view.seen if each.socket.state == "LISTEN" and self._listens(each)]
         # our own namespace first
-        found.sort(key=lambda each: (each.socket.netns != self._view.home, each.socket.netns, each.socket.local_port))
+        found.sort(
+            key=lambda each: (each.socket.netns_cookie != self._view.home, each.socket.netns, each.socket.local_port)
+        )
         return [self._standing(each, lives.get(each.socket.cookie)) for each in self._most(found)]
 
     def _listens(self, seen: Seen) -> bool:
         here = seen.socket
         if self._question.pid:
             return True
-        if here.local_port != self._question.port or self._view.local.get(here.netns) is False:
+        if here.local_port != self._question.port or self._view.local.get(here.netns_cookie) is False:
             return False
         return self._question.serves(_plain(here.local), here.family, ipv6_only=here.ipv6_only)
 
@@ -127,7 +132,8 @@ class _Joiner:
             owner = self._owner(min(seen.holders, key=lambda key: key[1]), "open file")
         return Standing(
             netns=here.netns,
-            netns_name=self._name(here.netns),
+            netns_cookie=here.netns_cookie,
+            netns_name=self._name(here.netns, here.netns_cookie),
             address=_plain(here.local),
             port=here.local_port,
             family=here.family,
@@ -147,13 +153,13 @@ class _Joiner:
             if self._question.port:
                 outgoing = here.local_port != self._question.port
             else:
-                outgoing = (here.netns, here.local_port) not in listening
+                outgoing = (here.netns_cookie, here.local_port) not in listening
             port = here.remote_port if outgoing and here.remote_port else here.local_port
             # a process that serves a connection is the child of the one that accepted it
             holder = max(seen.holders, key=lambda key: key[1], default=None)
-            accepted = not outgoing and (here.netns, here.local_port) in listening
+            accepted = not outgoing and (here.netns_cookie, here.local_port) in listening
             held = holder is not None or bool(here.inode)
-            groups.setdefault((here.netns, outgoing, port, accepted, held, holder), []).append(seen)
+            groups.setdefault((here.netns_cookie, outgoing, port, accepted, held, holder), []).append(seen)
         largest = sorted(groups.items(), key=lambda item: -len(item[1]))
         return [self._group(key, those) for key, those in self._most(largest)]
 
@@ -165,12 +171,14 @@ class _Joiner:
         return (question.address, question.port) in ends
 
     def _group(self, key: _Alike, those: list[Seen]) -> Connections:
-        netns, outgoing, port, accepted, held, holder = key
+        cookie, outgoing, port, accepted, held, holder = key
+        netns = those[0].socket.netns
         remote_ports = {each.socket.remote_port for each in those}
         remotes = Counter(_plain(each.socket.remote) for each in those if each.socket.remote)
         return Connections(
             netns=netns,
-            netns_name=self._name(netns),
+            netns_cookie=cookie,
+            netns_name=self._name(netns, cookie),
             outgoing=outgoing,
             port=port,
             accepted=accepted,
@@ -193,7 +201,7 @@ class _Joiner:
         for life in self._lives():
             listener = life.listener
             served = self._question.serves(listener.address, listener.family, ipv6_only=listener.ipv6_only)
-            if listener.until_ns and served and self._view.local.get(listener.netns) is not False:
+            if listener.until_ns and served and self._view.local.get(listener.netns_cookie) is not False:
                 found.append(self._ended(life))
         return sorted(found, key=lambda each: -each.until_ns)
 
@@ -202,7 +210,8 @@ class _Joiner:
         how = describe_exit(Process(pid=0, exit_code=listener.exit_code, out_of_memory=listener.out_of_memory))
         return Former(
             netns=listener.netns,
-            netns_name=self._name(listener.netns),
+            netns_cookie=listener.netns_cookie,
+            netns_name=self._name(listener.netns, listener.netns_cookie),
             address=listener.address,
             port=listener.port,
             family=listener.family,
@@ -261,7 +270,8 @@ class _Joiner:
 
     def _missing_address(self, those: Iterable[Standing | Former]) -> list[Missing]:
         address = self._question.address
-        unsure = {each.netns for each in those if self._view.local.get(each.netns) is None and each.address != address}
+        local = self._view.local
+        unsure = {each.netns for each in those if local.get(each.netns_cookie) is None and each.address != address}
         if not address or not unsure:
             return []
         where = ", ".join(str(netns) for netns in sorted(unsure)[:3]) + (", ..." if len(unsure) > 3 else "")
@@ -274,11 +284,25 @@ class _Joiner:
         self._left_out += max(len(all_of_them) - MOST, 0)
         return all_of_them[:MOST]
 
-    def _name(self, netns: int) -> str:
+    def _name(self, netns: int, cookie: int) -> str:
+        """Its name; none where another namespace has its inode number by now."""
+        if known := self._names.get(cookie):
+            return known
+        if self._view.cookies.get(netns, cookie) not in (0, cookie):
+            return ""
         return self._namespaces.name(netns, self._now_ns)
 
     def _epoch(self, boot_ns: int) -> int:
         return boot_ns + self._to_epoch_ns if boot_ns else 0
+
+
+def _names(answer: Answer) -> Iterator[tuple[int, str]]:
+    for life in answer.lives:
+        if life.netns_name:
+            yield life.listener.netns_cookie, life.netns_name
+    for recent in answer.resets:
+        if recent.netns_name:
+            yield recent.netns_cookie, recent.netns_name
 
 
 def _plain(address: str) -> str:

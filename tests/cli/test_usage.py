@@ -30,6 +30,14 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "no such scene": (["watch", "--scene", "rain"], "rain"),
     "one of two scenes wrong": (["watch", "--scene", "crash", "--scene", "rain"], "rain"),
     "a ring of another size": (["watch", "--ring-kib", "5"], "--ring-kib"),
+    "who nobody": (["who"], "PORT"),
+    "who a name": (["who", "http"], "a port"),
+    "who too high a port": (["who", ":65536"], "65536"),
+    "who too high a number": (["who", "99999999"], "4194304"),
+    "who two": (["who", "80", "81"], "81"),
+    "who a name's port": (["who", "localhost:80"], "numeric"),
+    "who escapes": (["who", "\x1b[2J"], "a port"),
+    "who an address as a pid": (["who", "--pid", "127.0.0.1:80"], "pid"),
     "a command with escapes": (["\x1b[2J\nx"], "no such command"),
 }
 
@@ -62,7 +70,7 @@ def test_without_a_command_there_is_help() -> None:
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-@pytest.mark.parametrize("words", [[], ["watch"], ["schema"]], ids=lambda words: " ".join(words) or "whyreset")
+@pytest.mark.parametrize("words", [[], ["watch"], ["who"], ["schema"]], ids=lambda words: " ".join(words) or "whyreset")
 def test_help_is_no_mistake(words: list[str], flag: str) -> None:
     """Help goes to stdout with exit code 0."""
     ended = run(*words, flag)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import re
-import secrets
 import select
 import socket
 import struct
@@ -60,7 +59,7 @@ class Desk:
         """Begins to take questions; where that cannot be, nobody is answered."""
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         try:
-            listener.bind(f"\0{_PREFIX}{os.getpid()}.{secrets.token_hex(4)}")
+            listener.bind(f"\0{_PREFIX}{os.getpid()}.{os.urandom(4).hex()}")
             listener.listen(_ACCEPTS)
             listener.setblocking(False)
         except OSError:
@@ -115,6 +114,8 @@ class Desk:
         except BlockingIOError:
             return False
         except OSError:
+            return True
+        if len(asked) > QUESTION_BYTES_MAX:
             return True
         try:
             question = msgspec.json.decode(asked, type=Question)

@@ -217,6 +217,7 @@ class ListenerKey(Struct, kw_only=True, omit_defaults=True):
     """A socket that listens now."""
 
     netns: int
+    netns_cookie: int | None = None
     netns_name: str = ""
     address: str
     port: int
@@ -232,6 +233,7 @@ class FormerKey(Struct, kw_only=True, omit_defaults=True):
     """A socket that listened before."""
 
     netns: int
+    netns_cookie: int | None = None
     netns_name: str = ""
     address: str
     port: int
@@ -248,6 +250,7 @@ class ConnectionsKey(Struct, kw_only=True, omit_defaults=True):
     """Connections, also half open and lingering ones, of one owner in one namespace."""
 
     netns: int
+    netns_cookie: int | None = None
     netns_name: str = ""
     #: The service's port: theirs where `outgoing`.
     port: int
@@ -273,6 +276,7 @@ class RecentKey(Struct, kw_only=True, omit_defaults=True):
     first: str
     last: str
     netns: int
+    netns_cookie: int | None = None
     netns_name: str = ""
     cause: str
     family: str

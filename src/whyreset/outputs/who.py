@@ -6,7 +6,8 @@ import textwrap
 import time
 from collections.abc import Iterable, Iterator
 
-from whyreset.model import Owner, Process
+from whyreset.model import Owner
+from whyreset.outputs.sentences import process_text
 from whyreset.questions import Connections, Former, Found, Recent, Standing
 from whyreset.words import describe_exit, escape, name
 
@@ -45,12 +46,12 @@ def _places(found: Found) -> Iterator[str]:
     place = found.question.place
     if found.listeners:
         first = found.listeners[0]
-        here = [each for each in found.listeners if each.netns == first.netns]
+        here = [each for each in found.listeners if each.netns_cookie == first.netns_cookie]
         names = list(dict.fromkeys(_who(each.owner) for each in here))
         many = f" and {len(names) - 2} others" if len(names) > 2 else ""
         verb = "listens" if len(names) == 1 else "listen"
         yield f"{place} {' and '.join(names[:2])}{many} {verb}{_where(first, found)}{_since(first.since_ns, found)}"
-        spaces = {each.netns for each in found.listeners} - {first.netns}
+        spaces = {each.netns_cookie for each in found.listeners} - {first.netns_cookie}
         if spaces:
             yield f"listeners in {len(spaces)} other network namespace{'s' * (len(spaces) > 1)} too"
     else:
@@ -107,7 +108,9 @@ def _resets(found: Found) -> Iterator[str]:
     resets, word = found.resets, f"since {_clock(found.watched_ns, found)}"
     if not found.listeners and found.former:
         last, word = found.former[0], "since"
-        resets = tuple(each for each in resets if each.first_ns >= last.until_ns and each.netns == last.netns)
+        resets = tuple(
+            each for each in resets if each.first_ns >= last.until_ns and each.netns_cookie == last.netns_cookie
+        )
     # where both ends are on this host each of them is told twice
     for direction in ("sent", "received"):
         if count := sum(each.count for each in resets if each.direction == direction):
@@ -186,13 +189,12 @@ def _recent(each: Recent, found: Found) -> str:
     span = _clock(each.last_ns, found)
     if each.count > 1 and _clock(each.first_ns, found) != span:
         span = f"{_clock(each.first_ns, found)} to {span}"
-    unsure = "" if each.certainty == "certain" else "?"
     way = "to" if each.direction == "sent" else "from"
     peer = f" {way} {escape(each.remote)}" if each.remote else ""
     last = " (the last)" if each.count > 1 and peer else ""
     why = "; ".join(map(escape, each.evidence))
     count = f"{each.count} x " if each.count > 1 else ""
-    return f"{span}  {count}{each.cause}{unsure} {each.direction}{peer}{last}{_where(each, found)}: {why}"
+    return f"{span}  {count}{each.what}, {each.direction}{peer}{last}{_where(each, found)}: {why}"
 
 
 # ---- words ----
@@ -205,18 +207,13 @@ def _many(count: int, word: str) -> str:
 def _who(owner: Owner | None) -> str:
     if owner is None:
         return "a process that is not known"
-    return _named(owner.process)
-
-
-def _named(process: Process) -> str:
-    unit = process.unit or process.container_name or process.container[:12]
-    return name(process) + (f" ({escape(unit)})" if unit else "")
+    return process_text(owner.process)
 
 
 def _where(each: Standing | Former | Connections | Recent, found: Found) -> str:
-    if each.netns in (0, found.home):
+    if each.netns_cookie == found.home_cookie:
         return ""
-    return f" in {escape(each.netns_name) or f'netns {each.netns}'}"
+    return f" in netns {escape(each.netns_name) or each.netns}"
 
 
 def _end(address: str, port: int) -> str:

@@ -100,7 +100,13 @@ def _recent(each: Recent) -> RecentKey:
 
 
 def _place(each: Standing | Former | Connections | Recent) -> dict[str, Any]:
-    return {"netns": each.netns, "netns_name": each.netns_name, "port": each.port}
+    return {
+        "netns": each.netns,
+        # kernels that have no cookies have the inode number in their place
+        "netns_cookie": each.netns_cookie if each.netns_cookie not in (0, each.netns) else None,
+        "netns_name": each.netns_name,
+        "port": each.port,
+    }
 
 
 def _time(time_ns: int) -> str:

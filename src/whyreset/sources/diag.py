@@ -56,6 +56,8 @@ class View(Struct, frozen=True, kw_only=True):
     """One namespace's sockets."""
 
     netns: int
+    #: The inode number before Linux 5.14, which has no other name for it.
+    cookie: int
     sockets: list[Socket]
     #: Whether the address that was asked for is the namespace's own; None where that cannot be told.
     local: bool | None = None
@@ -72,14 +74,14 @@ def view(port: int, address: str = "") -> View:
         try:
             cookie = int.from_bytes(asking.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), "little")
         except OSError:  # before Linux 5.14
-            cookie = 0
+            cookie = netns
         found: list[Socket] = []
         for family in (socket.AF_INET, socket.AF_INET6):
             for body in _dump(asking, family, port):
                 found.append(_socket(body, netns, cookie))
                 if len(found) >= SOCKETS_MAX:
-                    return View(netns=netns, sockets=found)
-    return View(netns=netns, sockets=found, local=_is_local(address) if address else None)
+                    return View(netns=netns, cookie=cookie, sockets=found)
+    return View(netns=netns, cookie=cookie, sockets=found, local=_is_local(address) if address else None)
 
 
 def _dump(asking: socket.socket, family: int, port: int) -> Iterator[memoryview]:

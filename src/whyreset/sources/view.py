@@ -29,10 +29,12 @@ class Seen(Struct, frozen=True, kw_only=True):
 class View(Struct, frozen=True, kw_only=True):
     """What was seen."""
 
-    #: Our own namespace.
+    #: Our own namespace's cookie.
     home: int
     seen: tuple[Seen, ...]
-    #: By namespace: whether the address that was asked for is its own; None where that cannot be told.
+    #: Cookies of the namespaces that were entered, by inode number.
+    cookies: dict[int, int]
+    #: By cookie: whether the address that was asked for is the namespace's own; None where that cannot be told.
     local: dict[int, bool | None]
     missing: tuple[Missing, ...]
 
@@ -58,13 +60,15 @@ def look(question: Question) -> View:
         if question.pid and not holders:
             continue
         found[each.cookie] = replace(known, queue=each.queue, inode=each.inode), holders
-    local = {view.netns: view.local for view in views}
+    cookies = {view.netns: view.cookie for view in views}
+    local = {view.cookie: view.local for view in views}
     for known, _ in found.values():
         if question.address and known.local.removeprefix("::ffff:") == question.address:
-            local[known.netns] = True
+            local[known.netns_cookie] = True
     return View(
-        home=os.stat("/proc/thread-self/ns/net").st_ino,
+        home=cookies.get(_home(), 0),
         seen=tuple(Seen(socket=socket, holders=tuple(holders)) for socket, holders in found.values()),
+        cookies=cookies,
         local=local,
         missing=tuple(missing),
     )
@@ -79,7 +83,7 @@ def _views(question: Question, walked: Iterable[Socket] | None, missing: list[Mi
             wanted = _netns_of(question.pid)
     views: list[diag.View] = []
     refused = late = 0
-    home = os.stat("/proc/thread-self/ns/net").st_ino
+    home = _home()
     deadline = time.monotonic() + _ENTER_SECONDS
     there = diag.namespaces() if wanted is None or wanted - {home} else {}
     for netns in sorted({home, *there}, key=lambda inode: inode != home):
@@ -106,6 +110,10 @@ def _views(question: Question, walked: Iterable[Socket] | None, missing: list[Mi
         lost = f"full queues and TIME-WAIT of {late} network namespaces"
         missing.append(Missing(source="namespaces", why="there are too many to enter them all", lost=lost))
     return views
+
+
+def _home() -> int:
+    return os.stat("/proc/thread-self/ns/net").st_ino
 
 
 def _netns_of(pid: int) -> set[int]:

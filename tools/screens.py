@@ -22,9 +22,8 @@ LOOK_SECONDS = 10
 AT_ONCE = 4
 HEAD = f"""# Screens
 
-What `whyreset watch` shows of each scene of [the demo](demo.md), after {LOOK_SECONDS} seconds, at 80 columns and 24 lines
-unless it says otherwise. Made by `make screens`: nothing here was written by hand, only empty lines were left out. Without
-the demo's own words («only ...») it looks the same on any host.
+What `whyreset watch` shows of each scene of [the demo](demo.md) to somebody who looks for {LOOK_SECONDS} seconds, at 80
+columns and 24 lines unless it says otherwise. `make screens` takes these screens; only empty lines are left out.
 """
 
 
@@ -65,7 +64,7 @@ def main() -> int:
         ("All scenes, one after the other", "", everything),
         ("All scenes, at 120 columns and 40 lines, after 25 seconds", "", wide),
         *(
-            (f"`{scene.name}`", f"{scene.text[:1].upper()}{scene.text[1:]}.\n\n", shown)
+            (f"`{scene.name}`", f"What happens: {scene.text}.\n\n", shown)
             for scene, shown in zip(SCENES, scenes, strict=True)
         ),
         ("`crash`, opened with its evidence (`--verbose`, or the key v), at 100 columns", "", opened),

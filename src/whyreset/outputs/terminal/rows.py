@@ -222,7 +222,7 @@ def _remote(reset: Reset) -> str | None:
 _NOBODY = ("", "", "")
 _REST = Key(Saying("others", "too many kinds to tell apart, or long over", quiet=True), _NOBODY, 0, False, 0)
 _TWINS = Key(
-    Saying("the other ends of resets sent here", "sender and receiver are both on this host", quiet=True),
+    Saying("the other ends of resets sent here", "both are on this host", quiet=True),
     *(_NOBODY, 0, False, 0),
 )
 _LOST = Key(Saying("too fast to see each", "counted by the kernel alone"), _NOBODY, 0, False, 0)

@@ -46,8 +46,8 @@ check: setup
 bench: packages-test setup
 	@tools/as_root.sh $(BIN)/python -m benchmarks $(ARGS)
 
-## screens  make docs/screens.md anew: what is seen of each scene of the demo
-screens: setup
+## screens  make docs/screens.md and the README's picture anew, from a real terminal (takes some minutes)
+screens: packages-test setup
 	@tools/as_root.sh $(BIN)/python -m tools.screens
 
 ## bpf      rebuild the kernel program's object, which is committed beside its source

@@ -1,77 +1,131 @@
-"""Make docs/screens.md anew: what somebody sees who looks for ten seconds at each scene of the demo.
+"""The pages of docs/screens.md and the picture in the README: what a user sees, taken from a real terminal.
 
-The screens are real, taken from terminals of tmux; pids and times are those of the run.
+`python -m tools.screens` plays each scene of the demo under `whyreset watch` in tmux and writes down what stands there.
+It takes some minutes; times, pids and rates differ each time, the rest should not.
 """
 
-import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from itertools import groupby
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from rich.console import Console
+from rich.terminal_theme import MONOKAI
+from rich.text import Text
+
 from whyreset.demo.scenes import SCENES
-from whyreset.demo.stage import NAMES
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE = ROOT / "docs/screens.md"
-LOOK_SECONDS = 10
-AT_ONCE = 4
-HEAD = f"""# Screens
+PAGE, PICTURE = ROOT / "docs/screens.md", ROOT / "docs/screen.svg"
+WATCH = (sys.executable, "-m", "whyreset", "watch")
+#: What else happens on the machine is no part of the pages.
+OURS = ("--netns", "demo-server", "--netns", "demo-clients")
+#: A scene has been played some times by then.
+SECONDS = 14
+HEAD = """# Screens
 
-What `whyreset watch` shows of each scene of [the demo](demo.md) to somebody who looks for {LOOK_SECONDS} seconds, at 80
-columns and 24 lines unless it says otherwise. `make screens` takes these screens; only empty lines are left out.
+What `whyreset watch` shows for each scene of its demo, on a terminal of 80 columns and 20 lines. Made by `make screens`
+from a real terminal, with real resets. To see one yourself: `sudo whyreset watch --demo --scene crash`.
 """
 
 
+class Tmux:
+    """A terminal of a size, of our own server, in which a command runs."""
+
+    def __init__(self, width: int, height: int, *command: str) -> None:
+        self._name = f"whyreset-screens-{time.monotonic_ns()}"
+        self._tmux("new-session", "-d", "-x", str(width), "-y", str(height), *command)
+
+    def _tmux(self, *words: str) -> str:
+        command = ["tmux", "-L", self._name, "-f", "/dev/null", *words]
+        return subprocess.run(command, check=True, capture_output=True, text=True).stdout
+
+    def screen(self, *, colours: bool = False) -> str:
+        """What stands there."""
+        return self._tmux("capture-pane", "-p", *(["-e"] if colours else []))
+
+    def resize(self, width: int, height: int) -> None:
+        """Another size; the command is told."""
+        self._tmux("resize-window", "-x", str(width), "-y", str(height))
+
+    def type(self, *keys: str) -> None:
+        """Keys as tmux names them."""
+        self._tmux("send-keys", *keys)
+
+    def close(self) -> None:
+        """End it, and what runs in it."""
+        self._tmux("kill-server")
+
+
 @contextmanager
-def terminal(name: str, width: int, height: int, command: Sequence[str]) -> Iterator[list[str]]:
-    """A terminal of a tmux of its own in which a command runs; ends with the block. Its first words of tmux's."""
-    tmux = ["tmux", "-L", name, "-f", "/dev/null"]
-    subprocess.run([*tmux, "new-session", "-d", "-x", str(width), "-y", str(height), *command], check=True)
+def terminal(width: int, height: int, *command: str) -> Iterator[Tmux]:
+    """A terminal for the length of a block."""
+    tmux = Tmux(width, height, *command)
     try:
         yield tmux
     finally:
-        subprocess.run([*tmux, "kill-server"], check=False, stderr=subprocess.DEVNULL)
+        with suppress(subprocess.CalledProcessError):  # it has ended by itself
+            tmux.close()
 
 
-def screen(words: Sequence[str], width: int = 80, height: int = 24, seconds: float = LOOK_SECONDS) -> str:
-    """What the demo's namespaces look like after so many seconds."""
-    only = [word for name in NAMES for word in ("--netns", name)]
-    command = [sys.executable, "-m", "whyreset", "watch", *only, *words]
-    with terminal(f"whyreset-screens-{'-'.join(words)}-{width}", width, height, command) as tmux:
-        time.sleep(seconds + 1)  # it takes a moment to begin
-        shown = subprocess.run([*tmux, "capture-pane", "-p"], check=True, capture_output=True, text=True).stdout
-    lines = [line.rstrip() for line in shown.splitlines()]
-    return "\n".join(line for line, same in groupby(lines) if line or len(list(same)) == 1)
+def block(screen: str) -> str:
+    """A screen as a block of Markdown; lines that are empty one after the other are one."""
+    lines: list[str] = []
+    for line in screen.rstrip().splitlines():
+        if line.rstrip() or (lines and lines[-1]):
+            lines.append(line.rstrip())
+    return "\n".join(["```", *lines, "```"])
 
 
-def main() -> int:
-    """The command. Returns its exit code."""
-    if not shutil.which("tmux"):
-        print("tmux is missing: apt install tmux", file=sys.stderr)
-        return 1
-    with ThreadPoolExecutor(AT_ONCE) as workers:
-        scenes = list(workers.map(lambda scene: screen(["--scene", scene.name]), SCENES))
-        everything, wide, opened = workers.map(
-            lambda each: screen(*each),
-            [(["--demo"],), (["--demo"], 120, 40, 25), (["--scene", "crash", "--verbose"], 100, 30)],
-        )
-    parts = [
-        ("All scenes, one after the other", "", everything),
-        ("All scenes, at 120 columns and 40 lines, after 25 seconds", "", wide),
-        *(
-            (f"`{scene.name}`", f"What happens: {scene.text}.\n\n", shown)
-            for scene, shown in zip(SCENES, scenes, strict=True)
-        ),
-        ("`crash`, opened with its evidence (`--verbose`, or the key v), at 100 columns", "", opened),
-    ]
-    PAGE.write_text(HEAD + "".join(f"\n## {title}\n\n{text}```\n{shown}\n```\n" for title, text, shown in parts))
-    return 0
+def scenes() -> Iterator[str]:
+    """A section for each scene."""
+    for scene in SCENES:
+        with terminal(80, 20, *WATCH, *OURS, "--demo", "--scene", scene.name) as tmux:
+            time.sleep(SECONDS)
+            yield f"## {scene.name}: {scene.text}\n\n{block(tmux.screen())}\n"
+
+
+def others() -> Iterator[str]:
+    """Other sizes, the evidence, silence, and lines."""
+    with terminal(80, 20, *WATCH, "--netns", "none") as tmux:
+        time.sleep(3)
+        yield f"## When nothing happens\n\n{block(tmux.screen())}\n"
+    with terminal(110, 40, *WATCH, *OURS, "--demo") as tmux:
+        time.sleep(5 * SECONDS)
+        yield f"## All scenes, on a larger terminal\n\n{block(tmux.screen())}\n"
+        PICTURE.write_text(picture(tmux.screen(colours=True), 110))
+        tmux.resize(40, 10)
+        time.sleep(1.5)
+        yield f"## The same on 40 columns and 10 lines\n\n{block(tmux.screen())}\n"
+        tmux.resize(100, 30)
+        tmux.type("v")
+        time.sleep(1.5)
+        yield f"## With its evidence (the key v, or --verbose)\n\n{block(tmux.screen())}\n"
+
+
+def picture(screen: str, width: int) -> str:
+    """A screen as an SVG that needs nothing from elsewhere."""
+    console = Console(record=True, width=width, file=open("/dev/null", "w"), force_terminal=True)  # noqa: SIM115
+    for line in screen.rstrip().splitlines():
+        console.print(Text.from_ansi(line, no_wrap=True))
+    return console.export_svg(title="sudo whyreset watch --demo", theme=MONOKAI, code_format=_format())
+
+
+def _format() -> str:
+    """The library's own form without the fonts that it fetches."""
+    from rich._export_format import CONSOLE_SVG_FORMAT
+
+    before, _, rest = CONSOLE_SVG_FORMAT.partition("@font-face")
+    _, _, after = rest.rpartition("@font-face")
+    return (before + after.partition("}}")[2]).replace("Fira Code", "DejaVu Sans Mono, Menlo, Consolas")
+
+
+def main() -> None:
+    """The command."""
+    PAGE.write_text("\n".join([HEAD, *others(), *scenes()]))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

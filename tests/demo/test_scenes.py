@@ -150,7 +150,7 @@ def test_each_scene_has_its_screen() -> None:
     """docs/screens.md shows them all, in today's words; `make screens` makes it anew."""
     page = (Path(__file__).parents[2] / "docs/screens.md").read_text()
     for scene in SCENES:
-        _, _, shown = page.partition(f"## `{scene.name}`\n\nWhat happens: {scene.text}.\n\n```\n")
+        _, _, shown = page.partition(f"## {scene.name}: {scene.text}\n\n```\n")
         screen = shown.partition("```")[0]
         assert all(SAYINGS[cause].what in screen.replace("closed ports", "closed port") for cause in scene.causes), (
             scene

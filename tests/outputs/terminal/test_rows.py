@@ -64,16 +64,8 @@ def test_processes_of_one_kind_are_one_row() -> None:
     for pid in range(2, 9):
         take(one, 0, reset(cause=UNREAD, owner=owner(pid=pid, unit="nginx.service")))
     assert only(sent(one.view(at(1)))).who == "nginx (nginx.service), 8 processes"
-
-
-def test_processes_that_ended_alike_are_told_to_have() -> None:
-    """Workers that are killed one after the other; once one of them ends otherwise, no end is told of all."""
-    one = board()
-    for pid in (1, 2):
-        take(one, 0, reset(cause=UNREAD, owner=owner(pid=pid, alive=False, exit_code=9)))
-    assert only(sent(one.view(at(1)))).who == "nginx, 2 processes, killed by SIGKILL"
-    take(one, 0, reset(cause=UNREAD, owner=owner(pid=3)))
-    assert only(sent(one.view(at(1)))).who == "nginx, 3 processes"
+    take(one, 1, reset(cause=UNREAD, owner=owner(pid=9, unit="nginx.service", alive=False, exit_code=9)))
+    assert only(sent(one.view(at(2)))).who == "nginx (nginx.service), 9 processes, the last killed by SIGKILL"
 
 
 def test_another_namespace_is_named() -> None:
@@ -189,8 +181,10 @@ def test_many_closed_ports_say_whether_one_address_asks_for_them() -> None:
     for port in range(1, 9):
         take(one, 0, reset(port=port))
     assert only(sent(one.view(at(1)))).meaning == "one address asks for port after port, nobody listens there"
-    take(one, 0, reset(port=1, sample={"remote": "192.0.2.9"}))
-    assert only(sent(one.view(at(1)))).meaning == "nobody listens there, clients are refused"
+    other = board()
+    for port in range(1, 40):
+        take(other, 0, reset(port=port, remotes=SEVERAL))
+    assert only(sent(other.view(at(1)))).meaning == "nobody listens there, clients are refused"
 
 
 def test_many_namespaces_become_one_row() -> None:

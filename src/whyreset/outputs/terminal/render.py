@@ -64,7 +64,7 @@ def _header(view: View, size: Size, clock: str) -> Text:
     text = Text("whyreset", style="bold")
     span = f"for {_span(view.watched_seconds)}"
     scopes = (view.scope, view.scope.partition(" (")[0])
-    told = [*(f" watches {escape(scope)}, {span}" for scope in scopes), f" {span}"]
+    told = [*(f": TCP resets of {escape(scope)}, {span}" for scope in scopes), f" {span}"]
     text.append(_fitting(size.width - len("whyreset") - len(clock) - 2, told))
     gap = size.width - text.cell_len - len(clock)
     if gap > 0:
@@ -273,7 +273,7 @@ def _cut(text: Text, width: int) -> Text:
 
 def summary(view: View, size: Size) -> list[Text]:
     """What is left on the terminal at the end: the first rows, over the whole time."""
-    lines = [Text(f"whyreset watched {escape(view.scope)} for {_span(view.watched_seconds)}", style="bold")]
+    lines = [Text(f"TCP resets of {escape(view.scope)} for {_span(view.watched_seconds)}", style="bold")]
     for name, side in (("sent", view.sent), ("received", view.received)):
         if side is None or not side.total:
             continue

@@ -13,14 +13,14 @@ from whyreset.outputs import sentences
 from whyreset.outputs.sentences import Saying
 from whyreset.outputs.terminal.addresses import Addresses
 from whyreset.outputs.terminal.rates import Seconds
-from whyreset.words import describe_exit, program, service
+from whyreset.words import program, service
 
 #: Rows of one direction that are kept apart; others are counted in one more.
 ROWS = 64
-#: Ports of one remote, and namespaces, of what is otherwise alike that have rows of their own; more are one row.
-APART = 5
-#: The same for ports of several remotes: these need not belong together.
-APART_REMOTES = 15
+#: Ports of one remote, of what is otherwise alike, that have rows of their own; more are one row.
+APART_PORTS = 3
+#: The same for ports of several remotes, which need not belong together, and for namespaces.
+APART_REMOTES, APART_NETNS = 15, 5
 #: Stands for them in its key.
 MANY = -1
 #: Within such a row: ports that are counted apart.
@@ -63,8 +63,7 @@ class Row:
         self.ports: dict[int, int] = {}
         self.ports_crowded = False
         self.addresses = Addresses()
-        #: owners, and how each had ended when its last reset came
-        self.processes: dict[tuple[int, int], str] = {}
+        self.processes: dict[tuple[int, int], None] = {}
         self.kept: deque[Reset] = deque(maxlen=KEPT)
 
     def add(self, reset: Reset, second: int, now_ns: int) -> None:
@@ -75,8 +74,7 @@ class Row:
         self._count_port(reset.port, reset.count)
         self._meet(_remote(reset))
         if reset.owner is not None and len(self.processes) < PROCESSES:
-            process = reset.owner.process
-            self.processes[process.pid, process.start_ns] = describe_exit(process)
+            self.processes[reset.owner.process.pid, reset.owner.process.start_ns] = None
 
     def count(self, many: int, second: int, now_ns: int) -> None:
         """So many more, of which nothing else is known."""
@@ -95,9 +93,9 @@ class Row:
         self.ports_crowded |= other.ports_crowded
         self.addresses.add(other.addresses.remotes(), "", 0, other.last_ns)
         self._meet(other.remote)
-        for process, ended in other.processes.items():
+        for process in other.processes:
             if len(self.processes) < PROCESSES:
-                self.processes[process] = ended
+                self.processes[process] = None
         self.kept = deque(sorted([*self.kept, *other.kept], key=lambda reset: reset.last_ns), maxlen=KEPT)
 
     def _meet(self, remote: str | None) -> None:
@@ -149,9 +147,9 @@ class Side:
         row.add(reset, second, now_ns)
         if fresh:
             if remote:
-                self._join(by_remote, APART, second, now_ns)
+                self._join(by_remote, APART_PORTS, second, now_ns)
             self._join(by_port, APART_REMOTES, second, now_ns)
-            self._join(by_netns, APART, second, now_ns)
+            self._join(by_netns, APART_NETNS, second, now_ns)
         return fresh
 
     def add_lost(self, many: int, second: int, now_ns: int) -> None:
@@ -222,7 +220,7 @@ def _remote(reset: Reset) -> str | None:
 _NOBODY = ("", "", "")
 _REST = Key(Saying("others", "too many kinds to tell apart, or long over", quiet=True), _NOBODY, 0, False, 0)
 _TWINS = Key(
-    Saying("the other ends of resets sent here", "both are on this host", quiet=True),
+    Saying("other ends of resets sent here", "both ends are on this host", quiet=True),
     *(_NOBODY, 0, False, 0),
 )
 _LOST = Key(Saying("too fast to see each", "counted by the kernel alone"), _NOBODY, 0, False, 0)
@@ -234,7 +232,8 @@ def _key(reset: Reset) -> Key:
         # never trouble of its own: one row for all of a kind
         return Key(saying, _NOBODY, 0, False, 0)
     owner = reset.owner
-    who = (owner.via if reset.stop else "", program(owner.process), service(owner.process)) if owner else _NOBODY
+    past = owner.via if owner and reset.stop and not reset.facts.in_closer else ""
+    who = (past, program(owner.process), service(owner.process)) if owner else _NOBODY
     return Key(saying, who, reset.sample.netns, reset.facts.active_open, MANY if reset.port is None else reset.port)
 
 

@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from rich.ansi import AnsiDecoder
 from rich.console import Console
 from rich.terminal_theme import MONOKAI
-from rich.text import Text
 
 from whyreset.demo.scenes import SCENES
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGE, PICTURE = ROOT / "docs/screens.md", ROOT / "docs/screen.svg"
+PAGE, PICTURE, README = ROOT / "docs/screens.md", ROOT / "docs/screen.svg", ROOT / "README.md"
 WATCH = (sys.executable, "-m", "whyreset", "watch")
 #: What else happens on the machine is no part of the pages.
 OURS = ("--netns", "demo-server", "--netns", "demo-clients")
@@ -82,9 +82,32 @@ def block(screen: str) -> str:
 def scenes() -> Iterator[str]:
     """A section for each scene."""
     for scene in SCENES:
-        with terminal(80, 20, *WATCH, *OURS, "--demo", "--scene", scene.name) as tmux:
-            time.sleep(SECONDS)
-            yield f"## {scene.name}: {scene.text}\n\n{block(tmux.screen())}\n"
+        screen = block(played(scene.name))
+        yield f"## {scene.name}: {scene.text}\n\n{screen}\n"
+
+
+def played(scene: str) -> str:
+    """What stands on the screen when a scene was played some times."""
+    with terminal(80, 20, *WATCH, *OURS, "--demo", "--scene", scene) as tmux:
+        time.sleep(SECONDS)
+        return tmux.screen()
+
+
+def lines(*scenes_: str) -> str:
+    """The first lines of some scenes, where there is no terminal."""
+    chosen = [word for scene in scenes_ for word in ("--scene", scene)]
+    command = [*WATCH, "--netns", "demo-server", "--direction", "sent", "--demo", *chosen, "--duration", "4"]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+    first = next(line for line in told if " closed port " in line)
+    second = next(line for line in told if " unread " in line)
+    return "\n".join(["```", first, second, "```"])
+
+
+def put(text: str, mark: str, made: str) -> str:
+    """A text with what stands between two marks made anew."""
+    before, begin, rest = text.partition(f"<!-- {mark}: made by make screens -->\n")
+    _, end, after = rest.partition(f"<!-- end of {mark} -->")
+    return f"{before}{begin}{made}\n{end}{after}"
 
 
 def others() -> Iterator[str]:
@@ -92,10 +115,10 @@ def others() -> Iterator[str]:
     with terminal(80, 20, *WATCH, "--netns", "none") as tmux:
         time.sleep(3)
         yield f"## When nothing happens\n\n{block(tmux.screen())}\n"
-    with terminal(110, 40, *WATCH, *OURS, "--demo") as tmux:
+    with terminal(100, 34, *WATCH, *OURS, "--demo") as tmux:
         time.sleep(5 * SECONDS)
         yield f"## All scenes, on a larger terminal\n\n{block(tmux.screen())}\n"
-        PICTURE.write_text(picture(tmux.screen(colours=True), 110))
+        PICTURE.write_text(picture(tmux.screen(colours=True), 100))
         tmux.resize(40, 10)
         time.sleep(1.5)
         yield f"## The same on 40 columns and 10 lines\n\n{block(tmux.screen())}\n"
@@ -108,8 +131,9 @@ def others() -> Iterator[str]:
 def picture(screen: str, width: int) -> str:
     """A screen as an SVG that needs nothing from elsewhere."""
     console = Console(record=True, width=width, file=open("/dev/null", "w"), force_terminal=True)  # noqa: SIM115
-    for line in screen.rstrip().splitlines():
-        console.print(Text.from_ansi(line, no_wrap=True))
+    # one decoder for all lines: what one switches on the next may switch off
+    for line in AnsiDecoder().decode(screen.rstrip()):
+        console.print(line, no_wrap=True)
     return console.export_svg(title="sudo whyreset watch --demo", theme=MONOKAI, code_format=_format())
 
 
@@ -125,6 +149,8 @@ def _format() -> str:
 def main() -> None:
     """The command."""
     PAGE.write_text("\n".join([HEAD, *others(), *scenes()]))
+    readme = put(README.read_text(), "screen", block(played("crash")))
+    README.write_text(put(readme, "lines", lines("crash", "upload")))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,8 @@ CROWD_NS = 450_000_000
 _LIVES = 8192
 #: Share of a core that walks over open files may cost.
 _WALK_SHARE = 0.005
+#: So often between two ticks is somebody answered who asks.
+_EARLY_ANSWERS = 4
 _NOTICE_EVERY_NS = 60_000_000_000
 
 
@@ -123,11 +125,17 @@ class Agent:
 
     def wait(self, until: float) -> None:
         """Sleeps until that time of time.monotonic(), reading meanwhile when a ring fills fast."""
+        early = _EARLY_ANSWERS
         while (left := until - time.monotonic()) > 0:
+            if early:
+                # whoever asks is answered at once, so often that nobody's asking can keep us busy
+                self._program.wake_on(self._desk.fileno())
+                early -= 1
             self._program.wait(left)
             if until - time.monotonic() > 0:
                 self._kernel.drain(_boottime_ns())
                 self._owners.learn(lives.drain(self._program.lives, _LIVES))
+                self._serve()
 
     def tick(self, *, last: bool = False) -> Tick:
         """Everything since the last visit.
@@ -154,7 +162,7 @@ class Agent:
         for group, reset in explained:
             self._account.book(group, unknown=reset.cause.certainty == "unknown")
         self._recents.add(reset for _, reset in explained)
-        self._desk.serve(now_ns, self._answer)
+        self._serve()
         counts: Iterable[Count] = ()
         notices: Iterable[Notice] = ()
         if last or now_ns - self._counted_ns >= 1_000_000_000:
@@ -169,6 +177,9 @@ class Agent:
 
     def _netns_name(self, inode: int) -> str:
         return self._namespaces.name(inode, time.monotonic_ns())
+
+    def _serve(self) -> None:
+        self._desk.serve(time.monotonic_ns(), self._answer, self._program.open_walk)
 
     def _answer(self, question: Question, most: int) -> Answer:
         """What `whyreset who` is told."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterable
 
+from whyreset.core.lives import HELD_BYTES
 from whyreset.model import Listener
 from whyreset.outputs.sentences import port_text, say
 from whyreset.owners.recent import Entry, Recents
@@ -55,6 +56,7 @@ class Answerer:
             processes=tuple(processes[:most]),
             resets=tuple(_recent(entry) for entry in list(entries.values())[:most]),
             left_out=left_out,
+            walk_bytes=HELD_BYTES,
         )
 
     def _ports(self, question: Question) -> list[Listener]:

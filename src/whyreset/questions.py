@@ -139,6 +139,8 @@ class Answer(Struct, frozen=True, kw_only=True):
     resets: tuple[Recent, ...] = ()
     #: How many of these had no room in the answer.
     left_out: int = 0
+    #: Beside it goes a descriptor that walks over all open files, whose records are so long; 0 without one.
+    walk_bytes: int = 0
 
 
 # ---- what is found in the end; times are nanoseconds since the epoch, 0 where not known ----

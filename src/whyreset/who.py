@@ -10,6 +10,7 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from whyreset.clock import boottime_ns, epoch_ns
+from whyreset.core.lives import HELD_BYTES
 from whyreset.model import Missing, Owner, Process
 from whyreset.outputs.desk import Asked, Replies
 from whyreset.owners import logs
@@ -47,10 +48,11 @@ def who(question: Question) -> Found:
 
 
 def _ask(question: Question) -> Found:
-    """Asks running watches, and looks while they answer; about a port or a process, not both."""
+    """Asks running watches, and looks; about a port or a process, not both."""
     with Asked(question) as asked:
-        view = look(question)
-        replies = asked.replies(_PATIENCE_SECONDS)
+        # a watch has the kernel program at hand: to load it takes longer than to be answered
+        replies = asked.replies(_PATIENCE_SECONDS, HELD_BYTES)
+    view = look(question, replies.walk)
     return _Joiner(question, view, replies).found(time.time_ns())
 
 

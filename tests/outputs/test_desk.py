@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import select
 import socket
 import struct
 import subprocess
@@ -29,6 +30,11 @@ def answer(question: Question, most: int) -> Answer:
     return Answer(pid=question.port, since_ns=1, epoch_ns=2)
 
 
+def walk() -> int:
+    """Something to read."""
+    return os.open("/proc/self/comm", os.O_RDONLY)
+
+
 @contextmanager
 def opened(say: Callable[[Question, int], Answer] = answer) -> Iterator[Desk]:
     """A desk that is served ten times as often as a watch's."""
@@ -37,7 +43,7 @@ def opened(say: Callable[[Question, int], Answer] = answer) -> Iterator[Desk]:
     def serve() -> None:
         now_ns = 0
         while not done.wait(0.01):
-            served.serve(now_ns, say)
+            served.serve(now_ns, say, walk)
             now_ns += 10_000_000
 
     served.open()
@@ -82,7 +88,7 @@ def test_nothing_is_left_behind() -> None:
         assert len(names()) == 1
     assert names() == set()
     served.close()
-    served.serve(0, answer)
+    served.serve(0, answer, walk)
 
 
 def test_a_watch_that_was_killed_is_nowhere() -> None:
@@ -142,10 +148,10 @@ def test_who_connects_and_says_nothing_is_shown_out() -> None:
         with connect(*names()) as peer:
             peer.setblocking(False)
             for now_ns in (0, 500_000_000):
-                served.serve(now_ns, answer)
+                served.serve(now_ns, answer, walk)
                 with pytest.raises(BlockingIOError):
                     peer.recv(1)
-            served.serve(1_500_000_000, answer)
+            served.serve(1_500_000_000, answer, walk)
             assert peer.recv(1) == b""
     finally:
         served.close()
@@ -160,7 +166,7 @@ def test_those_who_wait_are_few() -> None:
         for _ in range(desk.ASKERS_MAX + 5):
             peers.append(connect(*names()))
             peers[-1].setblocking(False)
-        served.serve(0, answer)
+        served.serve(0, answer, walk)
         gone = 0
         for peer in peers:
             with contextlib.suppress(BlockingIOError):
@@ -284,3 +290,56 @@ def test_credentials_are_read_as_the_kernel_writes_them() -> None:
         credentials = left.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         assert struct.unpack("=iII", credentials) == (os.getpid(), os.geteuid(), os.getegid())
         assert desk._uid(left) == os.geteuid()
+
+
+def test_the_walk_is_handed_over_with_the_answer() -> None:
+    """Whoever knows its records reads it; each answer's descriptor is closed otherwise."""
+    before = len(os.listdir("/proc/self/fd"))
+
+    def with_walk(question: Question, most: int) -> Answer:
+        return Answer(pid=question.port, since_ns=1, epoch_ns=2, walk_bytes=-7)
+
+    with opened(with_walk):
+        with Asked(QUESTION) as asked:
+            replies = asked.replies(5, -7)
+        assert replies.walk is not None
+        assert os.read(replies.walk, 100) == Path("/proc/self/comm").read_bytes()
+        os.close(replies.walk)
+        with Asked(QUESTION) as asked:
+            assert asked.replies(5, -8).walk is None
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_watch_whose_walk_fails_answers_all_the_same() -> None:
+    """The asker walks by itself then."""
+
+    def fails() -> int:
+        raise OSError("no descriptor is left")
+
+    served = Desk()
+    served.open()
+    try:
+        with connect(*names()) as peer:
+            peer.send(msgspec.json.encode(QUESTION))
+            served.serve(0, answer, fails)
+            assert msgspec.json.decode(peer.recv(1000), type=Answer).pid == QUESTION.port
+    finally:
+        served.close()
+
+
+def test_there_is_something_to_wait_for() -> None:
+    """A question makes the desk's descriptor readable, so that a watch need not wait for its tick."""
+    served = Desk()
+    assert not select.select([served], [], [], 0)[0]
+    served.open()
+    assert not select.select([served], [], [], 0)[0]
+    with connect(*names()) as peer:
+        assert select.select([served], [], [], 5)[0]
+        served.serve(0, answer, walk)
+        assert not select.select([served], [], [], 0)[0]
+        peer.send(msgspec.json.encode(QUESTION))
+        assert select.select([served], [], [], 5)[0]
+        served.serve(0, answer, walk)
+        assert peer.recv(1000)
+    served.close()
+    assert served.fileno() == -1

@@ -5,6 +5,7 @@ from typing_extensions import Buffer
 from whyreset.core.ring import Ring
 from whyreset.model import Listener, ListenerEnd, Process, ProcessEnd, Socket
 
+HELD_BYTES: int
 ROW_BYTES: int
 ROWS_MAX: int
 EXT_MAX: int

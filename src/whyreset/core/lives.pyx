@@ -194,6 +194,7 @@ def counters(const unsigned char[:] rows, const unsigned char[:] head, int ext_w
     return w.jiffies, w.monotonic_ns, w.namespaces, out
 
 
+HELD_BYTES = sizeof(held_socket)
 ROW_BYTES = sizeof(netns_counters)
 EXT_MAX = <int>EXT_COUNTERS
 ROWS_MAX = <int>NETNS_MAX

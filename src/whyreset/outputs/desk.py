@@ -54,6 +54,7 @@ class Desk:
     def __init__(self) -> None:
         self._listener: socket.socket | None = None
         self._askers: list[tuple[socket.socket, int]] = []
+        self._poll = select.epoll()
 
     def open(self) -> None:
         """Begins to take questions; where that cannot be, nobody is answered."""
@@ -66,20 +67,26 @@ class Desk:
             listener.close()
             return
         self._listener = listener
+        self._poll.register(listener, select.EPOLLIN)
 
-    def serve(self, now_ns: int, answer: Callable[[Question, int], Answer]) -> None:
+    def fileno(self) -> int:
+        """What becomes readable when there is something to do; -1 for nothing."""
+        return -1 if self._poll.closed else self._poll.fileno()
+
+    def serve(self, now_ns: int, answer: Callable[[Question, int], Answer], walk: Callable[[], int]) -> None:
         """Answers who has asked since the last call.
 
         Args:
             now_ns: any clock that does not go back.
             answer: gives the answer, with at most so many entries of each kind.
+            walk: opens what the asker may read of all open files by itself, so that it costs the watch nothing.
         """
         if self._listener is None:
             return
         self._accept(now_ns)
         waiting, self._askers = self._askers, []
         for peer, until_ns in waiting:
-            if self._attend(peer, answer) or now_ns > until_ns:
+            if self._attend(peer, answer, walk) or now_ns > until_ns:
                 peer.close()
             else:
                 self._askers.append((peer, until_ns))
@@ -92,6 +99,7 @@ class Desk:
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+        self._poll.close()
 
     def _accept(self, now_ns: int) -> None:
         assert self._listener is not None
@@ -103,11 +111,12 @@ class Desk:
             peer.setblocking(False)
             if _trusted(_uid(peer)) and len(self._askers) < ASKERS_MAX:
                 self._askers.append((peer, now_ns + _PATIENCE_NS))
+                self._poll.register(peer, select.EPOLLIN)
             else:
                 peer.close()
 
     @staticmethod
-    def _attend(peer: socket.socket, answer: Callable[[Question, int], Answer]) -> bool:
+    def _attend(peer: socket.socket, answer: Callable[[Question, int], Answer], walk: Callable[[], int]) -> bool:
         """Whether that one is done with."""
         try:
             asked = peer.recv(QUESTION_BYTES_MAX + 1)
@@ -127,12 +136,23 @@ class Desk:
             said = msgspec.json.encode(answer(question, most))
             if len(said) > ANSWER_BYTES_MAX:
                 continue
-            try:
-                peer.send(said)
-            except OSError:  # it went, or has no room: it is not waited for
-                pass
+            _send(peer, said, walk)
             break
         return True
+
+
+def _send(peer: socket.socket, said: bytes, walk: Callable[[], int]) -> None:
+    try:
+        descriptor = walk()
+    except OSError:  # the asker walks by itself
+        descriptor = -1
+    try:
+        socket.send_fds(peer, [said], [descriptor] if descriptor >= 0 else [])
+    except OSError:  # it went, or has no room: it is not waited for
+        pass
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
 
 
 class Replies(Struct, frozen=True):
@@ -142,6 +162,8 @@ class Replies(Struct, frozen=True):
     #: Watches that run, but of somebody whose word is not taken here or who takes not ours; or that did not answer.
     strangers: int
     silent: int
+    #: The walk over open files that came with the first of the answers, for reading once; the reader closes it.
+    walk: int | None = None
 
 
 class Asked:
@@ -179,42 +201,50 @@ class Asked:
             self._silent += 1
         peer.close()
 
-    def replies(self, seconds: float) -> Replies:
+    def replies(self, seconds: float, walk_bytes: int = 0) -> Replies:
         """What those asked say within that time.
 
         Args:
             seconds: all in all; a watch looks in ten times a second.
+            walk_bytes: how long the records of a walk are that can be read here; 0 for none.
         """
         answers: list[Answer] = []
         poll = select.poll()
         waiting = {peer.fileno(): peer for peer in self._peers}
         for number in waiting:
             poll.register(number, select.POLLIN)
-        strangers, silent = self._strangers, self._silent
+        strangers, silent, walk = self._strangers, self._silent, None
         deadline = time.monotonic() + seconds
         while waiting and (ready := poll.poll(max(deadline - time.monotonic(), 0) * 1000)):
             for number, _ in ready:
                 poll.unregister(number)
-                answer, refused = _receive(waiting.pop(number))
+                answer, refused, descriptor = _receive(waiting.pop(number))
+                if descriptor is not None:
+                    if answer and answer.walk_bytes == walk_bytes and walk is None:
+                        walk = descriptor
+                    else:
+                        os.close(descriptor)
                 if answer:
                     answers.append(answer)
                 elif refused:
                     strangers += 1
                 else:
                     silent += 1
-        return Replies(answers=tuple(answers), strangers=strangers, silent=silent + len(waiting))
+        return Replies(tuple(answers), strangers, silent + len(waiting), walk)
 
 
-def _receive(peer: socket.socket) -> tuple[Answer | None, bool]:
-    """An answer; without one, whether it was refused."""
+def _receive(peer: socket.socket) -> tuple[Answer | None, bool, int | None]:
+    """An answer; without one, whether it was refused; a descriptor that came too."""
+    descriptor: int | None = None
     try:
-        said = peer.recv(ANSWER_BYTES_MAX + 1)
+        said, descriptors, _, _ = socket.recv_fds(peer, ANSWER_BYTES_MAX + 1, 1)
+        descriptor = descriptors[0] if descriptors else None
         if not said:
-            return None, True
+            return None, True, descriptor
         answer = msgspec.json.decode(said, type=Answer)
     except (OSError, ValueError, RecursionError):
-        return None, False
-    return (answer, False) if answer.protocol == PROTOCOL else (None, False)
+        return None, False, descriptor
+    return (answer if answer.protocol == PROTOCOL else None), False, descriptor
 
 
 def _names(table: str) -> set[bytes]:

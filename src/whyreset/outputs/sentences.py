@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from msgspec import Struct
 
-from whyreset.model import Cause, Facts, Owner, Process, Remotes, Reset
+from whyreset.model import Cause, Facts, Process, Remotes, Reset
 from whyreset.words import clock, describe_exit, escape, name, program, service
 
 
@@ -51,7 +51,7 @@ SAYINGS: dict[str, Saying] = {
     "stray-segment": Saying("segment of no connection", "a probe, the echo of a flood, or a lost client"),
     "time-wait": Saying("segment of a closed connection", "nothing that was acknowledged is lost"),
     "time-wait-segment": Saying("segment of a closed connection", "the client had not closed it; nothing is lost"),
-    "time-wait-reuse": Saying("old connection in the way", "harmless, tried again", quiet=True),
+    "time-wait-reuse": Saying("old connection in the way", "harmless, tried again at once", quiet=True),
     "time-wait-assassination": Saying("late echo of a closed connection", "no data is lost", quiet=True),
     "listen-queue": Saying("refused by the listener", "its queue or the handshake was not in order"),
     "accept-queue-full": Saying("accept queue full", "the program accepts too slowly, clients are cut off"),
@@ -150,11 +150,23 @@ def process_text(process: Process) -> str:
     return _with(name(process), service(process))
 
 
-def kind_text(last: Owner, count: int) -> str:
-    """Several processes that do one thing: «nginx (nginx.service), 8 processes, the last killed by SIGKILL»."""
-    text = f"{_with(program(last.process), service(last.process))}, {count} processes"
-    exit_ = describe_exit(last.process)
-    return f"{text}, the last {exit_}" if exit_ and not last.alive else text
+def kind_text(last: Reset, count: int, ended: str = "") -> str:
+    """Owners that do one thing: «nginx (nginx.service), 8 processes, killed by SIGKILL».
+
+    Args:
+        last: a reset of one of them.
+        count: how many they are.
+        ended: how they ended, where all did alike.
+    """
+    owner, closer = last.owner, last.closer
+    if owner is None:
+        return ""
+    text = f"{_with(program(owner.process), service(owner.process))}, {count} processes"
+    if ended:
+        text += f", {ended}"
+    if closer is not None and program(closer) != program(owner.process):
+        text += f", closed by {name(closer)}"
+    return text
 
 
 def _with(label: str, part: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 
 import msgspec
 from msgspec import Struct
@@ -116,6 +115,8 @@ def _journal(options: tuple[str, ...], *matches: str) -> list[_Entry]:
     command = ["journalctl", "--quiet", "--no-pager", "--output=json", f"--lines={LINES_MAX}", *options, *matches]
     if not options:
         command.insert(1, "--boot")
+    import subprocess  # not needed for what lives
+
     try:
         ended = subprocess.run(
             command,

@@ -11,7 +11,7 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 
 from msgspec import Struct
@@ -36,6 +36,8 @@ _REQUEST = struct.Struct("=BBBBI")
 _SOCKID_BYTES = 48
 #: struct inet_diag_msg: family, state, timer, retrans, ports, addresses, interface, cookie, expires, queues, uid, file.
 _MESSAGE = struct.Struct("=BBBB2s2s16s16sIQIIIII")
+_STATE, _COOKIE_AT, _COOKIE = 1, 44, struct.Struct("=Q")
+_LISTEN = STATES.index("LISTEN")
 _ATTRIBUTE = struct.Struct("=HH")
 _INET_DIAG_REQ_BYTECODE, _INET_DIAG_SKV6ONLY = 1, 11
 #: struct inet_diag_bc_op.
@@ -63,21 +65,33 @@ class View(Struct, frozen=True, kw_only=True):
     local: bool | None = None
 
 
-def view(port: int, address: str = "") -> View:
+def here() -> tuple[int, int]:
+    """The inode number and the cookie of the namespace that the calling thread is in; see `View`."""
+    netns = os.stat(_OWN).st_ino
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return netns, int.from_bytes(probe.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), "little")
+    except OSError:  # before Linux 5.14
+        return netns, netns
+
+
+def view(port: int, address: str = "", known: Container[int] = ()) -> View:
     """The sockets from or to a port (0: all) in the namespace that the calling thread is in.
 
+    Args:
+        port: on either side; 0 for any.
+        address: whose place shall be told.
+        known: cookies of sockets of which only listeners are asked for again, for their queues.
     Raises:
         OSError: sock_diag is not there, or not allowed.
     """
-    netns = os.stat(_OWN).st_ino
+    netns, cookie = here()
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asking:
-        try:
-            cookie = int.from_bytes(asking.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), "little")
-        except OSError:  # before Linux 5.14
-            cookie = netns
         found: list[Socket] = []
         for family in (socket.AF_INET, socket.AF_INET6):
             for body in _dump(asking, family, port):
+                if body[_STATE] != _LISTEN and _COOKIE.unpack_from(body, _COOKIE_AT)[0] in known:
+                    continue
                 found.append(_socket(body, netns, cookie))
                 if len(found) >= SOCKETS_MAX:
                     return View(netns=netns, cookie=cookie, sockets=found)

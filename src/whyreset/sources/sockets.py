@@ -6,16 +6,15 @@ The kernel program walks all open files of all processes: also of namespaces tha
 
 from __future__ import annotations
 
-import importlib.resources
 import os
 from collections.abc import Container, Iterable
+from pathlib import Path
 
 from whyreset.core import lives
-from whyreset.model import Missing, Socket
+from whyreset.model import Socket
 from whyreset.sources.base import SourceError
 from whyreset.sources.diag import STATES
-from whyreset.sources.libbpf import BpfError, Library, Object
-from whyreset.sources.program import Program
+from whyreset.sources.libbpf import BpfError, Library, Object, read_iterator
 
 _OBJECT = "whyreset.bpf.o"
 _WALK = "held_sockets"
@@ -25,29 +24,35 @@ _UNUSED = {"resets": 4096, "closes": 4096, "lives": 4096, "sockets": 1, "process
 HELD_MAX = 1 << 20
 
 
-def can_walk() -> Missing | None:
-    """None if the kernel program can be loaded here, as far as can be told without trying."""
-    return Program.can_run()
-
-
-def held(port: int = 0, pid: int = 0) -> list[Socket]:
+def held(port: int = 0, pid: int = 0, walk: int | None = None) -> list[Socket]:
     """What processes hold, a Socket for each and its holder.
 
     Args:
         port: those from or to this port.
         pid: those of this process; with neither of both all that have a port.
+        walk: a walk that somebody else has opened, which is closed; None to load the kernel program.
     Raises:
         SourceError: the walk cannot run here.
     """
-    if missing := can_walk():
-        raise SourceError(missing.why)
     try:
-        image = importlib.resources.files("whyreset.sources").joinpath(_OBJECT).read_bytes()
-        with Object(image, library=Library(), only=frozenset({_WALK}), sizes=_UNUSED) as program:
-            program.attach(_WALK)
-            return lives.sockets(program.iterate(_WALK), STATES, port, pid, HELD_MAX)
+        data = _walk() if walk is None else read_iterator(walk)
     except BpfError as error:
-        raise SourceError(f"the kernel refused the walk over open files ({error.strerror})") from error
+        # what is missing is worth looking up only now
+        from whyreset.sources.program import Program
+
+        missing = Program.can_run()
+        why = missing.why if missing else f"the kernel refused the walk over open files ({error.strerror})"
+        raise SourceError(why) from error
+    except OSError as error:
+        raise SourceError(f"the walk over open files failed: {error.strerror or error}") from error
+    return lives.sockets(data, STATES, port, pid, HELD_MAX)
+
+
+def _walk() -> bytes:
+    image = Path(__file__).with_name(_OBJECT).read_bytes()
+    with Object(image, library=Library(), only=frozenset({_WALK}), sizes=_UNUSED) as program:
+        program.attach(_WALK)
+        return program.iterate(_WALK)
 
 
 def holders(inodes: Container[int], pids: Iterable[int] | None = None) -> tuple[dict[int, list[int]], int]:

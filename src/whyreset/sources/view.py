@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable
+from collections.abc import Container
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -39,34 +39,38 @@ class View(Struct, frozen=True, kw_only=True):
     missing: tuple[Missing, ...]
 
 
-def look(question: Question) -> View:
-    """Looks now. What cannot be looked at is said; nothing is an error."""
+def look(question: Question, walk: int | None = None) -> View:
+    """Looks now. What cannot be looked at is said; nothing is an error.
+
+    Args:
+        walk: the descriptor of a walk over open files, to be read and closed; None where there is none yet.
+    """
     missing: list[Missing] = []
     walked: list[Socket] | None = None
     try:
-        walked = sockets.held(question.port, question.pid)
+        walked = sockets.held(question.port, question.pid, walk)
     except SourceError as error:
         lost = "sockets of network namespaces that no process is in and that have no name"
         missing.append(Missing(source="kernel", why=str(error), lost=lost))
-    views = _views(question, walked, missing)
     found: dict[int, tuple[Socket, list[tuple[int, int]]]] = {}
     for each in walked or ():
         holders = found.setdefault(each.cookie, (each, []))[1]
         if each.holder and each.holder not in holders:
             holders.append(each.holder)
+    views = _views(question, None if walked is None else [each for each, _ in found.values()], found, missing)
     held = {} if walked is not None else _from_proc(question, views, missing)
     for each in (each for view in views for each in view.sockets):
         known, holders = found.get(each.cookie, (each, held.get(each.inode, [])))
-        if question.pid and not holders:
-            continue
-        found[each.cookie] = replace(known, queue=each.queue, inode=each.inode), holders
-    cookies = {view.netns: view.cookie for view in views}
+        if not question.pid or holders:
+            found[each.cookie] = replace(known, queue=each.queue, inode=each.inode), holders
+    home = diag.here()
+    cookies = dict([home]) | {view.netns: view.cookie for view in views}
     local = {view.cookie: view.local for view in views}
     for known, _ in found.values():
         if question.address and known.local.removeprefix("::ffff:") == question.address:
             local[known.netns_cookie] = True
     return View(
-        home=cookies.get(_home(), 0),
+        home=home[1],
         seen=tuple(Seen(socket=socket, holders=tuple(holders)) for socket, holders in found.values()),
         cookies=cookies,
         local=local,
@@ -74,29 +78,25 @@ def look(question: Question) -> View:
     )
 
 
-def _views(question: Question, walked: Iterable[Socket] | None, missing: list[Missing]) -> list[diag.View]:
-    """Each namespace's sockets from or to the port; of a process those of its namespaces, if it listens at all."""
-    wanted: set[int] | None = None
-    if question.pid:
-        wanted = {each.netns for each in walked or () if each.state == "LISTEN"}
-        if walked is None:
-            wanted = _netns_of(question.pid)
+def _views(
+    question: Question, walked: list[Socket] | None, known: Container[int], missing: list[Missing]
+) -> list[diag.View]:
+    """What sock_diag shows of each namespace that may have more to tell."""
     views: list[diag.View] = []
     refused = late = 0
-    home = _home()
+    home, _ = diag.here()
+    wanted = _wanted(question, walked, home)
     deadline = time.monotonic() + _ENTER_SECONDS
     there = diag.namespaces() if wanted is None or wanted - {home} else {}
-    for netns in sorted({home, *there}, key=lambda inode: inode != home):
-        if wanted is not None and netns not in wanted:
-            continue
+    for netns in sorted({home, *there} if wanted is None else wanted, key=lambda inode: inode != home):
         try:
             if netns == home:
-                views.append(diag.view(question.port, question.address))
+                views.append(diag.view(question.port, question.address, known))
             elif time.monotonic() > deadline:
                 late += 1
-            else:
+            elif netns in there:
                 with diag.inside(there[netns]):
-                    views.append(diag.view(question.port, question.address))
+                    views.append(diag.view(question.port, question.address, known))
         except PermissionError:
             refused += 1
         except OSError:  # it has gone
@@ -112,8 +112,17 @@ def _views(question: Question, walked: Iterable[Socket] | None, missing: list[Mi
     return views
 
 
-def _home() -> int:
-    return os.stat("/proc/thread-self/ns/net").st_ino
+def _wanted(question: Question, walked: list[Socket] | None, home: int) -> set[int] | None:
+    """The namespaces to enter; None for all. To enter one takes some milliseconds where the host has many connections.
+
+    Where the walk has found who has the port, what else is there is told by those namespaces. Where it has not, any may
+    hold what is left: connections in TIME-WAIT, orphans.
+    """
+    if walked is None:
+        return _netns_of(question.pid) if question.pid else None
+    if question.pid:
+        return {each.netns for each in walked if each.state == "LISTEN"}
+    return {home, *(each.netns for each in walked)} if walked else None
 
 
 def _netns_of(pid: int) -> set[int]:

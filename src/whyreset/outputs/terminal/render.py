@@ -85,9 +85,9 @@ def _foot(view: View, size: Size) -> list[Text]:
     return [*lines, Text(hint, style="dim")]
 
 
-def _wrap(text: str, width: int, most: int, *, indent: str = "  ") -> list[str]:
+def _wrap(text: str, width: int, most: int) -> list[str]:
     """In at most so many lines; the last holds what is left, and is cut later."""
-    lines = textwrap.wrap(text, max(width, 10), subsequent_indent=indent, break_on_hyphens=False)
+    lines = textwrap.wrap(text, max(width, 10), subsequent_indent="  ")
     return [*lines[: most - 1], *([" ".join(lines[most - 1 :])] if len(lines) >= most else [])]
 
 
@@ -208,17 +208,15 @@ def _fitting(width: int, texts: list[str]) -> str:
 
 def _flow(parts: list[str], first: int, width: int, most: int) -> list[str]:
     """Each part on lines of its own, or beside the one before where both fit; the last line holds what is left."""
-    lines = [parts[0]]
-    if cell_len(parts[0]) > first:
-        cut = textwrap.wrap(parts[0], max(first, 10))
-        lines = [cut[0], " ".join(cut[1:])]
-    for part in parts[1:]:
-        joined = f"{lines[-1]}; {part}"
-        if cell_len(joined) <= (first if len(lines) == 1 else width) or len(lines) == most:
+    lines: list[str] = []
+    for part in parts:
+        joined = f"{lines[-1]}; {part}" if lines else part
+        if lines and (cell_len(joined) <= (first if len(lines) == 1 else width) or len(lines) == most):
             lines[-1] = joined
-        else:
-            lines += _wrap(part, width, most - len(lines), indent="")
-    return lines
+            continue
+        room = width if lines else first
+        lines += [part] if cell_len(part) <= room else textwrap.wrap(part, max(room, 10))
+    return lines if len(lines) <= most else [*lines[: most - 1], " ".join(lines[most - 1 :])]
 
 
 def _opened(row: RowView, width: int) -> list[str]:

@@ -55,7 +55,8 @@ def _owner(row: Row) -> str:
         refused = last.cause.name == "closed-port" and last.facts.direction == "sent"
         return "no listener seen since watching began" if refused and row.key.port != MANY else ""
     if len(row.processes) > 1 and row.key.owner[0] == "":
-        return sentences.kind_text(last.owner, len(row.processes))
+        ended = set(row.processes.values())
+        return sentences.kind_text(last, len(row.processes), ended.pop() if len(ended) == 1 else "")
     return sentences.owner_text(last)
 
 

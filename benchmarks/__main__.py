@@ -6,9 +6,18 @@ import datetime
 import sys
 
 from benchmarks import connections, namespaces, reader, resets, startup
+from benchmarks.alerts import beside, suite
 from benchmarks.common import machine
 
-ALL = {"startup": startup, "resets": resets, "connections": connections, "reader": reader, "namespaces": namespaces}
+ALL = {
+    "startup": startup,
+    "resets": resets,
+    "connections": connections,
+    "reader": reader,
+    "namespaces": namespaces,
+    "alerts": suite,
+    "beside": beside,
+}
 
 
 def main() -> int:

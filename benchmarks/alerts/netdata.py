@@ -140,10 +140,11 @@ class Netdata:
         return {alarm["name"]: alarm for alarm in self.ask("alarms", "all")["alarms"].values()}
 
     def history(self, chart: str, seconds: int, dimensions: Iterable[str]) -> dict[int, list[float]]:
-        """What it stored of a chart, by second."""
+        """What it stored of a chart, by second, oldest first; what was not collected is left out."""
         answer = self.ask("data", chart=chart, after=-seconds, points=0, options="unaligned,match-ids", format="json")
         columns = [answer["labels"].index(name) for name in dimensions]
-        return {int(row[0]): [row[column] for column in columns] for row in answer["data"]}
+        rows = {int(row[0]): [row[column] for column in columns] for row in answer["data"]}
+        return {second: row for second, row in sorted(rows.items()) if None not in row}
 
     def changes(self) -> list[dict[str, Any]]:
         """Every change of a status, oldest first."""

@@ -12,7 +12,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from benchmarks.alerts import beside
+from benchmarks.alerts.beside import CHART, DIMENSIONS
 from benchmarks.alerts.netdata import Netdata
+from benchmarks.alerts.traffic import follow, steps
 from tests.hosts.hosts import Host
 
 FOLDER = Path(__file__).resolve().parents[2] / "tests/alerts/recorded"
@@ -79,7 +82,76 @@ def record_expressions() -> None:
     (FOLDER / "expressions.json").write_text(f"[\n{lines}\n]\n")
 
 
-RECORDINGS: dict[str, Callable[[], None]] = {"expressions": record_expressions}
+#: Look-ups whose value is worth knowing.
+LOOKUPS = """
+average -10s; mean -10s; min -10s; max -10s; sum -10s; incremental_sum -10s; incremental-sum -10s; median -10s
+median -9s; median -2s; stddev -10s; cv -10s; rsd -10s; ses -10s; ema -10s; ewma -10s; ses -30s; des -10s; des -30s
+countif -10s; trimmed-mean -10s; trimmed-mean1 -10s; trimmed-mean10 -10s; trimmed-mean25 -10s; trimmed-mean25 -7s
+trimmed-median -10s; trimmed-median25 -10s; percentile -10s; percentile25 -10s; percentile50 -7s; percentile99 -10s
+percentile80 -30s
+""".replace("\n", ";").strip("; \n")
+_OPTIONS = """
+average -10s of OutRsts; average -7s of OutRsts; sum -7s at -3s of OutRsts; average -10s unaligned at -5s of OutRsts
+average -1m at -10s unaligned absolute of OutRsts; average -10s unaligned; average -10s unaligned of all
+average -10s unaligned of OutRsts,AttemptFails; average -10s unaligned of OutRsts|AttemptFails
+average -10s unaligned of OutRsts AttemptFails; average -10s unaligned of Out*; average -10s unaligned of !OutRsts,*
+average -10s unaligned percentage of OutRsts; max -10s unaligned percentage of OutRsts,AttemptFails
+average -10s unaligned of nosuch; average -10s unaligned of outrsts; max -10s unaligned min2max
+max -10s unaligned min2max of OutRsts,AttemptFails; min -10s unaligned of OutRsts,AttemptFails
+average -10s unaligned match-ids of SynRetrans; average -10s unaligned match-names of SynRetrans
+average -10s unaligned match-ids of TCPSynRetrans; average -10s unaligned null2zero of OutRsts; average -1s unaligned
+average 10s unaligned of OutRsts; average -10 unaligned of OutRsts; average -0.2m unaligned of OutRsts
+""".replace("\n", ";").strip("; \n")
+_LOOKUP_RULE = """
+alarm: lookup{0}
+on: ipv4.tcphandshake
+lookup: {1}
+every: 1s
+"""
+
+
+def record_lookups() -> None:
+    """Each look-up's window and value, at several moments, with the chart's history."""
+    plain = [f"{each.strip()} unaligned of OutRsts" for each in LOOKUPS.split(";")]
+    wanted = plain + [each.strip() for each in _OPTIONS.split(";")]
+    rules = "".join(_LOOKUP_RULE.format(number, text) for number, text in enumerate(wanted))
+    moments = []
+    with Host("peer") as host, Netdata(host, stock=False, rules=rules) as netdata:
+        for number in range(16):
+            busy = (number * 7) % 5 * 11.3
+            follow(host, steps((0, busy), (1.7, 0.0), (3.3, busy * 3)), 6)
+            if number > 10 or number == 3:
+                moments.append(netdata.alarms())
+        history = netdata.history(CHART, 120, [name for _, name in DIMENSIONS])
+    answers = []
+    for number, text in enumerate(wanted):
+        found = [alarms[f"lookup{number}"] for alarms in moments if f"lookup{number}" in alarms]
+        values = [[each["last_updated"], each["db_after"], each["db_before"], each["value"]] for each in found]
+        answers.append({"lookup": text, "answers": [each for each in values if each[0]]})
+    lines = ",\n  ".join(json.dumps(answer) for answer in answers)
+    rows = ",\n  ".join(json.dumps([second, *history[second]]) for second in history)
+    text = f'{{"dimensions": {json.dumps(DIMENSIONS)},\n "rows": [\n  {rows}],\n "lookups": [\n  {lines}]}}\n'
+    (FOLDER / "lookups.json").write_text(text)
+
+
+def record_series() -> None:
+    """What Netdata stored of each scenario of `beside`, and how its rules on resets answered."""
+    for done in beside.run(beside.SCENARIOS):
+        name = FOLDER / done.scenario.name.translate(str.maketrans(" +/", "-__"))
+        lines = ["second," + ",".join(identifier for identifier, _ in DIMENSIONS)]
+        lines += [",".join(map(str, [second, *row])) for second, row in done.rows.items()]
+        name.with_suffix(".csv").write_text("\n".join(lines) + "\n")
+        kept = ("when", "name", "old_status", "status", "value", "delay", "exec_run", "updated")
+        changes = [{key: each[key] for key in kept} for each in done.changes if each["chart"] == CHART]
+        answers = {"uptime": done.uptime, "due": done.due, "changes": changes}
+        name.with_suffix(".json").write_text(json.dumps(answers, indent=1) + "\n")
+
+
+RECORDINGS: dict[str, Callable[[], None]] = {
+    "expressions": record_expressions,
+    "lookups": record_lookups,
+    "series": record_series,
+}
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from random import Random
 
 from msgspec import Struct
 
-from benchmarks.alerts import peers
+from benchmarks.alerts import ours, peers
 from benchmarks.alerts.incidents import Incident, inject
 from benchmarks.alerts.noise import KINDS
 from benchmarks.alerts.peers import Interval
@@ -106,6 +106,11 @@ def run(subjects: dict[str, Subject], seed: int) -> dict[str, Outcome]:
 SUBJECTS: dict[str, Subject] = {
     "Netdata's rule, every 10 s": lambda day: peers.netdata(day.counts),
     "Prometheus, rate > 50 at 15 s": lambda day: peers.prometheus(day.counts),
+    "whyreset, counters alone": lambda day: ours.surges(day.counts),
+    # usual resets and those of the incident have different causes
+    "whyreset, by cause too": lambda day: ours.merged(
+        ours.surges(day.counts), ours.surges(day.noise), ours.surges(day.extra)
+    ),
 }
 
 

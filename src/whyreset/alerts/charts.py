@@ -114,7 +114,9 @@ class Chart:
         if not time > began:  # also at the first reading
             if math.isnan(began):
                 self.begun = math.floor(time)
-                self._read_at, self._totals, self._partial = time, now, list(self._gap)
+                # of the second that this falls into, the beginning was not seen
+                self._partial = [0.0 if time == self.begun else math.nan] * len(now)
+                self._read_at, self._totals = time, now
             return
         rates = [
             max(new - before, 0.0) / (time - began) if each.counter else new

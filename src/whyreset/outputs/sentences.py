@@ -51,7 +51,7 @@ SAYINGS: dict[str, Saying] = {
     "stray-segment": Saying("segment of no connection", "a probe, the echo of a flood, or a lost client"),
     "time-wait": Saying("segment of a closed connection", "nothing that was acknowledged is lost"),
     "time-wait-segment": Saying("segment of a closed connection", "the client had not closed it; nothing is lost"),
-    "time-wait-reuse": Saying("old connection in the way", "harmless, tried again", quiet=True),
+    "time-wait-reuse": Saying("old connection in the way", "harmless, tried again at once", quiet=True),
     "time-wait-assassination": Saying("late echo of a closed connection", "no data is lost", quiet=True),
     "listen-queue": Saying("refused by the listener", "its queue or the handshake was not in order"),
     "accept-queue-full": Saying("accept queue full", "the program accepts too slowly, clients are cut off"),

@@ -81,14 +81,6 @@ def test_eighty_columns_tell_what_who_and_from_whom() -> None:
     ]
 
 
-def test_what_is_too_long_for_a_line_goes_on_below() -> None:
-    """While there is room nothing of who it was is cut off, and no name is broken at its hyphens."""
-    shown = lines(view(crashed(netns_name="a-namespace-of-a-service", sample={"netns": 7})))
-    at = next(number for number, line in enumerate(shown) if "until" in line)
-    assert shown[at].endswith("killed by SIGSEGV, in")
-    assert shown[at + 1] == "             netns a-namespace-of-a-service; from 192.0.2.1"
-
-
 def test_a_wide_terminal_has_room_for_more_on_a_line() -> None:
     """What fits beside it is not put below."""
     shown = lines(view(aborted()), width=140)

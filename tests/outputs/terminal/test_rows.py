@@ -68,6 +68,16 @@ def test_processes_of_one_kind_are_one_row() -> None:
     assert only(sent(one.view(at(3)))).who == "nginx (nginx.service), 9 processes, closed by ss[5]"
 
 
+def test_processes_that_ended_alike_are_told_to_have() -> None:
+    """Workers that are killed one after the other; once one of them ends otherwise, no end is told of all."""
+    one = board()
+    for pid in (1, 2):
+        take(one, 0, reset(cause=UNREAD, owner=owner(pid=pid, alive=False, exit_code=9)))
+    assert only(sent(one.view(at(1)))).who == "nginx, 2 processes, killed by SIGKILL"
+    take(one, 0, reset(cause=UNREAD, owner=owner(pid=3)))
+    assert only(sent(one.view(at(1)))).who == "nginx, 3 processes"
+
+
 def test_another_namespace_is_named() -> None:
     """By name or number; the user's own needs none."""
     one = board()

@@ -85,9 +85,9 @@ def _foot(view: View, size: Size) -> list[Text]:
     return [*lines, Text(hint, style="dim")]
 
 
-def _wrap(text: str, width: int, most: int, *, indent: str = "  ") -> list[str]:
+def _wrap(text: str, width: int, most: int) -> list[str]:
     """In at most so many lines; the last holds what is left, and is cut later."""
-    lines = textwrap.wrap(text, max(width, 10), subsequent_indent=indent, break_on_hyphens=False)
+    lines = textwrap.wrap(text, max(width, 10), subsequent_indent="  ")
     return [*lines[: most - 1], *([" ".join(lines[most - 1 :])] if len(lines) >= most else [])]
 
 

@@ -13,7 +13,7 @@ from whyreset.outputs import sentences
 from whyreset.outputs.sentences import Saying
 from whyreset.outputs.terminal.addresses import Addresses
 from whyreset.outputs.terminal.rates import Seconds
-from whyreset.words import program, service
+from whyreset.words import describe_exit, program, service
 
 #: Rows of one direction that are kept apart; others are counted in one more.
 ROWS = 64
@@ -63,7 +63,8 @@ class Row:
         self.ports: dict[int, int] = {}
         self.ports_crowded = False
         self.addresses = Addresses()
-        self.processes: dict[tuple[int, int], None] = {}
+        #: owners, and how each had ended when its last reset came
+        self.processes: dict[tuple[int, int], str] = {}
         self.kept: deque[Reset] = deque(maxlen=KEPT)
 
     def add(self, reset: Reset, second: int, now_ns: int) -> None:
@@ -74,7 +75,8 @@ class Row:
         self._count_port(reset.port, reset.count)
         self._meet(_remote(reset))
         if reset.owner is not None and len(self.processes) < PROCESSES:
-            self.processes[reset.owner.process.pid, reset.owner.process.start_ns] = None
+            process = reset.owner.process
+            self.processes[process.pid, process.start_ns] = describe_exit(process)
 
     def count(self, many: int, second: int, now_ns: int) -> None:
         """So many more, of which nothing else is known."""
@@ -93,9 +95,9 @@ class Row:
         self.ports_crowded |= other.ports_crowded
         self.addresses.add(other.addresses.remotes(), "", 0, other.last_ns)
         self._meet(other.remote)
-        for process in other.processes:
+        for process, ended in other.processes.items():
             if len(self.processes) < PROCESSES:
-                self.processes[process] = None
+                self.processes[process] = ended
         self.kept = deque(sorted([*self.kept, *other.kept], key=lambda reset: reset.last_ns), maxlen=KEPT)
 
     def _meet(self, remote: str | None) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import whyreset
 from benchmarks import connections, latency, namespaces, reader, resets, soak, startup, who
+from benchmarks.alerts import beside, suite
 from benchmarks.common import machine
 
 ALL = {
@@ -20,6 +21,8 @@ ALL = {
     "namespaces": namespaces,
     "who": who,
     "soak": soak,
+    "alerts": suite,
+    "beside": beside,
 }
 
 

@@ -14,7 +14,7 @@ SCRIPTS := $(wildcard tools/*.sh) .ci/run
 UV := uv==0.13.9
 ARGS ?=
 
-.PHONY: help setup run test check bench bpf lock clean packages-run packages-test FORCE
+.PHONY: help setup run test check bench bench-alerts screens bpf lock clean packages-run packages-test FORCE
 
 help:
 	@sed -n 's/^## /make /p' $(MAKEFILE_LIST)
@@ -22,9 +22,9 @@ help:
 ## setup    leave the command at .venv/bin/whyreset, and everything a developer needs (PYTHON=... to choose one)
 setup: $(VENV)/.dev $(VENV)/.project $(VENV)/.built
 
-## run      install what is needed and start `whyreset watch` on this host (ARGS="--json" for more words)
+## run      install what is needed and watch this host while a demo makes resets to look at (ARGS="--json" for more words)
 run: $(VENV)/.project $(VENV)/.built
-	@tools/as_root.sh $(BIN)/whyreset watch $(ARGS)
+	@tools/as_root.sh $(BIN)/whyreset watch --demo $(ARGS)
 
 ## test     the whole suite, with coverage (ARGS="-k name" for a part of it)
 test: packages-test setup
@@ -45,6 +45,14 @@ check: setup
 ## bench    measure what DESIGN.md promises, as ratios in one run
 bench: packages-test setup
 	@tools/as_root.sh $(BIN)/python -m benchmarks $(ARGS)
+
+## bench-alerts  thirty simulated days through Netdata's rule, Prometheus' and ours; then beside a real Netdata
+bench-alerts: packages-test setup
+	@tools/as_root.sh $(BIN)/python -m benchmarks alerts beside
+
+## screens  make docs/screens.md and the README's picture anew, from a real terminal (takes some minutes)
+screens: packages-test setup
+	@tools/as_root.sh $(BIN)/python -m tools.screens
 
 ## bpf      rebuild the kernel program's object, which is committed beside its source
 bpf: setup

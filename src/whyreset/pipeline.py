@@ -12,7 +12,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from whyreset import causes
-from whyreset.model import Cause, Facts, Group, Listener, Owner, Process, Record, Reset
+from whyreset.model import Cause, Facts, Group, Listener, Owner, Process, Record, Reset, Stop
 from whyreset.owners.sockets import Owners
 from whyreset.words import describe_exit, duration, name
 
@@ -106,6 +106,8 @@ class Pipeline:
             draft.sent.owner = draft.owner
         if sample.closer is not None:
             draft.closer = self._owners.process(sample.closer, sample.time_ns)
+        if draft.listener is not None and draft.listener.until_ns > sample.time_ns:
+            draft.listener = replace(draft.listener, until_ns=0)  # it still listened then
         if draft.listener is not None and draft.listener.closer not in (None, draft.listener.owner):
             draft.last = self._owners.process(draft.listener.closer, sample.time_ns)
 
@@ -145,6 +147,7 @@ class Pipeline:
             netns_name=self._netns_name(group.netns),
             remotes=group.remotes,
             owner=draft.owner,
+            stop=_stop(draft, epoch_ns),
             closer=draft.closer,
             peer=draft.peer,
             twin=group.twin,
@@ -242,6 +245,18 @@ def _exit(draft: Draft, sample: Record) -> str:
 def _fill(sentence: str, words: dict[str, str]) -> str:
     # one pass over the template: text of processes that happens to hold braces stays as it is
     return sentence.format_map(words)
+
+
+def _stop(draft: Draft, epoch_ns: int) -> Stop | None:
+    listener = draft.listener
+    if listener is None or not listener.until_ns:
+        return None
+    return Stop(
+        time_ns=listener.until_ns + epoch_ns,
+        exit_code=listener.exit_code,
+        out_of_memory=listener.out_of_memory,
+        holder=draft.last,
+    )
 
 
 def _ended(draft: Draft, listener: Listener) -> str:

@@ -213,7 +213,114 @@ class EndLine(Line, tag="end", kw_only=True):
     received_lost: int
 
 
-Lines = StartLine | ResetLine | CountLine | NoticeLine | EndLine
+class ListenerKey(Struct, kw_only=True, omit_defaults=True):
+    """A socket that listens now."""
+
+    netns: int
+    netns_cookie: int | None = None
+    netns_name: str = ""
+    address: str
+    port: int
+    #: Left out where it cannot be told.
+    owner: ProcessKey | None = None
+    #: How many other processes hold the same socket.
+    holders: int = 0
+    since: str = ""
+    queue: QueueKey | None = None
+
+
+class FormerKey(Struct, kw_only=True, omit_defaults=True):
+    """A socket that listened before."""
+
+    netns: int
+    netns_cookie: int | None = None
+    netns_name: str = ""
+    address: str
+    port: int
+    owner: ProcessKey
+    since: str = ""
+    until: str
+    #: How that ended: "killed by SIGSEGV", "closed its socket".
+    end: str
+    #: Who held it last, where that was another process.
+    last: ProcessKey | None = None
+
+
+class ConnectionsKey(Struct, kw_only=True, omit_defaults=True):
+    """Connections, also half open and lingering ones, of one owner in one namespace."""
+
+    netns: int
+    netns_cookie: int | None = None
+    netns_name: str = ""
+    #: The service's port: theirs where `outgoing`.
+    port: int
+    outgoing: bool = False
+    #: Where all have the same.
+    remote_port: int | None = None
+    #: Left out where it cannot be told, and where there is none.
+    owner: ProcessKey | None = None
+    #: A process holds them; else they are in TIME-WAIT, orphans, or nobody has accepted them yet.
+    held: bool
+    count: int
+    states: dict[str, int]
+    #: How many remote addresses, and those with most.
+    distinct: int
+    top: list[RemoteKey]
+
+
+class RecentKey(Struct, kw_only=True, omit_defaults=True):
+    """Resets alike that a watch saw lately; what tells them apart is of the last."""
+
+    direction: Literal["sent", "received", "observed"]
+    count: int
+    first: str
+    last: str
+    netns: int
+    netns_cookie: int | None = None
+    netns_name: str = ""
+    cause: str
+    family: str
+    certainty: Literal["certain", "likely", "unknown"]
+    port: int | None = None
+    remote: str = ""
+    evidence: list[str]
+    owner: ProcessKey | None = None
+    closer: ProcessKey | None = None
+
+
+class TraceKey(Struct, kw_only=True):
+    """What a log of this host says of a process of that number."""
+
+    time: str
+    log: str
+    text: str
+
+
+class WhoLine(Line, tag="who", kw_only=True):
+    """What is known of a port or a process."""
+
+    #: The same in a sentence.
+    text: str
+    #: Whether anything is known.
+    known: bool
+    sources: list[str]
+    port: int | None = None
+    address: str = ""
+    pid: int | None = None
+    #: Nothing from before is remembered.
+    watched_since: str = ""
+    listeners: list[ListenerKey] = []
+    former: list[FormerKey] = []
+    processes: list[ProcessKey] = []
+    connections: list[ConnectionsKey] = []
+    resets: list[RecentKey] = []
+    logs: list[TraceKey] = []
+    missing: list[MissingSource] = []
+    #: Entries that were left out of these lists for their number.
+    left_out: int = 0
+
+
+Lines = StartLine | ResetLine | CountLine | NoticeLine | EndLine | WhoLine
 
 
 def schema() -> dict[str, Any]:

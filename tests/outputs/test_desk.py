@@ -347,7 +347,8 @@ def test_there_is_something_to_wait_for() -> None:
 
 def test_who_meets_a_full_queue_waits_for_its_turn() -> None:
     """Somebody who fills the watch's queue does not keep others from being answered."""
-    served, crowd, done = Desk(), [], threading.Event()
+    crowd: list[socket.socket] = []
+    served, done = Desk(), threading.Event()
     served.open()
     try:
         with contextlib.suppress(BlockingIOError):

@@ -14,7 +14,7 @@ SCRIPTS := $(wildcard tools/*.sh) .ci/run
 UV := uv==0.13.9
 ARGS ?=
 
-.PHONY: help setup run test check bench screens bpf lock clean packages-run packages-test FORCE
+.PHONY: help setup run test check bench bench-alerts screens bpf lock clean packages-run packages-test FORCE
 
 help:
 	@sed -n 's/^## /make /p' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ check: setup
 ## bench    measure what DESIGN.md promises, as ratios in one run
 bench: packages-test setup
 	@tools/as_root.sh $(BIN)/python -m benchmarks $(ARGS)
+
+## bench-alerts  thirty simulated days through Netdata's rule, Prometheus' and ours; then beside a real Netdata
+bench-alerts: packages-test setup
+	@tools/as_root.sh $(BIN)/python -m benchmarks alerts beside
 
 ## screens  make docs/screens.md and the README's picture anew, from a real terminal (takes some minutes)
 screens: packages-test setup

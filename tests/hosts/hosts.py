@@ -138,13 +138,20 @@ class Host:
 
     def tcp_states(self, port: int) -> list[str]:
         """The states of the sockets with this local port, mini sockets included (FIN_WAIT2, TIME_WAIT, SYN_RECV)."""
-        states = []
+        return [STATES[int(row[3], 16)] for row in self._sockets() if int(row[1].rpartition(":")[2], 16) == port]
+
+    def unread(self) -> int:
+        """How many bytes lie unread in all connections of this host."""
+        queues = [row[4].partition(":")[2] for row in self._sockets() if STATES[int(row[3], 16)] != "LISTEN"]
+        return sum(int(queue, 16) for queue in queues)
+
+    def _sockets(self) -> list[list[str]]:
+        rows = []
         with self.inside():
             for name in ("tcp", "tcp6"):
                 with open(f"/proc/thread-self/net/{name}") as file:
-                    rows = [line.split() for line in file.readlines()[1:]]
-                states += [STATES[int(row[3], 16)] for row in rows if int(row[1].rpartition(":")[2], 16) == port]
-        return states
+                    rows += [line.split() for line in file.readlines()[1:]]
+        return rows
 
     def await_states(self, port: int, state: str, count: int = 1) -> None:
         """Wait until exactly so many sockets with this local port are in a state."""

@@ -156,7 +156,7 @@ class Board:
         facts = last.facts if last else None
         return RowView(
             what=tell.what(row),
-            meaning=row.key.saying.meaning,
+            meaning=tell.meaning(row),
             likely=row.key.saying.likely,
             port=tell.ports(row),
             who=tell.who(row, self._home),

@@ -28,6 +28,15 @@ def what(row: Row) -> str:
     return f"{text}s" if text.endswith(" port") and row.key.port == MANY else text
 
 
+def meaning(row: Row) -> str:
+    """What that means; that one address asks for many closed ports is said, and no more than that."""
+    remotes = row.addresses.remotes()
+    alone = remotes.exact and remotes.distinct == 1
+    if row.key.port == MANY and alone and row.kept and row.kept[-1].cause.name == "closed-port" and not row.key.active:
+        return "one address asks for port after port, nobody listens there"
+    return row.key.saying.meaning
+
+
 def who(row: Row, home: int) -> str:
     """The process, or how many of a kind; and the namespace, where it is another than the user's own."""
     if row.key.saying.quiet or not row.kept:
@@ -44,7 +53,7 @@ def _owner(row: Row) -> str:
     last = row.kept[-1]
     if last.owner is None:
         refused = last.cause.name == "closed-port" and last.facts.direction == "sent"
-        return "not open since watching began" if refused and row.key.port != MANY else ""
+        return "no listener seen since watching began" if refused and row.key.port != MANY else ""
     if len(row.processes) > 1 and row.key.owner[0] == "":
         ended = set(row.processes.values())
         return sentences.kind_text(last, len(row.processes), ended.pop() if len(ended) == 1 else "")

@@ -1,0 +1,69 @@
+"""Capture files: opened, decompressed, handed to the core block by block.
+
+What a person can do wrong (no such file, a directory, no permission, not a capture, a damaged one) becomes one sentence
+with the byte where it was found; what came before that byte has been read by then and is valid.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from msgspec import Struct
+
+from whyreset.core.segments import Analyzer
+
+#: Larger blocks gain nothing, smaller ones cost system calls.
+BLOCK_BYTES = 512 * 1024
+
+STDIN = "-"
+
+
+class Damage(Struct, frozen=True, kw_only=True):
+    """One file that could not be read to its end, and why."""
+
+    path: str
+    #: Where in the (decompressed) capture.
+    byte: int
+    #: One sentence without its full stop.
+    text: str
+
+
+def read(paths: list[str], analyzer: Analyzer) -> Iterator[Damage | int]:
+    """Feeds files to the analyzer one after the other; connections are carried from one to the next.
+
+    Yields, after each block, how many bytes of the file on disk have been read so far; a `Damage` where a file cannot be
+    read (further). The caller takes what is complete whenever it likes (`analyzer.take`), and calls `analyzer.finish` at
+    the end.
+    """
+    for index, path in enumerate(paths):
+        if index:
+            analyzer.begin()
+        yield from _read_file(path, analyzer)
+
+
+def _read_file(path: str, analyzer: Analyzer) -> Iterator[Damage | int]:
+    try:
+        if path == STDIN:
+            yield from _feed(path, sys.stdin.buffer, analyzer)
+            return
+        with Path(path).open("rb", buffering=0) as file:
+            yield from _feed(path, file, analyzer)
+    except OSError as error:
+        yield Damage(path=path, byte=analyzer.consumed, text=error.strerror or str(error))
+
+
+def _feed(path: str, file: BinaryIO, analyzer: Analyzer) -> Iterator[Damage | int]:
+    buffer = bytearray(BLOCK_BYTES)
+    view = memoryview(buffer)
+    done = 0
+    while size := file.readinto(buffer):  # type: ignore[attr-defined]
+        done += size
+        if not analyzer.feed(view[:size]):
+            break
+        yield done
+    analyzer.end()
+    if problem := analyzer.problem:
+        yield Damage(path=path, byte=problem.byte, text=problem.text)

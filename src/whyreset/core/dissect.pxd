@@ -13,6 +13,7 @@ cdef enum layer:
     LLC
     MPLS
     PPP             # behind address and control where `number` is SERIAL
+    FRAME_RELAY
     INTERNET        # IPv4 or IPv6, by its first four bits; nothing but IPv6 where `number` is 6
     PROTOCOL        # the payload of IP protocol `number`
 

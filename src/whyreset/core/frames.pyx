@@ -38,7 +38,7 @@ cdef int enter_frame(dissection *d) noexcept nogil:
         if not has(rest, 14):
             return missing(d, 14)
         kind = be16(rest, 12)
-        if be32(rest, 0) & 0xFDFFFFFFU == 0x01000C00 and u8(rest, 4) == 0:
+        if be32(rest, 0) & 0xFDFFFFFFU == 0x01000C00 and be16(rest, 4) >> 4 == 0:
             # Cisco's ISL puts a whole frame behind a header of its own
             if not has(rest, 26):
                 return missing(d, 26)
@@ -54,7 +54,7 @@ cdef int enter_frame(dissection *d) noexcept nogil:
         return enter_mpls(d)
     if d.layer == PPP:
         return enter_ppp(d)
-    return OTHER
+    return enter_frame_relay(d)
 
 
 cdef int enter_length(dissection *d, uint32_t length) noexcept nogil:
@@ -133,6 +133,8 @@ cdef int enter_nsh(dissection *d) noexcept nogil:
     cdef uint32_t size = (be16(rest, 0) & 0x3F) * 4, next = u8(rest, 3)
     if not has(rest, 8):
         return missing(d, 8)
+    if u8(rest, 2) & 0xF == 1:      # metadata of fixed length
+        size = 24
     if size < 8 or not has(rest, size):
         return missing(d, size)
     skip(rest, size)
@@ -168,8 +170,13 @@ cdef int enter_llc(dissection *d) noexcept nogil:
     cdef uint32_t organisation, kind, size
     if not has(rest, 3):
         return missing(d, 3)
-    # unnumbered frames have one byte of control, others two
-    size = 3 if u8(rest, 2) & 3 == 3 else 4
+    # what carries data: unnumbered information, or information with its number
+    if u8(rest, 2) == 3:
+        size = 3
+    elif u8(rest, 2) & 1 == 0:
+        size = 4
+    else:
+        return OTHER
     if u8(rest, 0) == 0xAA and u8(rest, 1) == 0xAA:
         if not has(rest, size + 5):
             return missing(d, size + 5)
@@ -181,6 +188,8 @@ cdef int enter_llc(dissection *d) noexcept nogil:
         if organisation == 0x0080C2 and (kind == 1 or kind == 7):
             # RFC 2684: an Ethernet frame with or without its checksum, after two bytes of padding
             skip(rest, 2)
+            if kind == 1 and rest.reported >= 4:
+                limit(rest, rest.reported - 4)
             return to(d, ETHERNET)
         return OTHER
     if u8(rest, 0) == 0x06:
@@ -213,7 +222,7 @@ cdef int enter_ppp(dissection *d) noexcept nogil:
     cdef octets *rest = &d.rest
     cdef uint32_t protocol
     if d.number == SERIAL:
-        if u8(rest, 0) == 0xFF and u8(rest, 1) == 0x03:
+        if u8(rest, 0) == 0xFF:
             skip(rest, 2)
         elif u8(rest, 0) == 0x0F or u8(rest, 0) == 0x8F:
             # Cisco's own way to use the same line
@@ -235,3 +244,36 @@ cdef int enter_ppp(dissection *d) noexcept nogil:
     if protocol == 0x57:
         return to(d, INTERNET, 6)
     return to(d, MPLS) if protocol == 0x281 or protocol == 0x283 else OTHER
+
+
+cdef int enter_frame_relay(dissection *d) noexcept nogil:
+    """RFC 2427 section 4: an address, then what PPP's world calls an NLPID; Cisco's form has an EtherType instead."""
+    cdef octets *rest = &d.rest
+    cdef uint32_t size = 1, kind
+    while size < 4 and has(rest, size) and not u8(rest, size - 1) & 1:
+        size += 1
+    if not has(rest, size + 3):
+        return missing(d, size + 3)
+    kind = be16(rest, 0) & 0xFCF0       # the circuit's number
+    skip(rest, size)
+    if u8(rest, 0) != 3:
+        if size == 1 or kind == 0:
+            return OTHER
+        kind = be16(rest, 0)
+        skip(rest, 2)
+        return to(d, ETHERTYPE, kind)
+    skip(rest, 2 if u8(rest, 1) == 0 else 1)
+    kind = u8(rest, 0)
+    skip(rest, 1)
+    if kind == 0xCC:
+        return to(d, INTERNET)
+    if kind == 0x8E:
+        return to(d, INTERNET, 6)
+    if kind != 0x80 or not has(rest, 5):
+        return OTHER
+    kind = be16(rest, 3)
+    size = be32(rest, 0) >> 8
+    skip(rest, 5)
+    if size == 0:
+        return to(d, ETHERTYPE, kind)
+    return to(d, ETHERNET) if size == 0x0080C2 and (kind == 1 or kind == 7) else OTHER

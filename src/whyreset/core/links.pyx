@@ -23,6 +23,7 @@ cdef enum:
     CISCO_HDLC = 104
     IEEE802_11 = 105
     ATM_CLIP = 106
+    FRELAY = 107
     LOOP = 108
     ENC = 109
     LINUX_SLL = 113
@@ -84,6 +85,8 @@ cdef int enter_rare(dissection *d) noexcept nogil:
         return to(d, ETHERTYPE, PPPOE_SESSION)
     if kind == ATM_LLC or kind == ATM_RFC1483:
         return to(d, LLC)
+    if kind == FRELAY:
+        return to(d, FRAME_RELAY)
     if kind == ATM_CLIP:
         return to(d, INTERNET)
     if kind == CISCO_HDLC:

@@ -11,6 +11,7 @@ cdef enum:
     IP_4 = 0x0800
     ERSPAN_3 = 0x22EB
     BRIDGED = 0x6558
+    RELAYED = 0x6559
     PPP_TYPE = 0x880B
     REDIRECT = 0x883E
     MPLS_UNICAST = 0x8847
@@ -50,7 +51,7 @@ cdef int enter_gre(dissection *d) noexcept nogil:
         size += 4
     if flags & 0x1000:
         size += 4
-    if flags & 0x0007 == 1 and flags & 0x0080:
+    if kind == PPP_TYPE and flags & 0x0007 and flags & 0x0080:
         size += 4
     if flags & 0x4000:
         # source route entries to an empty one (RFC 1701)
@@ -69,6 +70,8 @@ cdef int enter_gre(dissection *d) noexcept nogil:
         return to(d, INTERNET)
     if kind == PPP_TYPE:
         return to(d, PPP, SERIAL)
+    if kind == RELAYED:
+        return to(d, FRAME_RELAY)
     if kind == IP_4 or kind == IP_6 or kind == BRIDGED or kind == MPLS_UNICAST or kind == MPLS_MULTICAST or kind == NSH:
         return to(d, ETHERTYPE, kind)
     return OTHER

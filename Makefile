@@ -14,7 +14,7 @@ SCRIPTS := $(wildcard tools/*.sh) .ci/run
 UV := uv==0.13.9
 ARGS ?=
 
-.PHONY: help setup run test check bench bpf lock clean packages-run packages-test FORCE
+.PHONY: help setup run test check bench compare-tshark fuzz bpf lock clean packages-run packages-test FORCE
 
 help:
 	@sed -n 's/^## /make /p' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ check: setup
 ## bench    measure what DESIGN.md promises, as ratios in one run
 bench: packages-test setup
 	@tools/as_root.sh $(BIN)/python -m benchmarks $(ARGS)
+
+## compare-tshark  whether the core finds the resets that tshark finds, in all captures of FOLDER
+compare-tshark: packages-test setup
+	$(BIN)/python -m tools.compare_tshark $(FOLDER) $(ARGS)
 
 ## bpf      rebuild the kernel program's object, which is committed beside its source
 bpf: setup

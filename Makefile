@@ -14,7 +14,7 @@ SCRIPTS := $(wildcard tools/*.sh) .ci/run
 UV := uv==0.13.9
 ARGS ?=
 
-.PHONY: help setup run test check bench bpf lock clean packages-run packages-test FORCE
+.PHONY: help setup run test check bench bench-captures bpf lock clean packages-run packages-test packages-bench FORCE
 
 help:
 	@sed -n 's/^## /make /p' $(MAKEFILE_LIST)
@@ -46,6 +46,10 @@ check: setup
 bench: packages-test setup
 	@tools/as_root.sh $(BIN)/python -m benchmarks $(ARGS)
 
+## bench-captures  CPU time and memory on captures, against what else reads them (ARGS="5": files five times as large)
+bench-captures: packages-test packages-bench setup build/nfstream
+	$(BIN)/python -m benchmarks.captures $(ARGS)
+
 ## bpf      rebuild the kernel program's object, which is committed beside its source
 bpf: setup
 	$(BIN)/python -m tools.build_bpf
@@ -69,6 +73,14 @@ packages-run:
 
 packages-test:
 	@tools/install_packages.sh run build test
+
+packages-bench:
+	@tools/install_packages.sh bench
+
+# a peer of the benchmark, with half a gigabyte of its own; the benchmark does without it where it cannot be had
+build/nfstream: | $(VENV)/.python
+	@$(BIN)/python -m venv $@ && $@/bin/python -m pip --quiet --disable-pip-version-check install nfstream==6.6.0 || \
+		{ rm -rf $@; echo "nfstream cannot be installed: it is not compared"; }
 
 # another PYTHON than last time needs another environment
 ifneq ($(PYTHON),)

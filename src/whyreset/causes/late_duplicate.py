@@ -10,6 +10,11 @@ from whyreset.observation import Traits
 NAME = "late-duplicate"
 FAMILY = "half-open"
 
+_DROPPED = (
+    "{owner} on port {port} has sent SYN cookies within two minutes: "
+    "a client that acknowledged one while the accept queue was full is not known here either"
+)
+
 
 def explain(facts: Facts) -> Cause | None:
     if (traits := seen(facts)) is not None:
@@ -25,8 +30,11 @@ def explain(facts: Facts) -> Cause | None:
             FAMILY,
             reason(facts),
             "a FIN with TCP options, as stacks send them, for a connection that this host does not know",
+            # tcp_get_cookie_sock(): it is dropped without a word, and its sender believes to be connected
+            *([_DROPPED] if facts.cookies_recent else []),
             candidates=(NAME, "half-open"),
-            missing="the connection's end: it closed before watching began, or elsewhere",
+            missing="the connection's end: it closed before watching began, or elsewhere"
+            + (", or never came to be here" if facts.cookies_recent else ""),
         )
     return None
 

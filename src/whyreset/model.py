@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from whyreset.observation import Traits
+from whyreset.observation import Observation, Tally, Traits
 
 Direction = Literal["sent", "received", "observed"]
 Certainty = Literal["certain", "likely", "unknown"]
@@ -287,6 +287,36 @@ class Reset(Struct, frozen=True, kw_only=True):
     peer: Owner | None = None
     #: Number of the same reset seen at its other end.
     twin: int | None = None
+
+
+class ObservedReset(Struct, frozen=True, kw_only=True):
+    """One reset in a capture, or a group of like ones, explained."""
+
+    #: It, or one of the group: what was seen before, of it, and after it.
+    seen: Observation
+    count: int
+    facts: Facts
+    cause: Cause
+    #: The cause's evidence with the sample's figures filled in.
+    evidence: tuple[str, ...]
+    #: Of the first and of the last.
+    time_ns: int
+    last_ns: int
+    #: The file, as it was named; the sample's, where a group has several.
+    file: str
+    #: The service's port; None where many were put together.
+    port: int | None
+    #: What the reset says in its payload, as its sender wrote it; "" for nothing.
+    says: str = ""
+    #: Of a group: who sent them, who got them, ports that name the service.
+    senders: Tally
+    receivers: Tally
+    ports: Tally
+
+    @property
+    def direction(self) -> Direction:
+        """Sent or received, where it was said which side is ours; else observed."""
+        return self.facts.direction
 
 
 class Counters(Struct, frozen=True, kw_only=True):

@@ -25,6 +25,8 @@ Fin = Literal["", "sent", "acknowledged"]
 class SeenSegment(Struct, frozen=True, kw_only=True):
     """One TCP segment as it was captured."""
 
+    #: Index of its file, and its number there (see `Observation`).
+    file: int
     frame: int
     time_ns: int
     #: Letters of FSRPAUEC, "" for none set.
@@ -38,7 +40,7 @@ class SeenSegment(Struct, frozen=True, kw_only=True):
 class Side(Struct, frozen=True, kw_only=True):
     """One side of a connection, as it was before the reset."""
 
-    #: Segments and payload bytes, those sent again included.
+    #: Segments (its resets left out) and payload bytes, those sent again included.
     packets: int = 0
     bytes: int = 0
     #: Sequence number of its SYN.
@@ -47,7 +49,7 @@ class Side(Struct, frozen=True, kw_only=True):
     next_seq: int | None = None
     #: The highest acknowledgement number that it sent.
     acked: int | None = None
-    #: Of what it sent, how much the other side had not acknowledged, SYN and FIN counting one each; 0 where unknown.
+    #: Of the data that it sent, how much the other side had not acknowledged, a FIN counting one; 0 where unknown.
     outstanding: int = 0
     fin: Fin = ""
     #: Segments that it sent again, in a row, without an answer since.
@@ -77,6 +79,7 @@ class EarlierReset(Struct, frozen=True, kw_only=True):
     """The last reset before this one on the same connection."""
 
     by: Role
+    file: int
     frame: int
     time_ns: int
     seq: int
@@ -88,7 +91,7 @@ class EarlierReset(Struct, frozen=True, kw_only=True):
 
 
 class Later(Struct, frozen=True, kw_only=True):
-    """What followed the reset on its connection, until that had been quiet for two seconds."""
+    """What followed the reset on its connection within two seconds."""
 
     #: False where the capture, or the room for waiting resets, ended before that: more may have followed.
     complete: bool
@@ -228,6 +231,7 @@ class Observation(Struct, frozen=True, kw_only=True):
     connection: int
     #: Its first segment that was seen.
     began_ns: int
+    began_file: int
     began_frame: int
     #: Which side sent the SYN; None where that was not seen.
     opener: Role | None = None
@@ -281,9 +285,11 @@ class Conversations(Struct, frozen=True, kw_only=True):
     complete: int
     reset: int
     resets: int
-    #: Connections forgotten for want of room: still open (their later segments look like new ones); never answered.
+    #: Connections forgotten for want of room: still open (their later segments look like new ones); never answered;
     evicted_open: int
     evicted_unanswered: int
+    #: Over, but not long enough that late segments of them (which look like strays then) could not come.
+    evicted_ended: int
     #: Resets whose `later` was cut short for want of room.
     hurried: int
     #: Packets in which no TCP segment could be read though there may have been one, by reason (see

@@ -1,124 +1,55 @@
-"""Capture files, compressed or not, and standard input, as blocks of bytes.
+"""Captures, handed to the core block by block.
 
-What compresses them is told from their first bytes, not from their names. Blocks are read one at a time, so that
-neither a large file nor a small one that unpacks into a large one needs memory.
+What a person can do wrong (no such file, a directory, no permission, not a capture, a damaged one) becomes one sentence
+with the byte where it was found; what came before that byte has been read by then and is valid.
 """
 
 from __future__ import annotations
 
-import errno
-import importlib
-import io
-import lzma
-import os
-import stat
-import sys
-import zlib
 from collections.abc import Iterator
-from typing import IO, Any, BinaryIO, cast
 
 from msgspec import Struct
 
-#: Standard input's name.
-STDIN = "-"
-#: Measured: smaller and larger blocks are slower, and so is mapping the file.
-BLOCK_BYTES = 1 << 18
-
-_GZIP, _ZSTD, _XZ, _BZIP2 = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"BZh"
+from whyreset.core.segments import Analyzer
+from whyreset.sources.files import Capture, CaptureError
 
 
-class CaptureError(Exception):
-    """A file that cannot be read, and why, in one sentence."""
+class Damage(Struct, frozen=True, kw_only=True):
+    """One file that could not be read to its end, and why."""
+
+    path: str
+    #: Where in the (decompressed) capture.
+    byte: int
+    #: One sentence without its full stop.
+    text: str
 
 
-class Block(Struct, frozen=True):
-    """Bytes of a capture, and how much of its file has been read by now."""
+def read(paths: list[str], analyzer: Analyzer) -> Iterator[Damage | int]:
+    """Feeds files to the analyzer one after the other; connections are carried from one to the next.
 
-    data: bytes
-    read_bytes: int
-
-
-class Capture:
-    """One capture that can be read.
-
-    Args:
-        name: a path, or "-" for standard input.
-
-    Raises CaptureError where it cannot be opened.
+    Yields, after each block, how many bytes of the file on disk have been read so far; a `Damage` where a file cannot be
+    read (further). The caller takes what is complete whenever it likes (`analyzer.take`), and calls `analyzer.finish` at
+    the end.
     """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._raw = _open(name)
-        about = os.fstat(self._raw.fileno())
-        #: Bytes of the file; None where that is not known before its end.
-        self.size: int | None = about.st_size if stat.S_ISREG(about.st_mode) else None
-
-    def close(self) -> None:
-        """Close the file; standard input stays open."""
-        if self.name != STDIN:
-            self._raw.close()
-
-    def blocks(self) -> Iterator[Block]:
-        """The capture's bytes, unpacked. Raises CaptureError where the file breaks off or is damaged."""
-        try:
-            unpacked = _unpack(self._raw)
-            while data := _read(unpacked):
-                yield Block(data, self._position())
-        except EOFError as error:
-            raise CaptureError(f"{self.name} breaks off: its compressed data has no end") from error
-        except OSError as error:  # also what is no gzip
-            raise CaptureError(f"{self.name} cannot be read on: {error.strerror or error}") from error
-        except (zlib.error, lzma.LZMAError, zstd().ZstdError) as error:
-            raise CaptureError(f"{self.name} is damaged: {str(error)[:1].lower()}{str(error)[1:]}") from error
-
-    def _position(self) -> int:
-        try:
-            return self._raw.tell()
-        except OSError:
-            return 0
+    for index, path in enumerate(paths):
+        if index:
+            analyzer.begin()
+        yield from _read_file(path, analyzer)
 
 
-def zstd() -> Any:
-    """The standard library's module, or its backport."""
-    return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
-
-
-def _open(name: str) -> BinaryIO:
-    if name == STDIN:
-        if sys.stdin is None:
-            raise CaptureError("standard input is closed")
-        if sys.stdin.isatty():
-            raise CaptureError("standard input is a terminal: name a file, or pipe a capture in")
-        return sys.stdin.buffer
+def _read_file(path: str, analyzer: Analyzer) -> Iterator[Damage | int]:
     try:
-        return open(name, "rb", buffering=BLOCK_BYTES)
-    except OSError as error:
-        if error.errno == errno.EISDIR:
-            raise CaptureError(f"{name} is a directory: name the captures in it") from error
-        raise CaptureError(f"cannot open {name}: {error.strerror or error}") from error
-    except ValueError as error:  # a name with a null byte
-        raise CaptureError(f"cannot open {name!r}: {error}") from error
-
-
-def _unpack(raw: BinaryIO) -> IO[bytes]:
-    """The file's contents, by its first bytes."""
-    first = cast(io.BufferedReader, raw).peek(6)[:6]
-    if first.startswith(_GZIP):
-        import gzip
-
-        return cast(IO[bytes], gzip.GzipFile(fileobj=raw))
-    if first.startswith(_XZ):
-        return lzma.LZMAFile(raw)
-    if first.startswith(_BZIP2):
-        import bz2
-
-        return bz2.BZ2File(raw)
-    if first.startswith(_ZSTD):
-        return cast(IO[bytes], zstd().ZstdFile(raw))
-    return raw
-
-
-def _read(stream: IO[bytes]) -> bytes:
-    """What is there: no waiting for a whole block of a stream that grows, nothing lost before the place of damage."""
-    return cast(io.BufferedReader, stream).read1(BLOCK_BYTES)
+        capture = Capture(path)
+        try:
+            for block in capture.blocks():
+                if not analyzer.feed(block.data):
+                    break
+                yield block.read_bytes
+        finally:
+            capture.close()
+    except CaptureError as error:
+        yield Damage(path=path, byte=analyzer.consumed, text=str(error))
+        return
+    analyzer.end()
+    if problem := analyzer.problem:
+        yield Damage(path=path, byte=problem.byte, text=problem.text)

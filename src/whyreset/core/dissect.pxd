@@ -1,0 +1,84 @@
+"""A packet on its way from the outermost header to the TCP segment in it."""
+
+from libc.stdint cimport uint8_t, uint16_t, uint32_t
+
+from whyreset.core.octets cimport octets
+
+cdef enum layer:
+    # what the rest begins with
+    LINK            # `number` is a link type of tcpdump.org's registry
+    ETHERNET
+    ETHERTYPE       # the payload of `number`
+    LLC
+    MPLS
+    PPP
+    INTERNET        # IPv4 or IPv6, by its first four bits
+    PROTOCOL        # the payload of IP protocol `number`
+
+cdef enum outcome:
+    ONWARD          # there is another layer
+    SEGMENT         # it begins with a TCP header, all of whose fixed fields up to the window are there
+    OTHER           # no TCP
+    # there may have been TCP, but it cannot be read
+    CUT             # the snap length cut the headers
+    MALFORMED
+    FRAGMENT        # the rest of its datagram has not come (yet)
+    UNKNOWN_LINK
+    ENCRYPTED
+    TOO_DEEP
+    OUTCOMES
+
+cdef enum tunnel_kind:
+    GRE
+    ERSPAN
+    IPIP
+    SIX_IN_FOUR
+    FOUR_IN_SIX
+    SIX_IN_SIX
+    VXLAN
+    GENEVE
+    GTP_U
+    TEREDO
+    L2TP
+    ETHER_IP
+
+cdef enum:
+    MOST_TUNNELS = 4
+    MOST_LAYERS = 32
+
+cdef extern from *:
+    uint32_t NO_ID "0xFFFFFFFFU"
+
+cdef struct tunnel:
+    uint8_t src[16]
+    uint8_t dst[16]
+    uint32_t id
+    uint8_t family
+    uint8_t kind
+
+cdef struct dissection:
+    octets rest
+    int layer
+    uint32_t number
+    uint32_t interface      # by the link layer's own word; 0 where it says none
+    uint32_t network        # the virtual network (VNI) of the innermost tunnel that has one
+    uint16_t ip_id
+    uint8_t family
+    uint8_t ttl
+    uint8_t tunnels_used
+    bint is_part            # the first fragment, of which the rest is not here
+    bint was_in_pieces      # `rest` lies in the memory of fragments
+    uint8_t src[16]
+    uint8_t dst[16]
+    tunnel tunnels[MOST_TUNNELS]
+
+
+cdef inline int missing(const dissection *d, uint32_t size) noexcept nogil:
+    """Why so many bytes are not there."""
+    return CUT if d.rest.reported >= size else MALFORMED
+
+
+cdef inline int to(dissection *d, int layer, uint32_t number=0) noexcept nogil:
+    d.layer = layer
+    d.number = number
+    return ONWARD

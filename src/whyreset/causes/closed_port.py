@@ -10,6 +10,7 @@ from whyreset.observation import Traits
 NAME = "closed-port"
 FAMILY = "closed-port"
 
+_ALIKE = ("firewall-reject", "not-from-stack")
 _AT_SENDER = "the same reset seen at its sender: a stack and a firewall refuse alike"
 
 
@@ -24,7 +25,7 @@ def explain(facts: Facts) -> Cause | None:
             NAME,
             FAMILY,
             "{owner}'s SYN to {remote}:{port} was answered with a reset",
-            candidates=(NAME, "firewall-reject", "not-from-stack"),
+            candidates=(NAME, *_ALIKE),
             missing=_AT_SENDER,
         )
     return None
@@ -39,7 +40,7 @@ def from_packets(traits: Traits) -> Cause | None:
             NAME,
             FAMILY,
             "{receiver}'s SYN for port {port} of {sender} was answered with a reset {delay} later",
-            candidates=(NAME, "firewall-reject", "not-from-stack"),
+            candidates=(NAME, *_ALIKE, *(["invalid-syn"] if traits.before == "open" else [])),
             missing=_AT_SENDER,
         )
     if traits.alone and traits.seq == "zero":
@@ -47,7 +48,7 @@ def from_packets(traits: Traits) -> Cause | None:
             NAME,
             FAMILY,
             "sequence number 0 with an ACK: the answer of {sender} to a segment without ACK, as a SYN is",
-            candidates=(NAME, "firewall-reject", "not-from-stack", "scan-probe"),
+            candidates=(NAME, *_ALIKE, "scan-probe"),
             missing="the segment before it, which is not in the capture",
         )
     return None

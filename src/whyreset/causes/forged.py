@@ -8,7 +8,7 @@ stack does, and one sign that stacks may give by chance is not enough.
 from __future__ import annotations
 
 from whyreset.causes.base import certain, likely
-from whyreset.causes.packets import answers_ack, answers_other, seen
+from whyreset.causes.packets import answers_ack, answers_other, between_ends, seen
 from whyreset.model import Cause, Facts
 from whyreset.observation import Traits
 
@@ -58,7 +58,8 @@ def _impossible(traits: Traits) -> list[str]:
 def _strange(traits: Traits, answer: bool) -> list[str]:
     """What a stack does in rare cases, or seems to where packets are missing."""
     signs = []
-    if traits.ttl == "different":
+    # a scanner's own SYN has another TTL than what its kernel sends
+    if traits.ttl == "different" and between_ends(traits):
         signs.append("it came with TTL {ttl}, {sender}'s own segments with {ttls}")
     if traits.seq == "far" and not answer:
         signs.append("its sequence number is far from all that {sender} ever sent")

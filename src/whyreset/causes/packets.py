@@ -84,6 +84,17 @@ def between_ends(traits: Traits) -> bool:
     return traits.handshake == "complete" or traits.sender_sent_data or bool(traits.sender_fin)
 
 
+def crossed_syns(traits: Traits) -> bool:
+    """The answer to an ACK by one who had sent both a SYN and a SYN-ACK: both ends opened at once."""
+    return (
+        answers_ack(traits)
+        and trigger(traits) in ("A", "PA")
+        and traits.opener == "sender"
+        and traits.handshake == "syn-ack"
+        and traits.seq != "exact"
+    )
+
+
 def closed_in_order(traits: Traits) -> bool:
     """Both sides had closed, and each had acknowledged that of the other."""
     return traits.sender_fin == "acknowledged" and traits.receiver_fin == "acknowledged"
@@ -101,7 +112,7 @@ def aborts(traits: Traits) -> tuple[str, ...]:
     if traits.sender_fin == "acknowledged":
         causes.append("linger2-expired")
     causes += ["disconnect", "destroyed"]
-    if traits.sender_outstanding or traits.sender_fin:  # only a closed socket with data still to send is an orphan
+    if traits.sender_sent_data or traits.sender_fin:  # what is closed with data still to send is an orphan
         causes += ["too-many-orphans", "out-of-memory"]
     return tuple(causes)
 

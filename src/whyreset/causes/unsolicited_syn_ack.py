@@ -39,6 +39,15 @@ def explain(facts: Facts) -> Cause | None:
 def from_packets(traits: Traits) -> Cause | None:
     if not answers_ack(traits) or not {"S", "A"} <= set(trigger(traits)) or between_ends(traits):
         return None
+    if traits.opener == "sender" and traits.seq == "exact" and traits.ttl == "different":
+        return likely(
+            NAME,
+            FAMILY,
+            "{receiver} accepted a SYN of {sender} with a SYN-ACK, and {sender} answered that with a reset",
+            "the SYN came with TTL {ttls}, the reset with {ttl}: a scanner's own SYN, and its kernel's reset",
+            candidates=(NAME, "forged", "half-open"),
+            missing="whether the stack of the host that sent the SYN knew of it",
+        )
     if traits.opener == "sender" and traits.seq == "exact":
         return likely(
             FAMILY,

@@ -12,7 +12,7 @@ from whyreset.core.connections cimport *
 from whyreset.core.dissect cimport NO_ID, tunnel
 from whyreset.core.formats cimport Names
 from whyreset.core.groups cimport remotes, remotes_distinct
-from whyreset.core.waiting cimport sighting, traits
+from whyreset.core.waiting cimport NO_REASON, sighting, traits
 
 from whyreset.observation import EarlierReset, Later, Observation, Observations, SeenSegment, Side, Tally, Traits, Tunnel
 
@@ -37,6 +37,7 @@ cdef tuple TTL = ("unknown", "same", "near", "different")
 cdef tuple IP_ID = ("unknown", "zero", "fits", "jumps")
 cdef tuple COUNT = ("none", "one", "more")
 cdef tuple EARLIER = ("", "same", "other")
+cdef tuple MPTCP = ("", "fastclose", "tcprst", "other")
 cdef tuple NEXT_RESET = ("", "same", "ahead", "other")
 
 #: the letters of each combination of flags
@@ -61,6 +62,10 @@ cdef object traits_value(const traits *t):
         trigger_payload=bool(t.trigger_payload),
         trigger_fits=FITS[t.trigger_fits],
         trigger_new_data=bool(t.trigger_new_data),
+        trigger_again=bool(t.trigger_again),
+        trigger_completes=bool(t.trigger_completes),
+        trigger_options=bool(t.trigger_options),
+        mptcp=MPTCP[t.mptcp],
         delay=DELAY[t.delay],
         idle=IDLE[t.idle],
         sender_fin=FIN_STATE[t.sender_fin],
@@ -232,6 +237,7 @@ cdef class Builder:
             timestamps=bool(x.timestamps),
             length=x.length,
             payload=payload,
+            mptcp_reason=None if x.mptcp_reason == NO_REASON else x.mptcp_reason,
             comment=comment,
             tunnels=tunnels,
             connection=c.number,

@@ -66,11 +66,11 @@ class Capture:
             while data := _read(unpacked):
                 yield Block(data, self._position())
         except EOFError as error:
-            raise CaptureError(f"{self.name} breaks off: its compressed data has no end") from error
+            raise CaptureError("it breaks off: its compressed data has no end") from error
         except OSError as error:  # also what is no gzip
-            raise CaptureError(f"{self.name} cannot be read on: {error.strerror or error}") from error
+            raise CaptureError(f"it cannot be read on: {error.strerror or error}") from error
         except (zlib.error, lzma.LZMAError, zstd().ZstdError) as error:
-            raise CaptureError(f"{self.name} is damaged: {str(error)[:1].lower()}{str(error)[1:]}") from error
+            raise CaptureError(f"it is damaged: {str(error)[:1].lower()}{str(error)[1:]}") from error
 
     def _position(self) -> int:
         try:
@@ -89,16 +89,16 @@ def _open(name: str) -> BinaryIO:
         if sys.stdin is None:
             raise CaptureError("standard input is closed")
         if sys.stdin.isatty():
-            raise CaptureError("standard input is a terminal: name a file, or pipe a capture in")
+            raise CaptureError("it is a terminal: name a file, or pipe a capture in")
         return sys.stdin.buffer
     try:
         return open(name, "rb", buffering=BLOCK_BYTES)
     except OSError as error:
         if error.errno == errno.EISDIR:
-            raise CaptureError(f"{name} is a directory: name the captures in it") from error
-        raise CaptureError(f"cannot open {name}: {error.strerror or error}") from error
+            raise CaptureError("it is a directory: name the captures in it") from error
+        raise CaptureError(f"it cannot be opened: {error.strerror or error}") from error
     except ValueError as error:  # a name with a null byte
-        raise CaptureError(f"cannot open {name!r}: {error}") from error
+        raise CaptureError(f"it cannot be opened: {error}") from error
 
 
 def _unpack(raw: BinaryIO) -> IO[bytes]:

@@ -1,20 +1,25 @@
-"""Explains the resets of captures: the stages that `watch` has, fed by packets alone.
+"""Explains the resets of captures: files in, explained resets out, by the causes that `watch` has.
 
-The same causes, in the same order. No file is read in here: blocks of bytes come in, explained resets go out.
+for reset in whyreset.explain("x.pcapng"):
+    print(reset.seen.frame, reset.cause.name, *reset.evidence)
 """
 
 from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from msgspec.structs import replace
 
 from whyreset import causes
+from whyreset.core.segments import Analyzer
 from whyreset.model import Cause, Direction, Facts, ObservedReset
-from whyreset.observation import Observation, Observations, Side, Tally
+from whyreset.observation import Conversations, Observation, Observations, Side, Step, Tally
 from whyreset.payload import meaning
+from whyreset.sources import captures as source
+from whyreset.sources.captures import Damage
+from whyreset.sources.files import BLOCK_BYTES, STDIN, Capture, CaptureError
 from whyreset.words import escape, span
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -32,6 +37,154 @@ _MPTCP = (
     "unacceptable performance",
     "middlebox interference",
 )
+
+
+def explain(*paths: str, local: Sequence[str] = (), each: bool = True) -> Iterator[ObservedReset]:
+    """The resets of captures with their causes, in the order of their time; a file after another.
+
+    Args:
+        paths: pcap and pcapng files, also compressed (gzip, zstd, xz, bzip2); "-" is standard input. Several are read
+            in the order of their first packets, and connections are followed from one to the next.
+        local: networks that are ours («192.0.2.0/24»): they say which resets were sent and which received.
+        each: every reset by itself; else like ones are counted together.
+
+    Raises sources.files.CaptureError where a file cannot be read, or not to its end: after the resets before that.
+    """
+    reader = Reader(paths, local=[ipaddress.ip_network(each, strict=False) for each in local], each=each)
+    yield from reader
+    if reader.damages:
+        raise CaptureError(str(reader.damages[0]))
+
+
+class Reader:
+    """Reads captures once, from the first to the last.
+
+    Args:
+        paths: as `explain` has them.
+        local: networks that are ours.
+        each: every reset by itself.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        *,
+        local: Iterable[Network] = (),
+        each: bool = True,
+    ) -> None:
+        begins = [_first_ns(path) if len(paths) > 1 else None for path in paths]
+        latest = max((each for each in begins if each is not None), default=0)
+        order = sorted((latest + 1 if first is None else first, at) for at, first in enumerate(begins))
+        self.paths = [paths[at] for _, at in order]
+        #: Files that could not be read (to their end).
+        self.damages: list[Damage] = []
+        #: Pairs of files of which the second begins before the first ends: what both hold is counted twice.
+        self.overlaps: list[tuple[str, str]] = []
+        #: Called after each block with the bytes that were read so far, of all files as they are on disk.
+        self.progress: Callable[[int], None] | None = None
+        #: It was asked to stop; what was found by then is given out all the same.
+        self.stopped = False
+        self._waiting = False
+        self._begins = [begins[at] for _, at in order]
+        self._analyzer = Analyzer(each=each)
+        self._explainer = Explainer(self.paths, local)
+
+    def __iter__(self) -> Iterator[ObservedReset]:
+        done = 0
+        for number, path in enumerate(self.paths):
+            if number:
+                self._note_overlap(number)
+                self._analyzer.begin()
+            size = 0
+            reading = source.read([path], self._analyzer)
+            while (told := self._next(reading)) is not None:
+                if isinstance(told, Damage):
+                    self.damages.append(told)
+                    continue
+                size = told
+                if self.progress is not None:
+                    self.progress(done + size)
+                yield from self._explainer.run(self._analyzer.take())
+            done += size
+            if self.stopped:
+                break
+        self._analyzer.finish()
+        yield from self._explainer.run(self._analyzer.take())
+
+    def stop(self) -> None:
+        """Ends the reading, from a signal's handler too: a wait for more of standard input ends at once."""
+        self.stopped = True
+        if self._waiting:
+            raise _Stopped
+
+    def size(self) -> int | None:
+        """Bytes of all files on disk; None where one of them does not tell."""
+        sizes = []
+        for path in self.paths:
+            try:
+                capture = Capture(path)
+            except CaptureError:
+                continue
+            sizes.append(capture.size)
+            capture.close()
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    def _next(self, reading: Iterator[Damage | int]) -> Damage | int | None:
+        """What reading tells next; None at the end of the file, and when it was stopped."""
+        try:
+            self._waiting = True
+            return None if self.stopped else next(reading, None)
+        except _Stopped:
+            return None
+        finally:
+            self._waiting = False
+
+    def _note_overlap(self, number: int) -> None:
+        first, last = self._begins[number], self.totals().last_ns
+        if first is not None and last is not None and first < last:
+            self.overlaps.append((self.paths[number - 1], self.paths[number]))
+
+    def totals(self) -> Conversations:
+        """What was read so far."""
+        return self._analyzer.summary()
+
+
+class _Stopped(Exception):
+    """Reading was interrupted."""
+
+
+def steps_of(paths: Sequence[str], connection: int) -> tuple[list[Step], int]:
+    """The segments of one connection, and how many of them are left out in the middle.
+
+    Args:
+        paths: captures, in the order in which a `Reader` had them (`Reader.paths`).
+        connection: its number (`Observation.connection`).
+    """
+    analyzer = Analyzer(follow=connection)
+    for _ in source.read(list(paths), analyzer):
+        analyzer.take()
+    return analyzer.steps_seen(), analyzer.steps_between
+
+
+def _first_ns(path: str) -> int | None:
+    """When a capture begins; None where that is not known."""
+    if path == STDIN:
+        return None
+    try:
+        capture = Capture(path)
+    except CaptureError:
+        return None
+    try:
+        analyzer = Analyzer()
+        for block in capture.blocks():
+            analyzer.feed(block.data)
+            if (first := analyzer.summary().first_ns) is not None or block.read_bytes > BLOCK_BYTES:
+                return first
+    except CaptureError:
+        pass
+    finally:
+        capture.close()
+    return None
 
 
 class Explainer:
@@ -65,8 +218,6 @@ class Explainer:
             evidence.append(f"it says: «{escape(says)}»")
         if seen.traits.state_lost:
             evidence.append("state lost: an open connection was forgotten for want of room, and this may be it")
-        if not seen.later.complete:
-            evidence.append("what followed it was not all seen")
         return ObservedReset(
             seen=seen,
             count=group.count,

@@ -37,6 +37,17 @@ class SeenSegment(Struct, frozen=True, kw_only=True):
     length: int
 
 
+class Step(Struct, frozen=True, kw_only=True):
+    """One segment of a connection that is followed."""
+
+    segment: SeenSegment
+    #: Who sent it.
+    src: str
+    sport: int
+    window: int
+    ttl: int
+
+
 class Side(Struct, frozen=True, kw_only=True):
     """One side of a connection, as it was before the reset."""
 

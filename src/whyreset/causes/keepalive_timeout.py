@@ -36,7 +36,7 @@ def from_packets(traits: Traits) -> Cause | None:
     return likely(
         NAME,
         FAMILY,
-        "{receiver} left {probes} keepalive probes of {sender} unanswered; then {sender} reset the connection",
+        "{receiver} left keepalive probes of {sender} unanswered, the last {probes}; then {sender} gave it up",
         candidates=aborts(traits),
         missing="whether the application gave up by itself at that moment",
     )

@@ -9,6 +9,7 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from whyreset import __version__
+from whyreset.cli.explain import explain
 from whyreset.cli.schema import schema
 from whyreset.cli.watch import watch
 
@@ -20,6 +21,7 @@ def commands() -> None:
 
 
 commands.add_command(watch)
+commands.add_command(explain)
 commands.add_command(schema)
 
 

@@ -1,4 +1,4 @@
-from whyreset.observation import Conversations, Observations, Problem
+from whyreset.observation import Conversations, Observations, Problem, Step
 
 #: Why a packet was passed over, with what that means in words.
 SKIPPED: dict[str, str]
@@ -13,13 +13,16 @@ class Analyzer:
     Args:
         capacity: the most connections remembered (the table begins small).
         each: every reset by itself; else like resets are counted together.
+        follow: number of a connection (`Observation.connection`) whose segments are kept; 0 for none.
     """
 
     #: Why reading stopped before the end of the bytes, if it did; what came before is valid.
     problem: Problem | None
     #: Bytes of the current file that were consumed so far.
     consumed: int
-    def __init__(self, capacity: int = ..., each: bool = ...) -> None: ...
+    #: Segments of the connection that is followed which are in neither end of `steps_seen`.
+    steps_between: int
+    def __init__(self, capacity: int = ..., each: bool = ..., follow: int = ...) -> None: ...
     def begin(self) -> None:
         """A next file begins (not needed for the first): its format is new, connections are carried on."""
 
@@ -34,5 +37,8 @@ class Analyzer:
 
     def take(self) -> list[Observations]:
         """What is complete since the last call. Call it after each block: between calls the groups are bounded."""
+
+    def steps_seen(self) -> list[Step]:
+        """The segments of the connection that is followed: the first thousand, and the last."""
 
     def summary(self) -> Conversations: ...

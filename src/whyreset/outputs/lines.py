@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import msgspec
 from msgspec import Struct
@@ -320,3 +320,14 @@ Lines = StartLine | ResetLine | CountLine | CaptureLine | NoticeLine | EndLine
 def schema() -> dict[str, Any]:
     """The JSON Schema of one line."""
     return msgspec.json.schema(Lines)
+
+
+def keys_of(kind: type[Struct], prefix: str = "") -> frozenset[str]:
+    """The dotted names of the keys of a line: «cause», «trigger.flags»."""
+    names: set[str] = set()
+    for field in msgspec.structs.fields(kind):
+        names.add(prefix + field.encode_name)
+        for inner in (field.type, *get_args(field.type)):
+            if isinstance(inner, type) and issubclass(inner, Struct):
+                names |= keys_of(inner, f"{prefix}{field.encode_name}.")
+    return frozenset(names)

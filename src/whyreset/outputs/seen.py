@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whyreset.model import ObservedReset
-from whyreset.observation import Conversations, Observation, Problem, SeenSegment, Tally
+from whyreset.observation import Conversations, Observation, SeenSegment, Tally
 from whyreset.outputs.lines import (
     SCHEMA,
     CaptureLine,
     ConnectionKey,
+    EndLine,
     NoticeLine,
     PacketKey,
     PortKey,
@@ -81,14 +82,20 @@ def capture_line(time_ns: int, files: Sequence[str], read: Conversations) -> Cap
     )
 
 
-def problem_line(time_ns: int, file: str, problem: Problem) -> NoticeLine:
+def problem_line(time_ns: int, text: str) -> NoticeLine:
     """Where and why a file could not be read to its end."""
-    return NoticeLine(
-        schema=SCHEMA,
-        time=timestamp(time_ns),
-        name="capture-problem",
-        text=f"{file}: {problem.text} (at byte {problem.byte})",
-    )
+    return NoticeLine(schema=SCHEMA, time=timestamp(time_ns), name="capture-problem", text=text)
+
+
+def overlap_line(time_ns: int, first: str, second: str) -> NoticeLine:
+    """Two captures of the same time."""
+    text = f"{second} begins before {first} ends: what both hold is counted twice"
+    return NoticeLine(schema=SCHEMA, time=timestamp(time_ns), name="captures-overlap", text=text)
+
+
+def end_line(time_ns: int, reason: str) -> EndLine:
+    """The last line."""
+    return EndLine(schema=SCHEMA, time=timestamp(time_ns), reason=reason)
 
 
 def _keys(reset: ObservedReset) -> ResetKeys:

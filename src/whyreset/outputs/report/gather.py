@@ -34,7 +34,7 @@ class Row(Struct, kw_only=True):
     count: int = 0
     #: The other side's addresses.
     peers: Top = field(default_factory=Top)
-    #: Ports and services, where the row is about many.
+    #: The ports and addresses of the service, which may be many.
     ports: Top = field(default_factory=Top)
     services: Top = field(default_factory=Top)
     first_ns: int
@@ -70,10 +70,10 @@ class Gathering:
 
     def __init__(self) -> None:
         self.resets = 0
+        #: By cause and by whether the service's side sent them.
+        self.causes: dict[tuple[str, str, bool], Row] = {}
+        #: The same, by service too.
         self.rows: dict[tuple[str, str, bool, str, int | None], Row] = {}
-        self.families = Top()
-        self.causes = Top()
-        self.senders = Top()
         self.timeline = Timeline()
         self._probers: dict[str, Prober] = {}
 
@@ -81,47 +81,38 @@ class Gathering:
         """Take a reset, or a group of like ones, in."""
         count = reset.count
         self.resets += count
-        self.families.add(reset.cause.family, count)
-        self.causes.add(_label(reset), count)
-        self.senders.add_all(reset.senders.top, all_of_them=len(reset.senders.top) == reset.senders.distinct)
         self.timeline.add(reset.time_ns, reset.last_ns, count, reset.cause.family)
-        self._add_row(reset)
+        by_service = _by_service(reset)
+        head = (reset.cause.name, reset.cause.certainty, by_service)
+        if head not in self.causes:
+            self.causes[head] = _row(reset, by_service, "", None)
+        _count(self.causes[head], reset)
+        self._add_row(reset, head)
         self._add_prober(reset)
 
     def ranked(self) -> list[Row]:
-        """The rows, the greatest first."""
-        return sorted(self.rows.values(), key=lambda row: (-row.count, row.first_ns))
+        """The causes, the commonest first."""
+        return sorted(self.causes.values(), key=lambda row: -row.count)
+
+    def ranked_rows(self) -> list[Row]:
+        """Causes and services, the commonest first."""
+        return sorted(self.rows.values(), key=lambda row: -row.count)
 
     def scans(self) -> list[Prober]:
         """Those who tried many places, the busiest first."""
         found = [prober for prober in self._probers.values() if prober.distinct >= SCAN_PLACES]
         return sorted(found, key=lambda prober: -prober.count)
 
-    def _add_row(self, reset: ObservedReset) -> None:
-        by_service = _by_service(reset)
-        service, peers = (reset.senders, reset.receivers) if by_service else (reset.receivers, reset.senders)
+    def _add_row(self, reset: ObservedReset, head: tuple[str, str, bool]) -> None:
+        by_service = head[2]
+        service = reset.senders if by_service else reset.receivers
         address = service.top[0][0] if service.exact and service.distinct == 1 else ""
-        head = (reset.cause.name, reset.cause.certainty, by_service)
         key = (*head, address, reset.port)
         if key not in self.rows and len(self.rows) >= ROWS_MAX:
-            address, key = "", (*head, "", None)
-        row = self.rows.get(key)
-        if row is None:
-            row = self.rows[key] = Row(
-                cause=reset.cause.name,
-                family=reset.cause.family,
-                certainty=reset.cause.certainty,
-                by_service=by_service,
-                address=address,
-                port=key[4],
-                first_ns=reset.time_ns,
-                last_ns=reset.last_ns,
-                sample=reset,
-            )
-        row.count += reset.count
-        row.first_ns, row.last_ns = min(row.first_ns, reset.time_ns), max(row.last_ns, reset.last_ns)
-        for top, tally in ((row.peers, peers), (row.ports, reset.ports), (row.services, service)):
-            top.add_all(tally.top, all_of_them=len(tally.top) == tally.distinct)
+            key = (*head, "", None)
+        if key not in self.rows:
+            self.rows[key] = _row(reset, by_service, key[3], key[4])
+        _count(self.rows[key], reset)
 
     def _add_prober(self, reset: ObservedReset) -> None:
         if reset.cause.name in _PROBED:
@@ -142,7 +133,7 @@ class Gathering:
         prober.opened += reset.count if _opened(reset) else 0
         prober.first_ns, prober.last_ns = min(prober.first_ns, reset.time_ns), max(prober.last_ns, reset.last_ns)
         for top, tally in ((prober.hosts, hosts), (prober.ports, reset.ports)):
-            top.add_all(tally.top, all_of_them=len(tally.top) == tally.distinct)
+            top.add_all(tally.top, tally.distinct)
         prober.at_least = max(prober.at_least, hosts.distinct, reset.ports.distinct)
         if hosts.distinct == 1 and len(prober.places) < PLACES_MAX:
             prober.places.update((hosts.top[0][0], port) for port, _ in reset.ports.top)
@@ -153,8 +144,26 @@ class Gathering:
         self._probers = {prober.address: prober for prober in kept}
 
 
-def _label(reset: ObservedReset) -> str:
-    return reset.cause.name + ("" if reset.cause.certainty == "certain" else "?")
+def _row(reset: ObservedReset, by_service: bool, address: str, port: int | None) -> Row:
+    return Row(
+        cause=reset.cause.name,
+        family=reset.cause.family,
+        certainty=reset.cause.certainty,
+        by_service=by_service,
+        address=address,
+        port=port,
+        first_ns=reset.time_ns,
+        last_ns=reset.last_ns,
+        sample=reset,
+    )
+
+
+def _count(row: Row, reset: ObservedReset) -> None:
+    service, peers = (reset.senders, reset.receivers) if row.by_service else (reset.receivers, reset.senders)
+    row.count += reset.count
+    row.first_ns, row.last_ns = min(row.first_ns, reset.time_ns), max(row.last_ns, reset.last_ns)
+    for top, tally in ((row.peers, peers), (row.ports, reset.ports), (row.services, service)):
+        top.add_all(tally.top, tally.distinct)
 
 
 def _opened(reset: ObservedReset) -> bool:
@@ -164,8 +173,10 @@ def _opened(reset: ObservedReset) -> bool:
 
 
 def _by_service(reset: ObservedReset) -> bool:
-    """The service is whom the SYN was sent to; where that was not seen, the lower port."""
+    """Whether the reset's sender is the service, as the core's `service_port` has it."""
     seen = reset.seen
     if seen.opener is not None:
         return seen.opener == "receiver"
+    if not seen.sender.packets and (seen.receiver.packets or seen.traits.seq == "zero"):
+        return True
     return seen.sport <= seen.dport

@@ -19,8 +19,10 @@ def reset_text(reset: ObservedReset) -> str:
     why = "; ".join(reset.evidence)
     others = [name for name in reset.cause.candidates if name != reset.cause.name]
     perhaps = f" [{'or' if reset.cause.name in reset.cause.candidates else 'one of'} {', '.join(others)}]"
+    more = f"; to know more: {reset.cause.missing}" if reset.cause.missing else ""
     history = f" {seen.history}" if seen.history else ""
+    route = f"{place(seen.src, seen.sport)} -> {place(seen.dst, seen.dport)}"
     return escape(
-        f"#{seen.number} {reset.file}:{seen.frame} {clock}  {many}{cause}  "
-        f"{place(seen.src, seen.sport)} -> {place(seen.dst, seen.dport)}{history}: {why}{perhaps if others else ''}"
+        f"#{seen.number} {reset.file}:{seen.frame} {clock}  {many}{cause}  {route}{history}: "
+        f"{why}{perhaps if others else ''}{more}"
     )

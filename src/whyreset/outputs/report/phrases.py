@@ -40,30 +40,32 @@ def meaning(row: Row) -> str:
 
 
 def place(address: str, port: int | None) -> str:
-    """«192.0.2.2:8080», «[2001:db8::1]:443», «192.0.2.2», «port 443 of many»."""
-    if not address:
-        return "many services" if port is None else f"port {port} of many servers"
-    name = f"[{address}]" if ":" in address else address
+    """«192.0.2.2:8080», «[2001:db8::1]:443», «192.0.2.2»."""
+    name = f"[{address}]" if ":" in address and port is not None else address
     return name if port is None else f"{name}:{port}"
 
 
 def several(top: Top, one: str, many: str) -> str:
-    """«192.0.2.1», «12 clients», «more than 256 clients»."""
-    if top.exact and len(top) == 1:
-        return top.most(1)[0][0]
-    return f"{'' if top.exact else 'more than '}{len(top):,} {many if len(top) != 1 or not top.exact else one}"
+    """«192.0.2.1», «12 clients», «about 12,000 clients»; one that stands out is named."""
+    most = top.most(2)
+    if top.exact and len(most) == 1:
+        return f"{one} {most[0][0]}" if one else most[0][0]
+    count = f"{'' if top.exact else 'about '}{top.distinct:,} {many}"
+    if most and (len(most) == 1 or most[0][1] > 3 * most[1][1]):
+        count += f" (mostly {most[0][0]})"
+    return count
 
 
 def who(row: Row) -> str:
-    """«192.0.2.2:8080 reset 12 clients», «192.0.2.1 reset 192.0.2.2:8080»."""
-    service = place(row.address, row.port)
-    if not row.address and row.port is None:
-        service = several(row.services, "server", "servers")
+    """«192.0.2.2:8080 reset 12 clients», «client 192.0.2.1 reset 300 servers, ports 80 and 443»."""
+    named, ports_told = row.services.exact and row.services.distinct == 1, row.ports.exact and row.ports.distinct == 1
+    if named and ports_told:
+        service = place(row.services.most(1)[0][0], int(row.ports.most(1)[0][0]))
+    else:
+        service = several(row.services, "", "servers")
     peers = several(row.peers, "client", "clients")
     text = f"{service} reset {peers}" if row.by_service else f"{peers} reset {service}"
-    if row.port is None:
-        text += f", {ports(row.ports)}"
-    return text
+    return text if named and ports_told else f"{text}, {ports(row.ports)}"
 
 
 def ports(top: Top) -> str:
@@ -71,17 +73,18 @@ def ports(top: Top) -> str:
     most = [port for port, _ in top.most(3)]
     if len(most) == 1 and top.exact:
         return f"port {most[0]}"
-    rest = len(top) - len(most)
-    more = f" and {rest:,} more" if top.exact and rest else "" if top.exact else f" and more than {rest:,} others"
+    rest = top.distinct - len(most)
+    more = f" and {'' if top.exact else 'about '}{rest:,} more" if rest > 0 else ""
     return f"ports {', '.join(most)}{more}"
 
 
 def scan(prober: Prober) -> str:
     """«198.51.100.1 tried 1,000 ports of 192.0.2.2 within 3 s; 2 answered»."""
-    many = "" if prober.ports.exact and prober.hosts.exact else "at least "
-    hosts = several(prober.hosts, "host", "hosts")
-    count = len(prober.ports) if prober.ports.exact else max(len(prober.ports), prober.distinct)
-    what = f"{many}{count:,} ports" if count != 1 else f"port {prober.ports.most(1)[0][0]}"
+    hosts = several(prober.hosts, "", "hosts")
+    tried = prober.ports
+    what = f"{'' if tried.exact else 'about '}{tried.distinct:,} ports"
+    if tried.exact and tried.distinct == 1:
+        what = f"port {tried.most(1)[0][0]}"
     text = f"{prober.address} tried {what} of {hosts} within {span(prober.last_ns - prober.first_ns)}"
     return text + (f"; {prober.opened:,} answered" if prober.opened else "")
 
@@ -93,11 +96,19 @@ def verdict(found: Gathering) -> str:
         return ""
     tried = sum(prober.count for prober in scans)
     if scans and tried * 2 >= found.resets:
-        others = f" and {len(scans) - 1} more" if len(scans) > 1 else ""
+        others = f"; {len(scans) - 1} more scan" if len(scans) > 1 else ""
         return f"Mostly a port scan: {scan(scans[0])}{others}."
     first = rows[0]
     if first.count * 2 >= found.resets:
         likely = "" if first.certainty == "certain" else "probably "
         return f"Mostly {first.cause}: {who(first)}; {likely}{meaning(first)}."
-    causes = ", ".join(name for name, _ in found.causes.most(3))
+    causes = ", ".join(f"{row.cause} {percent(row.count, found.resets)}" for row in rows[:3])
     return f"No cause stands out: {causes}."
+
+
+def percent(part: int, whole: int) -> str:
+    """«25 %», «0.8 %», «<0.1 %»."""
+    value = 100 * part / whole if whole else 0
+    if part and value < 0.1:
+        return "<0.1 %"
+    return f"{value:.0f} %" if value >= 10 or value == 0 else f"{value:.1f} %"

@@ -153,7 +153,7 @@ class Traits(Struct, frozen=True, kw_only=True):
     #: How it fits: the reset takes its sequence number from the trigger's ACK, or acknowledges the trigger's end (RFC
     #: 9293 section 3.5.2 and 3.10.7.1).
     trigger_fits: Literal["", "seq", "ack"] = ""
-    #: The trigger carried data beyond the sender's own FIN, or beyond the receiver's FIN.
+    #: The trigger carried data that the sender had not acknowledged, or was a FIN right after such data.
     trigger_new_data: bool = False
     #: The trigger brought nothing new: no data, SYN or FIN beyond what the receiver had sent, no higher ACK.
     trigger_again: bool = False

@@ -33,6 +33,8 @@ def explain(facts: Facts) -> Cause | None:
 def from_packets(traits: Traits) -> Cause | None:
     if not answers_ack(traits) or not traits.trigger_completes or traits.opener != "receiver" or traits.seq != "exact":
         return None
+    if traits.receiver_resets != "none":
+        return None
     return likely(
         NAME,
         FAMILY,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whyreset.causes.base import certain, likely, reason
-from whyreset.causes.packets import seen, trigger
+from whyreset.causes.packets import nothing_but_resets, seen, trigger
 from whyreset.model import Cause, Facts
 from whyreset.observation import Traits
 
@@ -43,7 +43,7 @@ def from_packets(traits: Traits) -> Cause | None:
             candidates=(NAME, *_ALIKE, *(["invalid-syn"] if traits.before == "open" else [])),
             missing=_AT_SENDER,
         )
-    if traits.alone and traits.seq == "zero":
+    if nothing_but_resets(traits) and traits.seq == "zero":
         return likely(
             NAME,
             FAMILY,

@@ -1,8 +1,8 @@
 """A reset that neither end sent: injected by a middlebox, a censor, a firewall or an attacker.
 
 Weaver, Sommer, Paxson: Detecting Forged TCP Reset Packets, NDSS 2009; RFC 5961. Only packets tell it, never a kernel's
-reason: what a kernel sent is no forgery. Missing one is better than a false alarm, so that each rule names what no
-stack does, and one sign that stacks may give by chance is not enough.
+reason: what a kernel sent is no forgery. Missing one is better than a false alarm, so that what stacks do by chance
+only adds to what they do not do.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def explain(facts: Facts) -> Cause | None:
     signs = (*impossible, *strange, *weak)
     if impossible and (len(signs) > 1 or _goes_on_where_it_ended(traits, answer)):
         return certain(NAME, FAMILY, *signs)
-    if not impossible and not strange and len(weak) < 2:
+    if not impossible and not strange:
         return None
     return likely(
         NAME,
@@ -69,7 +69,7 @@ def _strange(traits: Traits, answer: bool) -> list[str]:
 
 
 def _weak(traits: Traits, answer: bool) -> list[str]:
-    """What stacks do now and then."""
+    """What stacks do now and then: a kernel resets sooner than any process answers, and may number that anew."""
     signs = []
     if traits.ip_id == "jumps":
         signs.append("its IP identification does not follow {sender}'s own")

@@ -6,7 +6,7 @@ Where data lay unread as well the kernel speaks of that; on purpose wins.
 from __future__ import annotations
 
 from whyreset.causes.base import before, certain, closing, is_fast_close, likely, reason
-from whyreset.causes.packets import aborts, harm, of_its_own_accord, seen
+from whyreset.causes.packets import aborts, harm, nothing_but_resets, of_its_own_accord, seen
 from whyreset.model import Cause, Facts
 from whyreset.observation import Traits
 
@@ -50,7 +50,12 @@ def _on_purpose(facts: Facts, *more: str) -> Cause:
 
 def from_packets(traits: Traits) -> Cause | None:
     """Nothing was received that could lie unread, so that this leads what else it may be."""
-    if not of_its_own_accord(traits) or traits.alone or traits.receiver_sent_data or traits.sender_keepalives:
+    if (
+        not of_its_own_accord(traits)
+        or nothing_but_resets(traits)
+        or traits.receiver_sent_data
+        or traits.sender_keepalives
+    ):
         return None
     return likely(
         FAMILY,

@@ -79,6 +79,17 @@ def of_its_own_accord(traits: Traits) -> bool:
     )
 
 
+def nothing_but_resets(traits: Traits) -> bool:
+    """No other segment of the connection was seen, of either side."""
+    return traits.alone or (
+        traits.handshake == "none"
+        and traits.trigger is None
+        and traits.delay == "unknown"
+        and traits.seq in ("unknown", "zero")
+        and not traits.sender_sent_data
+    )
+
+
 def between_ends(traits: Traits) -> bool:
     """The connection was open as far as packets tell, so that both ends knew of it."""
     return traits.handshake == "complete" or traits.sender_sent_data or bool(traits.sender_fin)

@@ -36,7 +36,7 @@ def explain(facts: Facts) -> Cause | None:
 def from_packets(traits: Traits) -> Cause | None:
     if not answers_ack(traits) or trigger(traits) != "A" or traits.trigger_payload:
         return None
-    if traits.opener != "sender" or traits.handshake != "syn":
+    if traits.opener != "sender" or traits.handshake != "syn" or traits.seq == "exact":
         return None
     what = "{receiver} answered a SYN of {sender} with a bare ACK of an earlier connection of the same ports"
     if traits.before == "orderly":

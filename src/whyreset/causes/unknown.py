@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whyreset.causes.packets import seen
+from whyreset.causes.packets import nothing_but_resets, seen
 from whyreset.model import Cause, Facts
 from whyreset.observation import Traits
 
@@ -37,7 +37,7 @@ def explain(facts: Facts) -> Cause:
 
 
 def from_packets(traits: Traits) -> Cause:
-    if traits.alone:
+    if nothing_but_resets(traits):
         what = "a reset without ACK on a connection of which nothing else was seen"
         missing = "the segments before it: a filter for resets alone throws them away"
     elif traits.state_lost:

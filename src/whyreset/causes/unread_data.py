@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from whyreset.causes.base import before, certain, closing, is_fast_close, likely, reason
-from whyreset.causes.packets import aborts, harm, of_its_own_accord, seen
+from whyreset.causes.packets import aborts, harm, nothing_but_resets, of_its_own_accord, seen
 from whyreset.model import Cause, Facts
 from whyreset.observation import Traits
 
@@ -24,13 +24,13 @@ def explain(facts: Facts) -> Cause | None:
 def from_packets(traits: Traits) -> Cause | None:
     if not of_its_own_accord(traits) or traits.sender_keepalives:
         return None
-    if traits.alone:
+    if nothing_but_resets(traits):
         return likely(
             FAMILY,
             FAMILY,
             "{sender} reset the connection of its own accord: a sequence number of its own, and an ACK",
             candidates=aborts(traits),
-            missing="what came before: this reset is the first that the capture holds of its connection",
+            missing="what came before: the capture holds nothing but resets of this connection",
         )
     if not traits.receiver_sent_data:
         return None

@@ -37,6 +37,14 @@ cdef bint is_outstanding(const side *me, const side *peer) noexcept nogil:
     return me.known & ISN and me.bytes > 0
 
 
+cdef bint unacknowledged_data(const side *me, const side *peer, const seen *trigger) noexcept nogil:
+    """Whether data came that was not acknowledged: with the trigger, or right before a FIN that brought none."""
+    cdef uint32_t end = trigger.seq + trigger.length
+    if not me.known & ACKED:
+        return trigger.length > 0
+    return distance(end, me.acked) > 0 and (trigger.length > 0 or trigger.flags & FIN)
+
+
 cdef uint8_t count(uint32_t number) noexcept nogil:
     return 2 if number > 1 else <uint8_t>number
 
@@ -156,7 +164,7 @@ cdef void judge(sighting *x, const connection *row, const segment *s) noexcept n
         x.trigger = trigger[0]
         t.trigger = <uint8_t>trigger.flags
         t.trigger_payload = trigger.length > 0
-        t.trigger_new_data = trigger.length > 0 and (not me.known & ACKED or distance(trigger.seq + trigger.length, me.acked) > 0)
+        t.trigger_new_data = unacknowledged_data(me, peer, trigger)
         t.trigger_again = trigger.valid & AGAIN_SEEN != 0
         t.trigger_completes = trigger.valid & COMPLETES != 0
         t.trigger_options = trigger.valid & HAS_OPTIONS != 0

@@ -22,9 +22,9 @@ help:
 ## setup    leave the command at .venv/bin/whyreset, and everything a developer needs (PYTHON=... to choose one)
 setup: $(VENV)/.dev $(VENV)/.project $(VENV)/.built
 
-## run      install what is needed and start `whyreset watch` on this host (ARGS="--json" for more words)
+## run      install what is needed and watch this host while a demo makes resets to look at (ARGS="--json" for more words)
 run: $(VENV)/.project $(VENV)/.built
-	@tools/as_root.sh $(BIN)/whyreset watch $(ARGS)
+	@tools/as_root.sh $(BIN)/whyreset watch --demo $(ARGS)
 
 ## test     the whole suite, with coverage (ARGS="-k name" for a part of it)
 test: packages-test setup

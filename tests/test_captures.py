@@ -12,7 +12,7 @@ import pytest
 
 import whyreset
 from whyreset.captures import Reader, steps_of
-from whyreset.model import ObservedReset
+from whyreset.observed import ObservedReset
 
 HERE = Path(__file__).parent / "captures"
 HALF_OPEN = HERE / "05a-lost-state/v4.pcap"

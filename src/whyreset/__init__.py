@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from whyreset.captures import explain
-    from whyreset.model import Cause, ObservedReset
+    from whyreset.model import Cause
+    from whyreset.observed import ObservedReset
     from whyreset.sources.files import CaptureError
 
 __version__ = "0.1.0"
@@ -19,7 +20,7 @@ __all__ = ["CaptureError", "Cause", "ObservedReset", "__version__", "explain"]
 _HOMES = {
     "explain": "whyreset.captures",
     "Cause": "whyreset.model",
-    "ObservedReset": "whyreset.model",
+    "ObservedReset": "whyreset.observed",
     "CaptureError": "whyreset.sources.files",
 }
 

@@ -14,8 +14,9 @@ from msgspec.structs import replace
 
 from whyreset import causes
 from whyreset.core.segments import Analyzer
-from whyreset.model import Cause, Direction, Facts, ObservedReset
+from whyreset.model import Cause, Direction, Facts
 from whyreset.observation import Conversations, Observation, Observations, Side, Step, Tally
+from whyreset.observed import ObservedReset
 from whyreset.payload import meaning
 from whyreset.sources import captures as source
 from whyreset.sources.captures import Damage
@@ -163,7 +164,7 @@ def steps_of(paths: Sequence[str], connection: int) -> tuple[list[Step], int]:
     analyzer = Analyzer(follow=connection)
     for _ in source.read(list(paths), analyzer):
         analyzer.take()
-    return analyzer.steps_seen(), analyzer.steps_between
+    return analyzer.steps.all(), analyzer.steps.between
 
 
 def _first_ns(path: str) -> int | None:

@@ -43,6 +43,23 @@ class Filter(Struct, frozen=True, kw_only=True):
     #: Slugs or families.
     causes: frozenset[str] = frozenset()
 
+    def words(self) -> str:
+        """What is asked for, in words; "" for everything."""
+        parts = [] if self.direction == "both" else [self.direction]
+        for name, chosen in (
+            ("port", sorted(self.ports)),
+            ("cause", sorted(self.causes)),
+            ("netns", sorted(self.netns)),
+        ):
+            if chosen:
+                parts.append(f"{name} {' or '.join(map(str, chosen))}")
+        return ", ".join(parts)
+
+    @property
+    def by_detail(self) -> bool:
+        """Whether it asks for something that is not known of resets that were only counted."""
+        return bool(self.ports or self.causes)
+
     def wants_netns(self, inode: int, name: str) -> bool:
         """Whether this namespace was asked for."""
         return not self.netns or str(inode) in self.netns or (bool(name) and name in self.netns)

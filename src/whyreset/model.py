@@ -10,7 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
-from whyreset.observation import Observation, Tally, Traits
+from whyreset.observation import Traits
 
 Direction = Literal["sent", "received", "observed"]
 Certainty = Literal["certain", "likely", "unknown"]
@@ -68,6 +68,30 @@ class Listener(Struct, frozen=True, kw_only=True):
     out_of_memory: bool = False
     #: Others that held the same socket when watching began (pre-forked children).
     holders: tuple[tuple[int, int], ...] = ()
+    #: The namespace's inode number.
+    netns: int = 0
+
+
+class Socket(Struct, frozen=True, kw_only=True):
+    """A TCP socket as it is now, and one process that holds it."""
+
+    netns: int
+    #: 0 where the kernel does not tell.
+    netns_cookie: int
+    cookie: int
+    state: str
+    family: int
+    local: str
+    local_port: int
+    remote: str
+    remote_port: int
+    ipv6_only: bool = False
+    #: (pid, start_ns).
+    holder: tuple[int, int] | None = None
+    #: Of listeners: the accept queue, as (waiting, limit).
+    queue: tuple[int, int] | None = None
+    #: Number of its file; 0 where it has none (any more).
+    inode: int = 0
 
 
 class ProcessEnd(Struct, frozen=True, kw_only=True):
@@ -263,6 +287,18 @@ class Owner(Struct, frozen=True, kw_only=True):
     alive: bool
 
 
+class Stop(Struct, frozen=True, kw_only=True):
+    """How the listener came to its end that a reset's owner is known by."""
+
+    #: Nanoseconds since the epoch.
+    time_ns: int
+    #: As wait(2) gives it; None where it was closed by a process that went on.
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    #: Who held it last, where that was another process than the owner.
+    holder: Process | None = None
+
+
 class Reset(Struct, frozen=True, kw_only=True):
     """One reset, or a group of like ones, explained."""
 
@@ -282,41 +318,13 @@ class Reset(Struct, frozen=True, kw_only=True):
     netns_name: str
     remotes: Remotes | None = None
     owner: Owner | None = None
+    #: How the owner's listener ended; None while it listens, and where the owner is not known by a listener.
+    stop: Stop | None = None
     closer: Process | None = None
     #: The owner at the other end, when that is on this host too.
     peer: Owner | None = None
     #: Number of the same reset seen at its other end.
     twin: int | None = None
-
-
-class ObservedReset(Struct, frozen=True, kw_only=True):
-    """One reset in a capture, or a group of like ones, explained."""
-
-    #: It, or one of the group: what was seen before, of it, and after it.
-    seen: Observation
-    count: int
-    facts: Facts
-    cause: Cause
-    #: The cause's evidence with the sample's figures filled in.
-    evidence: tuple[str, ...]
-    #: Of the first and of the last.
-    time_ns: int
-    last_ns: int
-    #: The file, as it was named; the sample's, where a group has several.
-    file: str
-    #: The service's port; None where many were put together.
-    port: int | None
-    #: What the reset says in its payload, as its sender wrote it; "" for nothing.
-    says: str = ""
-    #: Of a group: who sent them, who got them, ports that name the service.
-    senders: Tally
-    receivers: Tally
-    ports: Tally
-
-    @property
-    def direction(self) -> Direction:
-        """Sent or received, where it was said which side is ours; else observed."""
-        return self.facts.direction
 
 
 class Counters(Struct, frozen=True, kw_only=True):
@@ -346,6 +354,8 @@ class Count(Struct, frozen=True, kw_only=True):
     unknown: int
     lost: int
     unseen: int
+    #: Of the unseen, those that were traced and only wait to be read.
+    pending: int = 0
     #: Resets received that were traced, and those the ring lost.
     received: int
     received_lost: int

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 
 from msgspec import Struct
 
@@ -74,8 +75,23 @@ _INTERPRETERS = (
 
 def name(process: Process) -> str:
     """How an operator would call a process: `nginx[911]`, `gunicorn[912]`; printable whatever the process says."""
-    label = _program(process) or _full_comm(process) or "?"
-    return f"{escape(label[:NAME_MAX])}[{process.pid}]"
+    return f"{program(process)}[{process.pid}]"
+
+
+def program(process: Process) -> str:
+    """The same without the pid: what processes that do one thing have in common."""
+    label = _script_name(process) or _full_comm(process) or "?"
+    return escape(label[:NAME_MAX])
+
+
+def service(process: Process) -> str:
+    """What a process is part of, as an operator would look it up: its unit, container or pod; "" for none."""
+    return escape(process.unit or process.container_name or process.container[:12] or process.pod)
+
+
+def clock(time_ns: int) -> str:
+    """A time of day here, from nanoseconds since the epoch."""
+    return time.strftime("%H:%M:%S", time.localtime(time_ns / 1e9))
 
 
 def describe_exit(process: Process) -> str:
@@ -129,7 +145,7 @@ def _full_comm(process: Process) -> str:
     return process.comm or exe
 
 
-def _program(process: Process) -> str:
+def _script_name(process: Process) -> str:
     """What an interpreter runs; "" where the process is none or its command line does not tell."""
     if not process.command:
         return ""

@@ -16,7 +16,7 @@ import pytest
 from tests.hosts.cases import CASES
 from tests.hosts.cases.model import FAMILY
 from whyreset.captures import explain
-from whyreset.model import ObservedReset
+from whyreset.observed import ObservedReset
 
 HERE = Path(__file__).parent
 FOLDERS = sorted(path.parent for path in HERE.glob("*/truth.json"))

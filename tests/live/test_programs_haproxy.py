@@ -15,6 +15,7 @@ from tests.live.tellings import tellings
 PORT, BACKEND = 8080, 8081
 HELLO = f"server {{ listen {BACKEND}; location /hello {{ return 200 hello; }} }}"
 REQUEST = b"GET /hello HTTP/1.1\r\nHost: haproxy\r\n\r\n"
+UPLOAD = b"POST / HTTP/1.1\r\nHost: haproxy\r\nContent-Length: 100000\r\n\r\n" + bytes(40_000)
 CHECKS = 5
 
 
@@ -23,9 +24,9 @@ def _installed() -> None:
     needs.command("haproxy")
 
 
-def gate(pair: Pair, rule: str) -> Program:
+def gate(pair: Pair, rule: str, mode: str = "tcp") -> Program:
     """haproxy that does something to whoever comes."""
-    return haproxy(pair.b, PORT, f"frontend front\n mode tcp\n bind :{PORT}\n tcp-request {rule}\n")
+    return haproxy(pair.b, PORT, f"frontend front\n mode {mode}\n bind :{PORT}\n {mode}-request {rule}\n")
 
 
 def checker(pair: Pair) -> Program:
@@ -105,6 +106,23 @@ def test_content_reject_closes_in_order_and_resets_what_comes_later(watch: Watch
     assert sent.causes == told(pair.a, "received").causes == {"data-after-close": 3}
     assert sent.saying(f"haproxy[{proxy.pid}] had closed", f"then {len(REQUEST)} more bytes came") == 3
     assert sent.values("owner.pid") == {proxy.pid}
+
+
+def test_request_reject_in_an_upload_loses_what_was_on_its_way(watch: Watch, pair: Pair) -> None:
+    """The rule is asked once the headers are in: what of the body was not read, or comes later, is answered so."""
+    with gate(pair, "reject", mode="http") as proxy, Actor(pair.a, "client") as client:
+        proxy.kill(signal.SIGSTOP)
+        connection = client.connect(pair.address(pair.b, 4), PORT)
+        connection.send(UPLOAD)
+        connection.await_unacknowledged()
+        proxy.kill(signal.SIGCONT)
+        connection.await_state("CLOSE")
+        told = tellings(watch, pair)
+    sent = told(pair.b, "sent")
+    assert sent.causes == told(pair.a, "received").causes == {"unread-data": 1}
+    assert sent.values("owner.pid") == sent.values("closer.pid") == {proxy.pid}
+    assert sent.values("kernel.state") <= {"ESTABLISHED", "FIN_WAIT1", "FIN_WAIT2"}
+    assert sent.saying("bytes unread") == 1
 
 
 @pytest.mark.parametrize("later", ["FIN", "data"])

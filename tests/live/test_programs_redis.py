@@ -1,4 +1,4 @@
-"""redis: clients that it ends or turns away, its own end under load, and its name, which its threads do not have."""
+"""redis: clients that it ends or turns away, its own end under load or for want of memory, and its threads' names."""
 
 import signal
 from pathlib import Path
@@ -7,6 +7,7 @@ import pytest
 
 from tests import needs
 from tests.hosts import Actor, Pair, Watch
+from tests.hosts.groups import Groups
 from tests.hosts.hosts import await_true
 from tests.hosts.programs import Program
 from tests.hosts.servers import redis
@@ -14,7 +15,9 @@ from tests.live.tellings import tellings
 
 PORT = 6379
 PING = b"PING\r\n"
+DEBUG = ("--enable-debug-command", "yes")
 CLIENTS = 30
+LIMIT_BYTES = 64 << 20
 
 
 @pytest.fixture(autouse=True)
@@ -58,18 +61,19 @@ def test_killed_clients_are_reset_when_they_ask_again(watch: Watch, pair: Pair) 
 
 
 def test_clients_killed_under_load_lose_what_they_had_asked(watch: Watch, pair: Pair) -> None:
-    """CLIENT KILL while all ask: each connection is reset once for itself, and for what was on its way."""
-    with redis(pair.b, PORT) as server, load(pair) as benchmark, Actor(pair.a, "admin") as admin:
+    """CLIENT KILL after a pause in which all have asked: each connection is closed with its request unread."""
+    pause_and_kill = b"DEBUG SLEEP 0.3\r\nCLIENT KILL TYPE normal SKIPME yes\r\n"
+    with redis(pair.b, PORT, *DEBUG) as server, load(pair) as benchmark, Actor(pair.a, "admin") as admin:
         await_true(lambda: pair.b.counters()["OutSegs"] > 1000, "answers")
-        assert ask(admin, pair, b"CLIENT KILL TYPE normal SKIPME yes\r\n") == f":{CLIENTS}\r\n".encode()
+        assert ask(admin, pair, pause_and_kill).startswith(b"+OK\r\n")
         assert benchmark.wait() == 1
         told = tellings(watch, pair)
     sent = told(pair.b, "sent")
-    aborts = sent.of("unread-data", "data-after-close")
+    aborts = sent.of("unread-data")
     assert 0 < len(aborts) <= CLIENTS
-    assert sent.causes.keys() - aborts.causes.keys() <= {"in-flight"}
+    assert aborts.saying(f"closed by its owner redis-server[{server.pid}]") == len(aborts)
+    assert sent.causes.keys() <= {"unread-data", "data-after-close", "in-flight"}
     assert sent.values("owner.pid") == {server.pid}
-    assert sent.saying("exiting") == 0
     theirs = told(pair.a, "sent")  # the benchmark exits at once, also with answers unread
     assert theirs.causes.keys() <= {"unread-data", "data-after-close", "in-flight"}
     assert theirs.values("owner.pid") <= {benchmark.pid}
@@ -97,10 +101,14 @@ def test_clients_beyond_maxclients_are_told_so_and_reset(watch: Watch, pair: Pai
 
 def test_a_server_killed_under_load_has_its_leaders_name(watch: Watch, pair: Pair) -> None:
     """Any of its threads may be the one that closes its sockets at the end: shown are the process and its own name."""
-    with redis(pair.b, PORT) as server, load(pair) as benchmark:
+    with redis(pair.b, PORT) as server, load(pair) as benchmark, Actor(pair.a, "bystander") as bystander:
+        connection = bystander.connect(pair.address(pair.b, 4), PORT)
         names = {path.read_text().strip() for path in Path(f"/proc/{server.pid}/task").glob("*/comm")}
         assert len(names) > 1
         await_true(lambda: pair.b.counters()["OutSegs"] > 1000, "answers")
+        server.kill(signal.SIGSTOP)
+        connection.send(PING)  # the others may all be waiting for answers to what it has read
+        connection.await_unacknowledged()
         server.end(signal.SIGKILL)
         assert benchmark.wait() == 1
         told = tellings(watch, pair)
@@ -113,3 +121,28 @@ def test_a_server_killed_under_load_has_its_leaders_name(watch: Watch, pair: Pai
     assert sent.values("owner.exit") == {"killed by SIGKILL"}
     assert aborts.saying(f"redis-server[{server.pid}] was exiting (killed by SIGKILL)") == len(aborts)
     assert aborts.values("closer.comm") == {"redis-server"}
+
+
+def test_a_server_out_of_memory_is_told_as_the_oom_killers_victim(watch: Watch, pair: Pair, v1: Groups) -> None:
+    """Its group's memory is full: its port is closed, its connections are gone, and all resets say what killed it."""
+    with redis(pair.b, PORT, *DEBUG) as server, Actor(pair.a, "client") as client:
+        idle = client.connect(pair.address(pair.b, 4), PORT)
+        idle.send(PING)
+        assert idle.recv() == b"+PONG\r\n"
+        v1.limit("hungry", LIMIT_BYTES)
+        v1.enter(server.pid, "hungry")
+        client.connect(pair.address(pair.b, 4), PORT).send(b"DEBUG POPULATE 1000000 key 1000\r\n")
+        assert server.wait() == -signal.SIGKILL
+        idle.await_state("CLOSE_WAIT")
+        idle.send(PING)
+        idle.await_state("CLOSE")
+        for _ in range(3):
+            with pytest.raises(ConnectionRefusedError):
+                client.connect(pair.address(pair.b, 4), PORT)
+        told = tellings(watch, pair)
+    sent = told(pair.b, "sent")
+    assert sent.causes == told(pair.a, "received").causes == {"data-after-close": 1, "closed-port": 3}
+    assert sent.values("owner.pid") == {server.pid}
+    assert sent.values("owner.comm") == {"redis-server"}
+    assert sent.values("owner.exit") == {"killed by SIGKILL (out of memory)"}
+    assert sent.of("closed-port").saying("listened there before: killed by SIGKILL (out of memory)") == 3

@@ -90,7 +90,8 @@ def _test(wanted: str | None) -> Test | None:
     if wanted is None:
         return None
     from whyreset.filter import ExpressionError, parse
-    from whyreset.outputs.lines import ResetLine, keys_of
+    from whyreset.outputs.keys import keys_of
+    from whyreset.outputs.lines import ResetLine
 
     try:
         return parse(wanted, keys_of(ResetLine))

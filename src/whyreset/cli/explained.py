@@ -15,7 +15,8 @@ import msgspec
 from whyreset import __version__
 from whyreset.captures import Network, Reader, steps_of
 from whyreset.core.segments import SKIPPED
-from whyreset.model import Missing, ObservedReset
+from whyreset.model import Missing
+from whyreset.observed import ObservedReset
 from whyreset.outputs import seen, wire
 from whyreset.outputs.report import text
 from whyreset.outputs.report.gather import Gathering

@@ -1,4 +1,5 @@
-from whyreset.observation import Conversations, Observations, Problem, Step
+from whyreset.core.steps import Steps
+from whyreset.observation import Conversations, Observations, Problem
 
 #: Why a packet was passed over, with what that means in words.
 SKIPPED: dict[str, str]
@@ -20,8 +21,8 @@ class Analyzer:
     problem: Problem | None
     #: Bytes of the current file that were consumed so far.
     consumed: int
-    #: Segments of the connection that is followed which are in neither end of `steps_seen`.
-    steps_between: int
+    #: The segments of the connection that is followed.
+    steps: Steps
     def __init__(self, capacity: int = ..., each: bool = ..., follow: int = ...) -> None: ...
     def begin(self) -> None:
         """A next file begins (not needed for the first): its format is new, connections are carried on."""
@@ -37,8 +38,5 @@ class Analyzer:
 
     def take(self) -> list[Observations]:
         """What is complete since the last call. Call it after each block: between calls the groups are bounded."""
-
-    def steps_seen(self) -> list[Step]:
-        """The segments of the connection that is followed: the first thousand, and the last."""
 
     def summary(self) -> Conversations: ...

@@ -5,8 +5,6 @@ Packets are decoded in batches: while the later ones are decoded, the processor 
 connections of the earlier ones.
 """
 
-from collections import deque
-
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
 from libc.string cimport memcmp, memcpy, memmove, memset
@@ -21,6 +19,7 @@ from whyreset.core.internet cimport enter_internet, enter_protocol
 from whyreset.core.links cimport enter_frame, enter_link
 from whyreset.core.observations cimport Builder, tunnels_value
 from whyreset.core.octets cimport *
+from whyreset.core.steps cimport Steps
 from whyreset.core.waiting cimport Waiting, sighting
 
 from whyreset.observation import Conversations, Problem
@@ -29,7 +28,6 @@ cdef enum:
     BATCH = 32
     PIECE = 1 << 30             # octets have 32 bits
     MOST_PAYLOAD = 128
-    MOST_STEPS = 1000
 
 #: why a packet was passed over though it may have held TCP, in the order of `outcome` from CUT on
 cdef tuple REASONS = ("cut", "malformed", "fragment", "link-type", "encrypted", "too-deep")
@@ -58,10 +56,7 @@ cdef class Analyzer:
     cdef dict extras
     cdef bint each
     cdef list singles
-    cdef uint64_t follow        # number of a connection whose segments are kept
-    cdef list steps             # the first of them
-    cdef object late_steps      # and the last
-    cdef readonly uint64_t steps_between
+    cdef readonly Steps steps
     cdef uint8_t *carried       # the beginning of a record whose end is in the next block
     cdef uint32_t carried_used
     cdef uint32_t carried_room
@@ -92,9 +87,7 @@ cdef class Analyzer:
         self.builder = Builder(self.names, self.bases, self.extras)
         self.each = each
         self.singles = []
-        self.follow = follow
-        self.steps = []
-        self.late_steps = deque(maxlen=MOST_STEPS)
+        self.steps = Steps(follow)
 
     def __dealloc__(self):
         free(self.carried)
@@ -160,10 +153,6 @@ cdef class Analyzer:
             out.append(self.builder.group(self.alike, i))
         self.alike.clear()
         return out
-
-    def steps_seen(self):
-        """The segments of the connection that is followed."""
-        return [*self.steps, *self.late_steps]
 
     def summary(self):
         """What was read so far."""
@@ -345,9 +334,9 @@ cdef class Analyzer:
                 row.waiting = 0
             else:
                 x.touched = True
-        if row.number == self.follow:
+        if row.number == self.steps.connection:
             with gil:
-                self.keep_step(s)
+                self.steps.add(self.builder.step_of(s))
         if s.flags & RST:
             self.take_reset(row, s)
         else:
@@ -355,15 +344,6 @@ cdef class Analyzer:
             follow(row, s)
             self.complete += row.shaken == COMPLETE and before != COMPLETE
         self.connections.mark(row, s.hash, s.time_ns, lifetime_of(row))
-
-    cdef int keep_step(self, const segment *s) except -1:
-        cdef object step = self.builder.step_of(s)
-        if len(self.steps) < MOST_STEPS:
-            self.steps.append(step)
-            return 0
-        self.steps_between += len(self.late_steps) == MOST_STEPS
-        self.late_steps.append(step)
-        return 0
 
     cdef void take_reset(self, connection *row, const segment *s) noexcept nogil:
         cdef sighting *x

@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import msgspec
 from msgspec import Struct
+
+from whyreset.outputs.keys import PacketKey, PortsKey, TunnelKey
 
 #: Version of the line format.
 SCHEMA = 1
@@ -124,47 +126,6 @@ class RemotesKey(Struct, kw_only=True):
     #: False: `distinct` is an estimate, and counts are upper bounds.
     exact: bool
     top: list[RemoteKey]
-
-
-class PacketKey(Struct, kw_only=True, omit_defaults=True):
-    """The reset as a capture has it."""
-
-    #: Letters of FSRPAUEC.
-    flags: str
-    seq: int
-    ack: int
-    window: int
-    ttl: int
-    #: IP identification (IPv4).
-    ip_id: int | None = None
-    #: Payload bytes.
-    length: int = 0
-
-
-class TunnelKey(Struct, kw_only=True, omit_defaults=True):
-    """What a packet was wrapped in."""
-
-    kind: str
-    src: str
-    dst: str
-    #: VNI, key, TEID or session.
-    id: int | None = None
-
-
-class PortKey(Struct, kw_only=True):
-    """One port of a group."""
-
-    port: int
-    count: int
-
-
-class PortsKey(Struct, kw_only=True):
-    """The ports of a group that name the service."""
-
-    distinct: int
-    #: False: `distinct` is an estimate, and counts are upper bounds.
-    exact: bool
-    top: list[PortKey]
 
 
 class ResetKeys(Struct, kw_only=True, omit_defaults=True):
@@ -314,20 +275,116 @@ class EndLine(Line, tag="end", kw_only=True):
     received_lost: int | None = None
 
 
-Lines = StartLine | ResetLine | CountLine | CaptureLine | NoticeLine | EndLine
+class ListenerKey(Struct, kw_only=True, omit_defaults=True):
+    """A socket that listens now."""
+
+    netns: int
+    netns_cookie: int | None = None
+    netns_name: str = ""
+    address: str
+    port: int
+    #: Left out where it cannot be told.
+    owner: ProcessKey | None = None
+    #: How many other processes hold the same socket.
+    holders: int = 0
+    since: str = ""
+    queue: QueueKey | None = None
+
+
+class FormerKey(Struct, kw_only=True, omit_defaults=True):
+    """A socket that listened before."""
+
+    netns: int
+    netns_cookie: int | None = None
+    netns_name: str = ""
+    address: str
+    port: int
+    owner: ProcessKey
+    since: str = ""
+    until: str
+    #: How that ended: "killed by SIGSEGV", "closed its socket".
+    end: str
+    #: Who held it last, where that was another process.
+    last: ProcessKey | None = None
+
+
+class ConnectionsKey(Struct, kw_only=True, omit_defaults=True):
+    """Connections, also half open and lingering ones, of one owner in one namespace."""
+
+    netns: int
+    netns_cookie: int | None = None
+    netns_name: str = ""
+    #: The service's port: theirs where `outgoing`.
+    port: int
+    outgoing: bool = False
+    #: Where all have the same.
+    remote_port: int | None = None
+    #: Left out where it cannot be told, and where there is none.
+    owner: ProcessKey | None = None
+    #: A process holds them; else they are in TIME-WAIT, orphans, or nobody has accepted them yet.
+    held: bool
+    count: int
+    states: dict[str, int]
+    #: How many remote addresses, and those with most.
+    distinct: int
+    top: list[RemoteKey]
+
+
+class RecentKey(Struct, kw_only=True, omit_defaults=True):
+    """Resets alike that a watch saw lately; what tells them apart is of the last."""
+
+    direction: Literal["sent", "received", "observed"]
+    count: int
+    first: str
+    last: str
+    netns: int
+    netns_cookie: int | None = None
+    netns_name: str = ""
+    cause: str
+    family: str
+    certainty: Literal["certain", "likely", "unknown"]
+    port: int | None = None
+    remote: str = ""
+    evidence: list[str]
+    owner: ProcessKey | None = None
+    closer: ProcessKey | None = None
+
+
+class TraceKey(Struct, kw_only=True):
+    """What a log of this host says of a process of that number."""
+
+    time: str
+    log: str
+    text: str
+
+
+class WhoLine(Line, tag="who", kw_only=True):
+    """What is known of a port or a process."""
+
+    #: The same in a sentence.
+    text: str
+    #: Whether anything is known.
+    known: bool
+    sources: list[str]
+    port: int | None = None
+    address: str = ""
+    pid: int | None = None
+    #: Nothing from before is remembered.
+    watched_since: str = ""
+    listeners: list[ListenerKey] = []
+    former: list[FormerKey] = []
+    processes: list[ProcessKey] = []
+    connections: list[ConnectionsKey] = []
+    resets: list[RecentKey] = []
+    logs: list[TraceKey] = []
+    missing: list[MissingSource] = []
+    #: Entries that were left out of these lists for their number.
+    left_out: int = 0
+
+
+Lines = StartLine | ResetLine | CountLine | CaptureLine | NoticeLine | EndLine | WhoLine
 
 
 def schema() -> dict[str, Any]:
     """The JSON Schema of one line."""
     return msgspec.json.schema(Lines)
-
-
-def keys_of(kind: type[Struct], prefix: str = "") -> frozenset[str]:
-    """The dotted names of the keys of a line: «cause», «trigger.flags»."""
-    names: set[str] = set()
-    for field in msgspec.structs.fields(kind):
-        names.add(prefix + field.encode_name)
-        for inner in (field.type, *get_args(field.type)):
-            if isinstance(inner, type) and issubclass(inner, Struct):
-                names |= keys_of(inner, f"{prefix}{field.encode_name}.")
-    return frozenset(names)

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from whyreset.model import ObservedReset
 from whyreset.observation import Conversations, Observation, SeenSegment, Tally
+from whyreset.observed import ObservedReset
+from whyreset.outputs.keys import PacketKey, PortKey, PortsKey, TunnelKey
 from whyreset.outputs.lines import (
     SCHEMA,
     CaptureLine,
     ConnectionKey,
     EndLine,
     NoticeLine,
-    PacketKey,
-    PortKey,
-    PortsKey,
     RemoteKey,
     RemotesKey,
     ResetKeys,
     ResetLine,
     SegmentKey,
-    TunnelKey,
 )
 from whyreset.outputs.wire import identifier, timestamp
 

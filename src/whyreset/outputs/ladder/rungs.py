@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from msgspec import Struct
 
-from whyreset.model import ObservedReset
 from whyreset.observation import Step
+from whyreset.observed import ObservedReset
 from whyreset.outputs.report.phrases import place
 
 #: More rungs than that are drawn as a gap between the first and the last ones.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
-from whyreset.model import ObservedReset
+from whyreset.observed import ObservedReset
 from whyreset.outputs.report.timeline import Timeline
 from whyreset.outputs.report.top import Top
 

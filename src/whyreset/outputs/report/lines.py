@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from whyreset.model import ObservedReset
+from whyreset.observed import ObservedReset
 from whyreset.outputs.report.phrases import place
 from whyreset.words import escape
 

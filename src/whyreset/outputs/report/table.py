@@ -6,7 +6,7 @@ import csv
 from collections.abc import Iterable
 from typing import TextIO
 
-from whyreset.model import ObservedReset
+from whyreset.observed import ObservedReset
 from whyreset.outputs.wire import timestamp
 from whyreset.words import escape
 

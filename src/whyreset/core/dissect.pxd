@@ -1,6 +1,7 @@
 """A packet on its way from the outermost header to the TCP segment in it."""
 
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
+from libc.string cimport memcpy
 
 from whyreset.core.octets cimport octets
 
@@ -11,8 +12,8 @@ cdef enum layer:
     ETHERTYPE       # the payload of `number`
     LLC
     MPLS
-    PPP
-    INTERNET        # IPv4 or IPv6, by its first four bits
+    PPP             # behind address and control where `number` is SERIAL
+    INTERNET        # IPv4 or IPv6, by its first four bits; nothing but IPv6 where `number` is 6
     PROTOCOL        # the payload of IP protocol `number`
 
 cdef enum outcome:
@@ -41,10 +42,13 @@ cdef enum tunnel_kind:
     TEREDO
     L2TP
     ETHER_IP
+    LISP
+    TZSP
 
 cdef enum:
     MOST_TUNNELS = 4
-    MOST_LAYERS = 32
+    MOST_LAYERS = 512
+    SERIAL = 1
 
 cdef extern from *:
     uint32_t NO_ID "0xFFFFFFFFU"
@@ -58,11 +62,13 @@ cdef struct tunnel:
 
 cdef struct dissection:
     octets rest
+    octets others           # frames that came in the same packet and are still to be looked at
     int layer
     uint32_t number
     uint32_t interface      # by the link layer's own word; 0 where it says none
     uint32_t network        # the virtual network (VNI) of the innermost tunnel that has one
     uint16_t ip_id
+    uint16_t vlan           # the innermost tag's
     uint8_t family
     uint8_t ttl
     uint8_t tunnels_used
@@ -82,3 +88,16 @@ cdef inline int to(dissection *d, int layer, uint32_t number=0) noexcept nogil:
     d.layer = layer
     d.number = number
     return ONWARD
+
+
+cdef inline void note(dissection *d, int kind, uint32_t id=NO_ID) noexcept nogil:
+    """A tunnel begins, between the ends of the last IP header; those beyond the room are entered, but not noted."""
+    cdef tunnel *into
+    if d.tunnels_used < MOST_TUNNELS:
+        into = &d.tunnels[d.tunnels_used]
+        memcpy(into.src, d.src, 16)
+        memcpy(into.dst, d.dst, 16)
+        into.family = d.family
+        into.kind = kind
+        into.id = id
+        d.tunnels_used += 1

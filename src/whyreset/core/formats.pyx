@@ -207,7 +207,7 @@ cdef class Walk:
         out.comment_length = 0
         out.packet.at = block.at + self.header
         out.packet.length = captured
-        out.packet.reported = real
+        out.packet.reported = max(real, captured)
         self.consume(block, self.header + captured)
         return PACKET
 
@@ -322,7 +322,7 @@ cdef class Walk:
         skip(body, fixed)
         out.packet.at = body.at
         out.packet.length = captured
-        out.packet.reported = real
+        out.packet.reported = max(real, captured)
         if kind == SIMPLE_PACKET:
             return PACKET
         skip(body, (captured + 3) & <uint32_t>~3)

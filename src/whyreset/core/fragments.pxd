@@ -1,4 +1,4 @@
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from whyreset.core.dissect cimport dissection
 
@@ -10,7 +10,7 @@ cdef struct datagram:
     uint8_t src[16]
     uint8_t dst[16]
     uint32_t id
-    uint32_t network
+    uint16_t vlan
     uint8_t protocol
     uint8_t family
     bint ended              # the last piece came

@@ -5,7 +5,7 @@ A datagram is given out with the piece that completes it, whatever the order: th
 it. What is never completed is forgotten for the sake of others, the longest untouched first.
 """
 
-from libc.stdint cimport uint8_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
@@ -32,6 +32,8 @@ cdef class Fragments:
     cdef uint32_t find(self, const dissection *d, uint32_t id, uint8_t protocol) noexcept nogil:
         """The place of a datagram; a fresh one where this is the first piece that comes."""
         cdef uint32_t words[4]
+        # as Wireshark: tags tell datagrams of IPv4 apart
+        cdef uint16_t vlan = d.vlan if d.family == 4 else 0
         cdef uint32_t i, tag, oldest = 0
         cdef datagram *row
         memcpy(words, d.src, 16)
@@ -40,7 +42,7 @@ cdef class Fragments:
             if self.tags[i] != tag or not self.touched[i]:
                 continue
             row = &self.rows[i]
-            if (row.id == id and row.protocol == protocol and row.family == d.family and row.network == d.network
+            if (row.id == id and row.protocol == protocol and row.family == d.family and row.vlan == vlan
                     and memcmp(row.src, d.src, 16) == 0 and memcmp(row.dst, d.dst, 16) == 0):
                 return i
         for i in range(self.room):
@@ -54,7 +56,7 @@ cdef class Fragments:
         row.id = id
         row.protocol = protocol
         row.family = d.family
-        row.network = d.network
+        row.vlan = vlan
         memcpy(row.src, d.src, 16)
         memcpy(row.dst, d.dst, 16)
         return oldest

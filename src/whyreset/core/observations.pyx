@@ -21,7 +21,7 @@ cdef enum:
 
 cdef str LETTERS = "FSRPAUEC"
 cdef bytes HISTORY_LETTERS = b"SHADFRIQTW"
-cdef tuple TUNNELS = ("GRE", "ERSPAN", "IPIP", "6in4", "4in6", "6in6", "VXLAN", "Geneve", "GTP-U", "Teredo", "L2TP", "EtherIP")
+cdef tuple TUNNELS = ("GRE", "ERSPAN", "IPIP", "6in4", "4in6", "6in6", "VXLAN", "Geneve", "GTP-U", "Teredo", "L2TP", "EtherIP", "LISP", "TZSP")
 
 #: the words of each trait that has several
 cdef tuple HANDSHAKE = ("none", "syn", "syn-ack", "complete")

@@ -15,12 +15,14 @@ from whyreset.core.dissect cimport *
 from whyreset.core.follow cimport *
 from whyreset.core.formats cimport AGAIN, FRAME, MORE, PACKET, STOPPED, Names, Walk, record
 from whyreset.core.fragments cimport Fragments
+from whyreset.core.frames cimport enter_frame
 from whyreset.core.internet cimport enter_internet, enter_protocol
-from whyreset.core.links cimport enter_frame, enter_link
+from whyreset.core.links cimport enter_link
 from whyreset.core.observations cimport Builder, tunnels_value
 from whyreset.core.octets cimport *
 from whyreset.core.steps cimport Steps
 from whyreset.core.waiting cimport Waiting, sighting
+from whyreset.core.wifi cimport enter_aggregated
 
 from whyreset.observation import Conversations, Problem
 
@@ -156,7 +158,7 @@ cdef class Analyzer:
 
     def summary(self):
         """What was read so far."""
-        cdef int i
+        cdef int i, end = OUTCOMES
         return Conversations(
             packets=self.frames,
             segments=self.segments,
@@ -171,7 +173,7 @@ cdef class Analyzer:
             evicted_unanswered=self.connections.evicted_unanswered,
             evicted_ended=self.connections.evicted_ended,
             hurried=self.waiting.hurried,
-            skipped={REASONS[i - CUT]: self.skipped[i] for i in range(CUT, OUTCOMES) if self.skipped[i]},
+            skipped={REASONS[i - CUT]: self.skipped[i] for i in range(CUT, end) if self.skipped[i]},
         )
 
     cdef int take_block(self, octets *block) noexcept nogil:
@@ -228,7 +230,7 @@ cdef class Analyzer:
 
     cdef void take_packet(self, const record *packet) noexcept nogil:
         cdef dissection *d = &self.d
-        cdef int found = ONWARD, layers = 0
+        cdef int found
         if not self.first_ns or packet.time_ns < self.first_ns:
             self.first_ns = packet.time_ns
         if packet.time_ns > self.last_ns:
@@ -238,24 +240,38 @@ cdef class Analyzer:
         d.number = packet.link
         d.interface = 0
         d.network = 0
+        d.vlan = 0
         d.tunnels_used = 0
         d.was_in_pieces = False
-        while found == ONWARD:
+        d.others.length = 0
+        while True:
+            found = self.dissect()
+            if found == SEGMENT:
+                self.take_segment(packet)
+            elif found != OTHER:
+                self.skipped[found] += 1
+            if not d.others.length:
+                break
+            d.tunnels_used = 0
+            if enter_aggregated(d) != ONWARD:
+                break
+
+    cdef int dissect(self) noexcept nogil:
+        """Down to the TCP segment, or to what stands in the way."""
+        cdef dissection *d = &self.d
+        cdef int found, layers
+        for layers in range(MOST_LAYERS):
             if d.layer == INTERNET:
                 found = enter_internet(d, self.fragments)
             elif d.layer == PROTOCOL:
-                found = enter_protocol(d)
+                found = enter_protocol(d, self.fragments)
             elif d.layer == LINK:
                 found = enter_link(d)
             else:
                 found = enter_frame(d)
-            layers += 1
-            if layers == MOST_LAYERS and found == ONWARD:
-                found = TOO_DEEP
-        if found == SEGMENT:
-            self.take_segment(packet)
-        elif found != OTHER:
-            self.skipped[found] += 1
+            if found != ONWARD:
+                return found
+        return TOO_DEEP
 
     cdef void take_segment(self, const record *packet) noexcept nogil:
         cdef dissection *d = &self.d

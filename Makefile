@@ -14,7 +14,7 @@ SCRIPTS := $(wildcard tools/*.sh) .ci/run
 UV := uv==0.13.9
 ARGS ?=
 
-.PHONY: help setup run test check bench compare-tshark fuzz bpf lock clean packages-run packages-test FORCE
+.PHONY: help setup run test check bench bench-captures compare-tshark fuzz bpf lock clean packages-run packages-test packages-bench FORCE
 
 help:
 	@sed -n 's/^## /make /p' $(MAKEFILE_LIST)
@@ -22,9 +22,9 @@ help:
 ## setup    leave the command at .venv/bin/whyreset, and everything a developer needs (PYTHON=... to choose one)
 setup: $(VENV)/.dev $(VENV)/.project $(VENV)/.built
 
-## run      install what is needed and start `whyreset watch` on this host (ARGS="--json" for more words)
+## run      install what is needed and watch this host while a demo makes resets to look at (ARGS="--json" for more words)
 run: $(VENV)/.project $(VENV)/.built
-	@tools/as_root.sh $(BIN)/whyreset watch $(ARGS)
+	@tools/as_root.sh $(BIN)/whyreset watch --demo $(ARGS)
 
 ## test     the whole suite, with coverage (ARGS="-k name" for a part of it)
 test: packages-test setup
@@ -45,6 +45,10 @@ check: setup
 ## bench    measure what DESIGN.md promises, as ratios in one run
 bench: packages-test setup
 	@tools/as_root.sh $(BIN)/python -m benchmarks $(ARGS)
+
+## bench-captures  CPU time and memory on captures, against what else reads them (ARGS="5": files five times as large)
+bench-captures: packages-test packages-bench setup build/nfstream
+	$(BIN)/python -m benchmarks.captures $(ARGS)
 
 ## compare-tshark  whether the core finds the resets that tshark finds, in all captures of FOLDER
 compare-tshark: packages-test setup
@@ -73,6 +77,14 @@ packages-run:
 
 packages-test:
 	@tools/install_packages.sh run build test
+
+packages-bench:
+	@tools/install_packages.sh bench
+
+# a peer of the benchmark, with half a gigabyte of its own; the benchmark does without it where it cannot be had
+build/nfstream: | $(VENV)/.python
+	@$(BIN)/python -m venv $@ && $@/bin/python -m pip --quiet --disable-pip-version-check install nfstream==6.6.0 || \
+		{ rm -rf $@; echo "nfstream cannot be installed: it is not compared"; }
 
 # another PYTHON than last time needs another environment
 ifneq ($(PYTHON),)

@@ -5,10 +5,19 @@ from __future__ import annotations
 import datetime
 import sys
 
-from benchmarks import connections, namespaces, reader, resets, startup
+from benchmarks import connections, latency, namespaces, reader, resets, soak, startup, who
 from benchmarks.common import machine
 
-ALL = {"startup": startup, "resets": resets, "connections": connections, "reader": reader, "namespaces": namespaces}
+ALL = {
+    "startup": startup,
+    "resets": resets,
+    "connections": connections,
+    "reader": reader,
+    "latency": latency,
+    "namespaces": namespaces,
+    "who": who,
+    "soak": soak,
+}
 
 
 def main() -> int:

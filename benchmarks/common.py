@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import math
 import os
+import random
 import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Self
 
@@ -78,6 +80,39 @@ def spread(values: Iterable[float]) -> str:
         return f"{statistics.median(ordered):.2f}"
     low, _, high = statistics.quantiles(ordered, n=4)
     return f"{statistics.median(ordered):.2f} ({low:.2f} to {high:.2f})"
+
+
+def paired(block: Callable[[], float], switch: Callable[[bool], None], pairs: int) -> tuple[float, tuple[float, float]]:
+    """What switching something on adds to a block: the median of paired differences, and its 95 % confidence interval.
+
+    Blocks shall be short (milliseconds) and many: what else goes on on the machine then hits both of a pair, or is an
+    outlier that a median does not see. Which of a pair comes first is drawn by lot, so that drifts cancel out.
+
+    Args:
+        block: does the work, and tells its cost.
+        switch: on or off; what it costs itself is not measured.
+        pairs: how many; the interval narrows with their root.
+    """
+    lot = random.Random(1)
+    differences = []
+    for _ in range(pairs):
+        first = lot.random() < 0.5
+        costs = {}
+        for on in (first, not first):
+            switch(on)
+            costs[on] = block()
+        differences.append(costs[True] - costs[False])
+    differences.sort()
+    # the order statistics that enclose the median with 95 % (sign test, normal approximation)
+    reach = 0.98 * math.sqrt(pairs)
+    low, high = max(int(pairs / 2 - reach), 0), min(math.ceil(pairs / 2 + reach), pairs - 1)
+    return statistics.median(differences), (differences[low], differences[high])
+
+
+def added(result: tuple[float, tuple[float, float]], scale: float = 1.0) -> str:
+    """«median (95 %: low to high)»."""
+    median, (low, high) = result
+    return f"{median * scale:.2f} (95 %: {low * scale:.2f} to {high * scale:.2f})"
 
 
 def machine() -> str:

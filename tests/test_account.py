@@ -89,6 +89,18 @@ def test_what_differs_has_a_name(counted: int, seen: int, lost: int, expected: d
     assert told == {"counted": counted, "seen": seen, "explained": seen} | expected
 
 
+@pytest.mark.parametrize(
+    ("traced", "lost", "pending"), [(5, 0, 2), (4, 0, 1), (5, 1, 1), (3, 0, 0), (2, 0, 0), (9, 0, 2)]
+)
+def test_what_was_traced_and_not_read_yet_is_pending(traced: int, lost: int, pending: int) -> None:
+    """It is unseen for a moment only; never more of it than is unseen."""
+    account = Account([counters(1, 0)], {(1, SENT): (100, 7)})
+    account.book(group(1, 3), unknown=False)
+    account.read([counters(1, 5 + lost)], {(1, SENT): (100 + traced, 7 + lost)})
+    line = only(account.lines(0))
+    assert (line.unseen, line.pending) == (2, pending)
+
+
 def test_resets_received_that_the_ring_lost_are_told() -> None:
     """Losses are kept by direction."""
     account = Account([counters(1, 0)], {})
@@ -143,6 +155,14 @@ def test_a_namespace_that_is_gone_says_so_once() -> None:
     account.read([counters(2, 0)], {})
     assert account.lines(0) == []
     assert [line.netns_cookie for line in account.lines(0, everything=True)] == [2]
+
+
+def test_namespaces_that_are_watched_are_those_that_are_there() -> None:
+    """Not those that are gone, nor what stands for resets of none."""
+    account = Account([counters(1, 0, netns=11), counters(2, 0, netns=12)], {})
+    account.book(group(0), unknown=False)
+    account.read([counters(1, 0, netns=11)], {})
+    assert account.namespaces() == [11]
 
 
 def test_resets_of_a_namespace_that_is_gone_are_still_told() -> None:

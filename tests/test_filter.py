@@ -39,3 +39,19 @@ WANTED: dict[str, tuple[dict[str, Any], dict[str, Any], bool]] = {
 def test_what_is_asked_for_is_shown(words: dict[str, Any], fields: dict[str, Any], wanted: bool) -> None:
     """Each word narrows; a word that is not given lets all through."""
     assert Filter(**words).wants(reset(**fields)) is wanted
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "by_detail"),
+    [
+        ({}, "", False),
+        ({"direction": "sent"}, "sent", False),
+        ({"netns": frozenset({"blue", "9"})}, "netns 9 or blue", False),
+        ({"ports": frozenset({443, 80})}, "port 80 or 443", True),
+        ({"direction": "received", "causes": frozenset({"abort"})}, "received, cause abort", True),
+    ],
+)
+def test_what_is_asked_for_is_told_in_words(words: dict[str, Any], told: str, by_detail: bool) -> None:
+    """And whether resets that were only counted can be known to be among it."""
+    chosen = Filter(**words)
+    assert (chosen.words(), chosen.by_detail) == (told, by_detail)

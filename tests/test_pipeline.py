@@ -1,6 +1,9 @@
 """The stages together: what single records and groups learn from each other."""
 
+import pytest
+
 from tests.core.fake_ring import NOW, Bench, received, reset
+from whyreset.model import Facts, Listener, Owner, Process, Record
 from whyreset.owners.lives import Lives
 from whyreset.owners.processes import Processes
 from whyreset.owners.sockets import Owners
@@ -23,3 +26,34 @@ def test_a_single_record_learns_its_cause_from_a_twin_that_was_only_counted() ->
     ]
     assert {each.cause.name for each in resets} == {"unread-data"}
     assert len({each.twin for each in resets if each.count == 1}) == 4
+
+
+class Known(Owners):
+    """Knows one listener."""
+
+    def __init__(self, listener: Listener) -> None:
+        super().__init__(Processes(), Lives())
+        self.listener = listener
+
+    def owner(self, record: Record, facts: Facts) -> tuple[Owner | None, Listener | None]:
+        return Owner(process=Process(pid=1), via="listener", alive=True), self.listener
+
+
+@pytest.mark.parametrize(("until_ns", "told"), [(0, False), (NOW - 1, True), (NOW, True), (NOW + 1, False)])
+def test_a_listener_that_stopped_after_the_reset_still_listened(until_ns: int, told: bool) -> None:
+    """Its end is told only where it bears on the reset, though it may be known by then."""
+    listener = Listener(
+        netns_cookie=1,
+        port=8080,
+        address="",
+        family=2,
+        ipv6_only=False,
+        socket_cookie=5,
+        owner=(1, 0),
+        closer=(1, 0),
+        until_ns=until_ns,
+    )
+    pipeline = Pipeline(Known(listener), str)
+    ((_, explained),) = pipeline.run(Bench().groups(reset(state="CLOSE", reason="TCP_ABORT_ON_CLOSE")), epoch_ns=0)
+    assert (explained.stop is not None) == told
+    assert any("listened there before" in sentence for sentence in explained.evidence) == told

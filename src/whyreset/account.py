@@ -27,6 +27,8 @@ class _Side(Struct):
     seen: int = 0
     unknown: int = 0
     received: int = 0
+    #: Resets sent that were traced, lost ones too.
+    traced: int = 0
     lost: int = 0
     received_lost: int = 0
     told: dict[str, int] = {}
@@ -123,6 +125,7 @@ class Account:
                 side.closed = side.closed and side.gone
             sent = tallies.get((cookie, _SENT))
             received = tallies.get((cookie, _RECEIVED))
+            side.traced = max(sent[0] - side.base_sent[0], side.traced) if sent else side.traced
             side.lost = max(sent[1] - side.base_sent[1], side.lost) if sent else side.lost
             side.received_lost = (
                 max(received[1] - side.base_received[1], side.received_lost) if received else side.received_lost
@@ -162,10 +165,15 @@ class Account:
                     delta=delta,
                     moved=moved,
                     gone=side.gone,
+                    pending=min(max(side.traced - side.lost - side.seen, 0), figures["unseen"]),
                     **figures,
                 )
             )
         return out
+
+    def namespaces(self) -> list[int]:
+        """Inode numbers of those that are being watched."""
+        return [side.netns for cookie, side in self._sides.items() if cookie != _NO_COOKIE and not side.gone]
 
     def totals(self) -> dict[str, int]:
         """All namespaces together."""

@@ -6,20 +6,25 @@ One thread. Every figure that is lost on the way is counted and told as a notice
 from __future__ import annotations
 
 import time
-from collections.abc import Container, Iterable
-from functools import cache
+from collections.abc import Container, Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from whyreset.account import Account
+from whyreset.answers import Answerer
+from whyreset.clock import boottime_ns as _boottime_ns
+from whyreset.clock import epoch_ns as _epoch_ns
 from whyreset.core import lives
 from whyreset.model import Count, Counters, Group, Missing, Notice, Record, Reset
+from whyreset.outputs.desk import Desk
 from whyreset.owners.lives import Lives
 from whyreset.owners.namespaces import Namespaces
 from whyreset.owners.processes import Processes
+from whyreset.owners.recent import Recents
 from whyreset.owners.sockets import Owners
 from whyreset.pipeline import Pipeline, singles
+from whyreset.questions import Answer, Question
 from whyreset.sources.counters import CounterSource
 from whyreset.sources.kernel import KernelSource
 from whyreset.sources.program import Program
@@ -32,6 +37,8 @@ CROWD_NS = 450_000_000
 _LIVES = 8192
 #: Share of a core that walks over open files may cost.
 _WALK_SHARE = 0.005
+#: So often between two ticks is somebody answered who asks.
+_EARLY_ANSWERS = 4
 _NOTICE_EVERY_NS = 60_000_000_000
 
 
@@ -41,6 +48,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     exact_owners: bool = False
     #: One line for each reset, up to so many a second; the rest stays in groups. 0: groups only.
     each_per_second: int = 0
+    #: Names of namespaces that have none on disk, by inode.
+    names: Mapping[int, str] = {}
     #: Size of the ring of resets, a power of two; None for the built-in one.
     ring_bytes: int | None = None
 
@@ -62,8 +71,11 @@ class Agent:
         self._kernel = KernelSource(self._program, each_per_tick=round(settings.each_per_second * TICK_SECONDS))
         self._counters = CounterSource(self._program)
         self._owners = Owners(Processes(), Lives())
-        self._namespaces = Namespaces()
-        self._pipeline = Pipeline(self._owners, lambda inode: self._namespaces.name(inode, time.monotonic_ns()))
+        self._namespaces = Namespaces(names=settings.names)
+        self._pipeline = Pipeline(self._owners, self._netns_name)
+        self._recents = Recents()
+        self._answerer = Answerer(self._owners, self._recents, self._netns_name, since_ns=time.time_ns())
+        self._desk = Desk()
         self._account: Account | None = None
         self._counted_ns = 0
         self._take_after_ns = 0
@@ -95,6 +107,7 @@ class Agent:
             self._walk_files()
             self._walk_after_ns = 0  # that one was no demand's
             self._account = self._baseline()
+            self._desk.open()
         except BaseException:
             self.close()
             raise
@@ -105,17 +118,24 @@ class Agent:
 
     def close(self) -> None:
         """Detaches everything; nothing stays in the kernel."""
+        self._desk.close()
         self._counters.close()
         self._kernel.close()
         self._program.close()
 
     def wait(self, until: float) -> None:
         """Sleeps until that time of time.monotonic(), reading meanwhile when a ring fills fast."""
+        early = _EARLY_ANSWERS
         while (left := until - time.monotonic()) > 0:
+            if early:
+                # whoever asks is answered at once, so often that nobody's asking can keep us busy
+                self._program.wake_on(self._desk.fileno())
+                early -= 1
             self._program.wait(left)
             if until - time.monotonic() > 0:
                 self._kernel.drain(_boottime_ns())
                 self._owners.learn(lives.drain(self._program.lives, _LIVES))
+                self._serve()
 
     def tick(self, *, last: bool = False) -> Tick:
         """Everything since the last visit.
@@ -141,6 +161,8 @@ class Agent:
         explained = self._pipeline.run(groups, epoch_ns=epoch_ns)
         for group, reset in explained:
             self._account.book(group, unknown=reset.cause.certainty == "unknown")
+        self._recents.add(reset for _, reset in explained)
+        self._serve()
         counts: Iterable[Count] = ()
         notices: Iterable[Notice] = ()
         if last or now_ns - self._counted_ns >= 1_000_000_000:
@@ -153,12 +175,27 @@ class Agent:
         """The whole account so far."""
         return self._account.totals() if self._account else {}
 
+    def _netns_name(self, inode: int) -> str:
+        return self._namespaces.name(inode, time.monotonic_ns())
+
+    def _serve(self) -> None:
+        self._desk.serve(time.monotonic_ns(), self._answer, self._program.open_walk)
+
+    def _answer(self, question: Question, most: int) -> Answer:
+        """What `whyreset who` is told."""
+        return self._answerer.answer(question, most, now_ns=_boottime_ns(), epoch_ns=_epoch_ns())
+
+    def watched(self) -> list[tuple[int, str]]:
+        """The namespaces that are being watched: inode numbers and names."""
+        inodes = self._account.namespaces() if self._account else []
+        return [(inode, self._netns_name(inode)) for inode in inodes]
+
     def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
         assert self._account is not None
         tallies = self._program.tallies(self._account.settled())
         self._account.read(self._counters.read(time.monotonic_ns()), tallies)
         lines = self._account.lines(time_ns, everything=everything)
-        return [replace(line, netns_name=self._namespaces.name(line.netns, time.monotonic_ns())) for line in lines]
+        return [replace(line, netns_name=self._netns_name(line.netns)) for line in lines]
 
     def _baseline(self) -> Account:
         """Both sides' figures of one moment: read again while resets come in between."""
@@ -198,24 +235,3 @@ class Agent:
 def _wants_files(group: Group, sample: Record) -> bool:
     """Only the listener is known of an accepted connection, or nothing, and some process still holds it open."""
     return sample.owner is None and group.facts.has_file and not group.facts.released
-
-
-@cache
-def _offset_ns() -> int:
-    """What this process's time namespace adds to CLOCK_BOOTTIME; see time_namespaces(7)."""
-    try:
-        with open("/proc/self/timens_offsets") as file:
-            offsets = {name: int(seconds) * 1_000_000_000 + int(rest) for name, seconds, rest in map(str.split, file)}
-    except FileNotFoundError:  # a kernel without time namespaces
-        return 0
-    return offsets.get("boottime", 0)
-
-
-def _boottime_ns() -> int:
-    """CLOCK_BOOTTIME as the kernel program reads it."""
-    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) - _offset_ns()
-
-
-def _epoch_ns() -> int:
-    """What to add to CLOCK_BOOTTIME for the time of day, as the clock stands now."""
-    return time.time_ns() - _boottime_ns()

@@ -10,6 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from whyreset.observation import Traits
+
 Direction = Literal["sent", "received", "observed"]
 Certainty = Literal["certain", "likely", "unknown"]
 
@@ -66,6 +68,30 @@ class Listener(Struct, frozen=True, kw_only=True):
     out_of_memory: bool = False
     #: Others that held the same socket when watching began (pre-forked children).
     holders: tuple[tuple[int, int], ...] = ()
+    #: The namespace's inode number.
+    netns: int = 0
+
+
+class Socket(Struct, frozen=True, kw_only=True):
+    """A TCP socket as it is now, and one process that holds it."""
+
+    netns: int
+    #: 0 where the kernel does not tell.
+    netns_cookie: int
+    cookie: int
+    state: str
+    family: int
+    local: str
+    local_port: int
+    remote: str
+    remote_port: int
+    ipv6_only: bool = False
+    #: (pid, start_ns).
+    holder: tuple[int, int] | None = None
+    #: Of listeners: the accept queue, as (waiting, limit).
+    queue: tuple[int, int] | None = None
+    #: Number of its file; 0 where it has none (any more).
+    inode: int = 0
 
 
 class ProcessEnd(Struct, frozen=True, kw_only=True):
@@ -144,6 +170,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     crowded: bool = False
     #: The same reset's cause as seen at its sender, when both ends are on this host.
     twin_cause: Cause | None = None
+    #: What packets tell of it; causes turn to that where the kernel gave no reason.
+    traits: Traits | None = None
 
 
 class Segment(Struct, frozen=True, kw_only=True):
@@ -259,6 +287,18 @@ class Owner(Struct, frozen=True, kw_only=True):
     alive: bool
 
 
+class Stop(Struct, frozen=True, kw_only=True):
+    """How the listener came to its end that a reset's owner is known by."""
+
+    #: Nanoseconds since the epoch.
+    time_ns: int
+    #: As wait(2) gives it; None where it was closed by a process that went on.
+    exit_code: int | None = None
+    out_of_memory: bool = False
+    #: Who held it last, where that was another process than the owner.
+    holder: Process | None = None
+
+
 class Reset(Struct, frozen=True, kw_only=True):
     """One reset, or a group of like ones, explained."""
 
@@ -278,6 +318,8 @@ class Reset(Struct, frozen=True, kw_only=True):
     netns_name: str
     remotes: Remotes | None = None
     owner: Owner | None = None
+    #: How the owner's listener ended; None while it listens, and where the owner is not known by a listener.
+    stop: Stop | None = None
     closer: Process | None = None
     #: The owner at the other end, when that is on this host too.
     peer: Owner | None = None
@@ -312,6 +354,8 @@ class Count(Struct, frozen=True, kw_only=True):
     unknown: int
     lost: int
     unseen: int
+    #: Of the unseen, those that were traced and only wait to be read.
+    pending: int = 0
     #: Resets received that were traced, and those the ring lost.
     received: int
     received_lost: int

@@ -37,6 +37,17 @@ class SeenSegment(Struct, frozen=True, kw_only=True):
     length: int
 
 
+class Step(Struct, frozen=True, kw_only=True):
+    """One segment of a connection that is followed."""
+
+    segment: SeenSegment
+    #: Who sent it.
+    src: str
+    sport: int
+    window: int
+    ttl: int
+
+
 class Side(Struct, frozen=True, kw_only=True):
     """One side of a connection, as it was before the reset."""
 
@@ -142,8 +153,14 @@ class Traits(Struct, frozen=True, kw_only=True):
     #: How it fits: the reset takes its sequence number from the trigger's ACK, or acknowledges the trigger's end (RFC
     #: 9293 section 3.5.2 and 3.10.7.1).
     trigger_fits: Literal["", "seq", "ack"] = ""
-    #: The trigger carried data beyond the sender's own FIN, or beyond the receiver's FIN.
+    #: The trigger carried data that the sender had not acknowledged, or was a FIN right after such data.
     trigger_new_data: bool = False
+    #: The trigger brought nothing new: no data, SYN or FIN beyond what the receiver had sent, no higher ACK.
+    trigger_again: bool = False
+    #: The trigger was the first segment of the receiver after the sender's SYN-ACK.
+    trigger_completes: bool = False
+    #: The trigger carried TCP options; hand-made segments rarely do, stacks with timestamps always do.
+    trigger_options: bool = False
     #: Time since the trigger (or else since the last segment of the receiver): within what no answer of this sender
     #: was seen to manage; within a second; later.
     delay: Literal["unknown", "too-early", "prompt", "late"] = "unknown"
@@ -170,6 +187,8 @@ class Traits(Struct, frozen=True, kw_only=True):
     #: where the sender's own do not count up.
     ip_id: Literal["unknown", "zero", "fits", "jumps"] = "unknown"
     payload: bool = False
+    #: What Multipath TCP says in an option of the reset (RFC 8684): MP_FASTCLOSE, MP_TCPRST, or any other.
+    mptcp: Literal["", "fastclose", "tcprst", "other"] = ""
     #: Earlier resets on this connection: none, one, more.
     sender_resets: Literal["none", "one", "more"] = "none"
     receiver_resets: Literal["none", "one", "more"] = "none"
@@ -214,6 +233,8 @@ class Observation(Struct, frozen=True, kw_only=True):
     length: int = 0
     #: Its first bytes, at most 128, as far as they were captured.
     payload: bytes = b""
+    #: The reason code of MP_TCPRST (RFC 8684 section 3.6).
+    mptcp_reason: int | None = None
     #: The packet's comment in a pcapng, at most 4096 bytes.
     comment: str = ""
     tunnels: tuple[Tunnel, ...] = ()

@@ -12,12 +12,21 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from whyreset import causes
-from whyreset.model import Cause, Facts, Group, Listener, Owner, Process, Record, Reset
+from whyreset.model import Cause, Facts, Group, Listener, Owner, Process, Record, Reset, Stop
 from whyreset.owners.sockets import Owners
 from whyreset.words import describe_exit, duration, name
 
 #: Causes of sent groups that a received twin may still ask for.
 _TWINS = 8192
+
+
+class Sent(Struct):
+    """What is kept of a group that was sent, for its other end to ask."""
+
+    cause: Cause
+    owner: Owner | None = None
+    #: The owner at the other end; told of the group only where both ends come in one batch.
+    peer: Owner | None = None
 
 
 class Draft(Struct, kw_only=True):
@@ -34,6 +43,7 @@ class Draft(Struct, kw_only=True):
     last: Process | None = None
     #: The owner at the other end, when that is on this host too.
     peer: Owner | None = None
+    sent: Sent | None = None
 
 
 class Pipeline:
@@ -48,7 +58,7 @@ class Pipeline:
         self._owners = owners
         self._netns_name = netns_name
         self._explained: OrderedDict[Facts, Cause] = OrderedDict()
-        self._sent: OrderedDict[int, Draft] = OrderedDict()
+        self._sent: OrderedDict[int, Sent] = OrderedDict()
         self.stages: tuple[Callable[[Draft], None], ...] = (self.join_twin, self.explain, self.own, self.introduce)
 
     def run(self, groups: Iterable[Group], *, epoch_ns: int) -> list[tuple[Group, Reset]]:
@@ -62,6 +72,9 @@ class Pipeline:
         for draft in drafts:
             for stage in self.stages:
                 stage(draft)
+        for draft in drafts:
+            if draft.sent is not None:
+                draft.peer = draft.sent.peer
         return [(draft.group, self._finish(draft, epoch_ns)) for draft in drafts]
 
     def join_twin(self, draft: Draft) -> None:
@@ -79,7 +92,7 @@ class Pipeline:
                 self._explained.popitem(last=False)
         draft.cause = cause
         if draft.facts.direction == "sent":
-            self._sent[draft.group.number] = draft
+            draft.sent = self._sent[draft.group.number] = Sent(cause)
             if len(self._sent) > _TWINS:
                 self._sent.popitem(last=False)
 
@@ -89,8 +102,12 @@ class Pipeline:
             return
         sample = draft.group.samples[0]
         draft.owner, draft.listener = self._owners.owner(sample, draft.facts)
+        if draft.sent is not None:
+            draft.sent.owner = draft.owner
         if sample.closer is not None:
             draft.closer = self._owners.process(sample.closer, sample.time_ns)
+        if draft.listener is not None and draft.listener.until_ns > sample.time_ns:
+            draft.listener = replace(draft.listener, until_ns=0)  # it still listened then
         if draft.listener is not None and draft.listener.closer not in (None, draft.listener.owner):
             draft.last = self._owners.process(draft.listener.closer, sample.time_ns)
 
@@ -100,7 +117,7 @@ class Pipeline:
         if twin is not None:
             draft.peer, twin.peer = twin.owner, draft.owner
 
-    def _twin(self, draft: Draft) -> Draft | None:
+    def _twin(self, draft: Draft) -> Sent | None:
         """What was sent, for what was received from this host."""
         if draft.facts.direction != "received" or draft.group.twin is None:
             return None
@@ -130,6 +147,7 @@ class Pipeline:
             netns_name=self._netns_name(group.netns),
             remotes=group.remotes,
             owner=draft.owner,
+            stop=_stop(draft, epoch_ns),
             closer=draft.closer,
             peer=draft.peer,
             twin=group.twin,
@@ -227,6 +245,18 @@ def _exit(draft: Draft, sample: Record) -> str:
 def _fill(sentence: str, words: dict[str, str]) -> str:
     # one pass over the template: text of processes that happens to hold braces stays as it is
     return sentence.format_map(words)
+
+
+def _stop(draft: Draft, epoch_ns: int) -> Stop | None:
+    listener = draft.listener
+    if listener is None or not listener.until_ns:
+        return None
+    return Stop(
+        time_ns=listener.until_ns + epoch_ns,
+        exit_code=listener.exit_code,
+        out_of_memory=listener.out_of_memory,
+        holder=draft.last,
+    )
 
 
 def _ended(draft: Draft, listener: Listener) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import signal
+import time
 
 from msgspec import Struct
 
@@ -74,8 +75,23 @@ _INTERPRETERS = (
 
 def name(process: Process) -> str:
     """How an operator would call a process: `nginx[911]`, `gunicorn[912]`; printable whatever the process says."""
-    label = _program(process) or _full_comm(process) or "?"
-    return f"{escape(label[:NAME_MAX])}[{process.pid}]"
+    return f"{program(process)}[{process.pid}]"
+
+
+def program(process: Process) -> str:
+    """The same without the pid: what processes that do one thing have in common."""
+    label = _script_name(process) or _full_comm(process) or "?"
+    return escape(label[:NAME_MAX])
+
+
+def service(process: Process) -> str:
+    """What a process is part of, as an operator would look it up: its unit, container or pod; "" for none."""
+    return escape(process.unit or process.container_name or process.container[:12] or process.pod)
+
+
+def clock(time_ns: int) -> str:
+    """A time of day here, from nanoseconds since the epoch."""
+    return time.strftime("%H:%M:%S", time.localtime(time_ns / 1e9))
 
 
 def describe_exit(process: Process) -> str:
@@ -111,6 +127,16 @@ def duration(milliseconds: int | None) -> str:
     return f"{milliseconds // 3_600_000} h"
 
 
+def span(nanoseconds: int) -> str:
+    """A span that may be short, in the words of a person: «42 µs», «3 ms», «1.2 s», «12 s»."""
+    nanoseconds = max(0, nanoseconds)
+    if nanoseconds < 1_000_000:
+        return f"{nanoseconds // 1_000} µs"
+    if 1_000_000_000 <= nanoseconds < 10_000_000_000:
+        return f"{nanoseconds / 1e9:.1f} s"
+    return duration(nanoseconds // 1_000_000)
+
+
 def _full_comm(process: Process) -> str:
     """The kernel's name, completed where the kernel cut it."""
     exe = _base(process.exe)
@@ -119,7 +145,7 @@ def _full_comm(process: Process) -> str:
     return process.comm or exe
 
 
-def _program(process: Process) -> str:
+def _script_name(process: Process) -> str:
     """What an interpreter runs; "" where the process is none or its command line does not tell."""
     if not process.command:
         return ""

@@ -1,10 +1,11 @@
-"""Thousands of sleeping processes, made in seconds: crowd.c beside this file."""
+"""Thousands of processes within seconds: many that sleep (crowd.c), and many short lives (brief.c)."""
 
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.hosts.built import built
+from tests.hosts.hosts import Host
 
 
 @contextmanager
@@ -20,3 +21,8 @@ def crowd(count: int) -> Iterator[None]:
             yield
         finally:
             process.stdin.close()  # it ends them
+
+
+def brief_lives(host: Host, count: int, port: int) -> None:
+    """So many processes, one after the other: each tries a closed port of the host's loopback and ends."""
+    host.run(str(built("brief")), str(count), str(port), timeout=60)

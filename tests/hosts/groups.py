@@ -38,6 +38,13 @@ class Groups:
         (directory / "cgroup.procs").write_text(str(pid))
         return f"/{directory.relative_to(self._mount)}"
 
+    def limit(self, path: str, size: int) -> None:
+        """Let a group of v1, made if need be, have so many bytes of memory, swap included."""
+        directory = self.make(path)
+        (directory / "memory.limit_in_bytes").write_text(str(size))
+        if (with_swap := directory / "memory.memsw.limit_in_bytes").exists():
+            with_swap.write_text(str(size))
+
     def close(self) -> None:
         """Remove the groups; waits for processes in them that are ending."""
         while self._made:

@@ -4,7 +4,6 @@ Nothing has a name under /run/netns: when this process ends, however it ends, it
 takes the namespaces, their devices, rules and settings away.
 """
 
-import ctypes
 import os
 import socket
 import subprocess
@@ -16,26 +15,14 @@ from itertools import count
 from typing import Literal, Self
 
 from tests.hosts.actor_process import STATES
+from whyreset.demo import namespaces
 
-CLONE_NEWNET = 0x40000000
 SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h; not in Python 3.11
-OWN_NAMESPACE = "/proc/thread-self/ns/net"
 INTERFACE = "eth0"
 ADDRESSES = {("a", 4): "192.0.2.1", ("b", 4): "192.0.2.2", ("a", 6): "2001:db8:77::1", ("b", 6): "2001:db8:77::2"}
 HARDWARE = {"a": "02:00:00:00:00:0a", "b": "02:00:00:00:00:0b"}
 
-_libc = ctypes.CDLL(None, use_errno=True)  # os.unshare and os.setns came with Python 3.12
 _table_numbers = count(1)
-
-
-def _checked(result: int, what: str) -> None:
-    if result:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
-
-
-def _enter(descriptor: int) -> None:
-    _checked(_libc.setns(descriptor, CLONE_NEWNET), "setns")
 
 
 def await_true(condition: Callable[[], bool], what: str, timeout: float = 5.0) -> None:
@@ -66,15 +53,7 @@ class Host:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        home = os.open(OWN_NAMESPACE, os.O_RDONLY)
-        try:
-            _checked(_libc.unshare(CLONE_NEWNET), "unshare")
-            try:
-                self.descriptor = os.open(OWN_NAMESPACE, os.O_RDONLY)
-            finally:
-                _enter(home)
-        finally:
-            os.close(home)
+        self.descriptor = namespaces.make()
         self.inode = os.fstat(self.descriptor).st_ino
         with self.inside(), socket.socket() as probe:
             self.cookie = int.from_bytes(probe.getsockopt(socket.SOL_SOCKET, SO_NETNS_COOKIE, 8), "little")
@@ -98,15 +77,8 @@ class Host:
     @contextmanager
     def inside(self) -> Iterator[None]:
         """Put the calling thread into this host for the length of the block; children started in it stay there."""
-        home = os.open(OWN_NAMESPACE, os.O_RDONLY)
-        try:
-            _enter(self.descriptor)
-            try:
-                yield
-            finally:
-                _enter(home)
-        finally:
-            os.close(home)
+        with namespaces.inside(self.descriptor):
+            yield
 
     def start(self, *command: str, **options: object) -> subprocess.Popen[str]:
         """Start a command inside; it is killed when the thread that started it ends."""

@@ -75,10 +75,7 @@ def test_a_closed_port_whose_owner_goes_on_was_closed_by_it(watch: Watch, stage:
 def test_a_closed_port_knows_the_oom_killers_victim(watch: Watch, v1: Groups, stage: Stage) -> None:
     """The kernel killed the listener for want of memory in its group: the evidence of all its resets says so."""
     hungry = stage.actor(stage.b, "hungry")
-    group = v1.make("hungry")
-    (group / "memory.limit_in_bytes").write_text(str(LIMIT_BYTES))
-    if (with_swap := group / "memory.memsw.limit_in_bytes").exists():
-        with_swap.write_text(str(LIMIT_BYTES))
+    v1.limit("hungry", LIMIT_BYTES)
     v1.enter(hungry.pid, "hungry")
     listener = stage.listen(PORT, actor=hungry)
     client = stage.connect(PORT)

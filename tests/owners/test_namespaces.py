@@ -37,6 +37,13 @@ def test_a_namespace_without_a_name_has_none(root: Path) -> None:
     assert Namespaces(str(root)).name(1, 0) == ""
 
 
+def test_a_name_known_beforehand_needs_no_file(root: Path) -> None:
+    """The demo names its own; a file's name is the better one."""
+    inode = put(root / "run/netns/blue")
+    names = Namespaces(str(root), {7: "red", inode: "green"})
+    assert (names.name(7, 0), names.name(inode, 0)) == ("red", "blue")
+
+
 def test_without_the_folders_no_namespace_has_a_name(tmp_path: Path) -> None:
     """A host that never named a namespace is no error."""
     assert Namespaces(str(tmp_path)).name(1, 0) == ""

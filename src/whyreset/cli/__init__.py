@@ -9,8 +9,10 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from whyreset import __version__
+from whyreset.cli.explain import explain
 from whyreset.cli.schema import schema
 from whyreset.cli.watch import watch
+from whyreset.cli.who import who
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -20,6 +22,8 @@ def commands() -> None:
 
 
 commands.add_command(watch)
+commands.add_command(explain)
+commands.add_command(who)
 commands.add_command(schema)
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import io
 import math
+import os
 import signal
 import sys
 import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from whyreset.agent import Tick
+    from whyreset.agent import Agent, Tick
+    from whyreset.demo.demo import Demo
     from whyreset.filter import Filter
+    from whyreset.model import Notice
     from whyreset.outputs.printers import Printer
 
 #: With --each: lines a second.
@@ -23,6 +28,8 @@ EACH_PER_SECOND = 2500
 
 @click.command()
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line (see `whyreset schema`).")
+@click.option("--plain", is_flag=True, help="Write lines on a terminal too, as where there is none.")
+@click.option("-v", "--verbose", is_flag=True, help="Show the evidence and the last resets of each row on the screen.")
 @click.option(
     "--duration", type=click.FloatRange(0, min_open=True), metavar="SECONDS", help="Stop after so many seconds."
 )
@@ -40,10 +47,14 @@ EACH_PER_SECOND = 2500
     is_flag=True,
     help="Learn which process reads each accepted connection; costs some nanoseconds a read.",
 )
+@click.option("--demo", is_flag=True, help="Make resets of many causes in network namespaces of their own, to look at.")
+@click.option("--scene", multiple=True, metavar="NAME", help="Only this scene of the demo, for example crash or scan.")
 @click.option("--ring-kib", type=click.IntRange(4, 1 << 20), hidden=True)
 def watch(
     *,
     as_json: bool,
+    plain: bool,
+    verbose: bool,
     duration: float | None,
     direction: str,
     netns: tuple[str, ...],
@@ -51,6 +62,8 @@ def watch(
     cause: tuple[str, ...],
     each: bool,
     exact_owners: bool,
+    demo: bool,
+    scene: tuple[str, ...],
     ring_kib: int | None,
 ) -> None:
     """Watch this host's TCP resets until Ctrl-C: why each was sent, who sent it, what it means."""
@@ -58,7 +71,6 @@ def watch(
     from whyreset import __version__, causes
     from whyreset.agent import TICK_SECONDS, Agent, Settings
     from whyreset.filter import Filter
-    from whyreset.outputs.printers import JsonPrinter, PlainPrinter
     from whyreset.sources.base import SourceError
 
     known = {module.NAME for module in causes.CAUSES} | {module.FAMILY for module in causes.CAUSES}
@@ -70,11 +82,6 @@ def watch(
     if ring_kib is not None and ring_kib & (ring_kib - 1):
         raise click.UsageError("--ring-kib takes a power of two")
     chosen = Filter(direction=direction, netns=frozenset(netns), ports=frozenset(port), causes=frozenset(cause))
-    settings = Settings(
-        exact_owners=exact_owners,
-        each_per_second=EACH_PER_SECOND if each else 0,
-        ring_bytes=ring_kib * 1024 if ring_kib else None,
-    )
     stopped: list[str] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -84,27 +91,75 @@ def watch(
         signal.signal(number, stop)
     if as_json and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # RFC 8259 section 8.1, whatever the locale
-    printer: Printer = JsonPrinter(sys.stdout) if as_json else PlainPrinter(sys.stdout)
+    form = "json" if as_json else "lines" if plain or each else "screen"
     try:
-        with Agent(settings) as agent:
+        with ExitStack() as stack:
+            # the demo first: what it starts must hold nothing of ours
+            stage = stack.enter_context(_demo(scene)) if demo or scene else None
+            settings = Settings(
+                exact_owners=exact_owners,
+                each_per_second=EACH_PER_SECOND if each else 0,
+                names=stage.names if stage else {},
+                ring_bytes=ring_kib * 1024 if ring_kib else None,
+            )
+            agent = stack.enter_context(Agent(settings))
+            printer = stack.enter_context(_printer(form, agent, chosen, opened=verbose))
             printer.start(
                 time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=agent.missing
             )
+            if stage:
+                printer.write([], [], [stage.begin()])
             end = time.monotonic() + duration if duration is not None else float("inf")
             following = time.monotonic()
             while not stopped and following < end:
                 following = min(max(following + TICK_SECONDS, time.monotonic()), end)
                 agent.wait(following)
-                _write(printer, agent.tick(), chosen)
+                _write(printer, agent.tick(), chosen, stage.notices() if stage else ())
             _write(printer, agent.tick(last=True), chosen)
             printer.end(time.time_ns(), reason=stopped[0] if stopped else "duration", totals=agent.totals())
     except SourceError as error:
         raise click.ClickException(f"cannot watch: {error}") from error
 
 
-def _write(printer: Printer, tick: Tick, chosen: Filter) -> None:
+@contextmanager
+def _printer(form: str, agent: Agent, chosen: Filter, *, opened: bool) -> Iterator[Printer]:
+    """The way of writing that was asked for, as far as standard output can have it."""
+    from whyreset.outputs.printers import JsonPrinter, PlainPrinter
+
+    printer: Printer
+    if form == "json":
+        printer = JsonPrinter(sys.stdout)
+    elif form == "screen" and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", ""):
+        from whyreset.outputs.terminal.screen import ScreenPrinter
+
+        home = os.stat("/proc/self/ns/net").st_ino
+        printer = ScreenPrinter(sys.stdout, namespaces=agent.watched, home=home, chosen=chosen, opened=opened)
+    else:
+        printer = PlainPrinter(sys.stdout)
+    try:
+        yield printer
+    finally:
+        printer.close()
+
+
+def _demo(names: tuple[str, ...]) -> Demo:
+    """The demo of these scenes; of all where none is named."""
+    from whyreset.demo.demo import Demo, DemoError
+    from whyreset.demo.scenes import SCENES
+
+    known = {scene.name: scene for scene in SCENES}
+    for name in names:
+        if name not in known:
+            raise click.UsageError(f"there is no scene {name!r}; there are {', '.join(known)}")
+    try:
+        return Demo([known[name] for name in names or known])
+    except DemoError as error:
+        raise click.ClickException(f"cannot play the demo: {error}") from error
+
+
+def _write(printer: Printer, tick: Tick, chosen: Filter, more: Iterable[Notice] = ()) -> None:
     printer.write(
         [each for each in tick.resets if chosen.wants(each)],
         [each for each in tick.counts if chosen.wants_netns(each.netns, each.netns_name)],
-        tick.notices,
+        [*tick.notices, *more],
     )

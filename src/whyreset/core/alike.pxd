@@ -33,6 +33,8 @@ cdef struct crowd:
     remotes receivers
     remotes ports
 
+cdef uint16_t service_port(const sighting *x) noexcept nogil
+
 cdef class Alike:
     cdef alike *groups
     cdef crowd *crowds

@@ -29,10 +29,13 @@ cdef inline uint64_t hash_key(const alike_key *key, uint64_t seed) noexcept nogi
     return seed
 
 
-cdef inline uint16_t service_port(const sighting *x) noexcept nogil:
-    """The acceptor's port; where nobody knows who that is, the lower one."""
+cdef uint16_t service_port(const sighting *x) noexcept nogil:
+    """The acceptor's port; where nobody knows who that is, of whoever only answered, else the lower one."""
     cdef uint32_t ports = x.connection.ports
     cdef uint8_t opener = x.connection.opener
+    if opener == NOBODY and not x.connection.sides[x.side].packets:
+        if x.connection.sides[1 - x.side].packets or (x.seq == 0 and x.flags & ACK):
+            opener = 1 - x.side
     if opener == NOBODY:
         return <uint16_t>min(ports >> 16, ports & 0xFFFF)
     return <uint16_t>(ports & 0xFFFF) if opener == 0 else <uint16_t>(ports >> 16)

@@ -12,6 +12,12 @@ cdef enum:
     PSH = 8
     ACK = 16
 
+    # seen.valid
+    SEEN = 1
+    AGAIN_SEEN = 2      # it brought nothing new
+    COMPLETES = 4       # it completed the handshake
+    HAS_OPTIONS = 8
+
     # side.known
     ISN = 1
     NEXT = 2

@@ -147,11 +147,20 @@ cdef void follow(connection *row, const segment *s) noexcept nogil:
     cdef side *peer = &row.sides[1 - s.side]
     cdef uint32_t end = s.seq + s.length + (s.flags & SYN != 0) + (s.flags & FIN != 0)
     cdef bint news = False
+    cdef uint8_t shaken = row.shaken
+    cdef uint16_t valid = SEEN
     if s.flags & SYN:
         follow_syn(row, s)
-    elif row.shaken == SYN_ACK_SEEN and s.flags & ACK and s.side == row.opener and peer.known & ISN and distance(s.ack, peer.isn) > 0:
+    elif row.shaken == SYN_ACK_SEEN and s.flags & ACK and s.side == row.opener and peer.known & ISN and distance(s.ack, peer.isn) > 0 and distance(s.ack, peer.next) <= 0:
         row.shaken = COMPLETE
     add_history(row, s, me.known & NEXT and distance(end, me.next) <= 0)
+
+    if me.known & NEXT and distance(end, me.next) <= 0 and not (s.flags & ACK and (not me.known & ACKED or distance(s.ack, me.acked) > 0)):
+        valid |= AGAIN_SEEN
+    if row.shaken == COMPLETE and shaken != COMPLETE:
+        valid |= COMPLETES
+    if s.options:
+        valid |= HAS_OPTIONS
 
     if not me.known & NEXT or distance(end, me.next) > 0:
         news = me.known & NEXT != 0
@@ -194,7 +203,7 @@ cdef void follow(connection *row, const segment *s) noexcept nogil:
     me.last.ack = s.ack
     me.last.length = s.length
     me.last.flags = s.flags
-    me.last.valid = 1
+    me.last.valid = valid
     me.bytes += s.length
     me.window = s.window
     me.ip_id_before = me.ip_id
@@ -216,8 +225,10 @@ cdef void follow_syn(connection *row, const segment *s) noexcept nogil:
             row.opener = s.side
         if row.shaken == NOTHING:
             row.shaken = SYN_SEEN
-    elif s.flags & ACK and not s.flags & FIN and row.opener != s.side:
-        row.opener = 1 - s.side
+    elif s.flags & ACK and not s.flags & FIN:
+        # where both opened at once, whoever was first is the opener
+        if row.opener == NOBODY:
+            row.opener = 1 - s.side
         if row.shaken < SYN_ACK_SEEN:
             row.shaken = SYN_ACK_SEEN
     if not me.known & ISN or me.isn != s.seq:

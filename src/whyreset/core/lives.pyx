@@ -9,7 +9,7 @@ from whyreset.core.ring cimport Ring
 
 import socket
 
-from whyreset.model import Listener, ListenerEnd, Process, ProcessEnd
+from whyreset.model import Listener, ListenerEnd, Process, ProcessEnd, Socket
 
 cdef int AF_INET6 = socket.AF_INET6
 cdef int AF_INET = socket.AF_INET
@@ -55,6 +55,7 @@ cdef object listener(listen_event *e):
             owner=(e.pid, e.start_ns),
             backlog=e.backlog,
             since_ns=e.time_ns,
+            netns=e.netns_inode,
         )
     return ListenerEnd(
         netns_cookie=e.netns_cookie,
@@ -130,8 +131,44 @@ def held(bytes data, wanted=()):
                 socket_cookie=h.socket_cookie,
                 owner=(h.pid, h.start_ns),
                 backlog=h.backlog,
+                netns=h.netns_inode,
             )
         out.append((owner, h.socket_cookie, found))
+    return out
+
+
+def sockets(bytes data, states, int port=0, uint32_t pid=0, int limit=1 << 20):
+    """What the walk over open files found, whole: a Socket for each open file and process, at most `limit`.
+
+    Args:
+        data: what reading the iterator gave; a cut last record is left out.
+        states: names of the kernel's TCP states by number.
+        port: sockets from or to this port.
+        pid: sockets of this process; with neither of both all that have a port.
+    """
+    cdef const char *start = data
+    cdef Py_ssize_t offset = 0
+    cdef held_socket h
+    cdef bint any_asked = port or pid
+    cdef list out = []
+    while offset + <Py_ssize_t>sizeof(held_socket) <= len(data) and len(out) < limit:
+        memcpy(&h, start + offset, sizeof(held_socket))
+        offset += sizeof(held_socket)
+        if not h.local_port or (any_asked and not ((port and port in (h.local_port, h.remote_port)) or (pid and h.pid == pid))):
+            continue
+        out.append(Socket(
+            netns=h.netns_inode,
+            netns_cookie=h.netns_cookie,
+            cookie=h.socket_cookie,
+            state=states[h.state] if h.state < len(states) else "",
+            family=h.family,
+            local=address(h.family, h.local),
+            local_port=h.local_port,
+            remote=address(h.family, h.remote) if h.remote_port else "",
+            remote_port=h.remote_port,
+            ipv6_only=bool(h.flags & 1),
+            holder=(h.pid, h.start_ns),
+        ))
     return out
 
 
@@ -157,6 +194,7 @@ def counters(const unsigned char[:] rows, const unsigned char[:] head, int ext_w
     return w.jiffies, w.monotonic_ns, w.namespaces, out
 
 
+HELD_BYTES = sizeof(held_socket)
 ROW_BYTES = sizeof(netns_counters)
 EXT_MAX = <int>EXT_COUNTERS
 ROWS_MAX = <int>NETNS_MAX

@@ -7,14 +7,14 @@ from socket import AF_INET, AF_INET6, inet_ntop
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from whyreset.core.alike cimport Alike, alike, crowd
+from whyreset.core.alike cimport Alike, alike, crowd, service_port
 from whyreset.core.connections cimport *
 from whyreset.core.dissect cimport NO_ID, tunnel
 from whyreset.core.formats cimport Names
 from whyreset.core.groups cimport remotes, remotes_distinct
-from whyreset.core.waiting cimport sighting, traits
+from whyreset.core.waiting cimport NO_REASON, sighting, traits
 
-from whyreset.observation import EarlierReset, Later, Observation, Observations, SeenSegment, Side, Tally, Traits, Tunnel
+from whyreset.observation import EarlierReset, Later, Observation, Observations, SeenSegment, Side, Step, Tally, Traits, Tunnel
 
 cdef enum:
     MOST_TRAITS = 4096
@@ -37,6 +37,7 @@ cdef tuple TTL = ("unknown", "same", "near", "different")
 cdef tuple IP_ID = ("unknown", "zero", "fits", "jumps")
 cdef tuple COUNT = ("none", "one", "more")
 cdef tuple EARLIER = ("", "same", "other")
+cdef tuple MPTCP = ("", "fastclose", "tcprst", "other")
 cdef tuple NEXT_RESET = ("", "same", "ahead", "other")
 
 #: the letters of each combination of flags
@@ -61,6 +62,10 @@ cdef object traits_value(const traits *t):
         trigger_payload=bool(t.trigger_payload),
         trigger_fits=FITS[t.trigger_fits],
         trigger_new_data=bool(t.trigger_new_data),
+        trigger_again=bool(t.trigger_again),
+        trigger_completes=bool(t.trigger_completes),
+        trigger_options=bool(t.trigger_options),
+        mptcp=MPTCP[t.mptcp],
         delay=DELAY[t.delay],
         idle=IDLE[t.idle],
         sender_fin=FIN_STATE[t.sender_fin],
@@ -135,6 +140,18 @@ cdef class Builder:
             return None
         file, frame = self.file_and_frame(s.frame)
         return SeenSegment(file=file, frame=frame, time_ns=s.time_ns, flags=FLAGS[s.flags & 0xFF], seq=s.seq, ack=s.ack, length=s.length)
+
+    cdef object step_of(self, const segment *s):
+        """A segment of the connection that is followed."""
+        cdef const uint8_t *src = <const uint8_t *>&s.ends[2 * s.side]
+        file, frame = self.file_and_frame(s.frame)
+        return Step(
+            segment=SeenSegment(file=file, frame=frame, time_ns=s.time_ns, flags=FLAGS[s.flags & 0xFF], seq=s.seq, ack=s.ack, length=s.length),
+            src=address_of(s.family, src),
+            sport=s.ports >> 16 if s.side == 0 else s.ports & 0xFFFF,
+            window=s.window,
+            ttl=s.ttl,
+        )
 
     cdef object side_of(self, const connection *c, int which, uint8_t fin, bint outstanding):
         cdef const side *me = &c.sides[which]
@@ -232,6 +249,7 @@ cdef class Builder:
             timestamps=bool(x.timestamps),
             length=x.length,
             payload=payload,
+            mptcp_reason=None if x.mptcp_reason == NO_REASON else x.mptcp_reason,
             comment=comment,
             tunnels=tunnels,
             connection=c.number,
@@ -267,15 +285,8 @@ cdef class Builder:
             last_ns=x.time_ns,
             senders=tally_of_one(sample.src, 1),
             receivers=tally_of_one(sample.dst, 1),
-            ports=tally_of_one(str(self.port_of(x)), 1),
+            ports=tally_of_one(str(service_port(x)), 1),
         )
-
-    cdef uint16_t port_of(self, const sighting *x):
-        cdef uint32_t ports = x.connection.ports
-        cdef uint8_t opener = x.connection.opener
-        if opener == NOBODY:
-            return min(ports >> 16, ports & 0xFFFF)
-        return ports & 0xFFFF if opener == 0 else ports >> 16
 
     cdef object group(self, Alike groups, int number):
         """A group of like ones."""

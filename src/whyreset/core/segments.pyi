@@ -1,3 +1,4 @@
+from whyreset.core.steps import Steps
 from whyreset.observation import Conversations, Observations, Problem
 
 #: Why a packet was passed over, with what that means in words.
@@ -13,13 +14,16 @@ class Analyzer:
     Args:
         capacity: the most connections remembered (the table begins small).
         each: every reset by itself; else like resets are counted together.
+        follow: number of a connection (`Observation.connection`) whose segments are kept; 0 for none.
     """
 
     #: Why reading stopped before the end of the bytes, if it did; what came before is valid.
     problem: Problem | None
     #: Bytes of the current file that were consumed so far.
     consumed: int
-    def __init__(self, capacity: int = ..., each: bool = ...) -> None: ...
+    #: The segments of the connection that is followed.
+    steps: Steps
+    def __init__(self, capacity: int = ..., each: bool = ..., follow: int = ...) -> None: ...
     def begin(self) -> None:
         """A next file begins (not needed for the first): its format is new, connections are carried on."""
 

@@ -20,6 +20,7 @@ from whyreset.core.internet cimport enter_internet, enter_protocol
 from whyreset.core.links cimport enter_link
 from whyreset.core.observations cimport Builder, tunnels_value
 from whyreset.core.octets cimport *
+from whyreset.core.steps cimport Steps
 from whyreset.core.waiting cimport Waiting, sighting
 from whyreset.core.wifi cimport enter_aggregated
 
@@ -57,6 +58,7 @@ cdef class Analyzer:
     cdef dict extras
     cdef bint each
     cdef list singles
+    cdef readonly Steps steps
     cdef uint8_t *carried       # the beginning of a record whose end is in the next block
     cdef uint32_t carried_used
     cdef uint32_t carried_room
@@ -75,7 +77,7 @@ cdef class Analyzer:
     cdef uint64_t last_ns
     cdef uint64_t skipped[OUTCOMES]
 
-    def __cinit__(self, uint64_t capacity=1 << 18, bint each=False):
+    def __cinit__(self, uint64_t capacity=1 << 18, bint each=False, uint64_t follow=0):
         self.names = Names()
         self.walk = Walk(self.names)
         self.fragments = Fragments()
@@ -87,6 +89,7 @@ cdef class Analyzer:
         self.builder = Builder(self.names, self.bases, self.extras)
         self.each = each
         self.singles = []
+        self.steps = Steps(follow)
 
     def __dealloc__(self):
         free(self.carried)
@@ -347,6 +350,9 @@ cdef class Analyzer:
                 row.waiting = 0
             else:
                 x.touched = True
+        if row.number == self.steps.connection:
+            with gil:
+                self.steps.add(self.builder.step_of(s))
         if s.flags & RST:
             self.take_reset(row, s)
         else:

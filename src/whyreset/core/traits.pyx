@@ -7,9 +7,9 @@ Where a feature has several words, the number is the place of the word in WORDS 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
 from whyreset.core.connections cimport *
-from whyreset.core.octets cimport be32
+from whyreset.core.octets cimport u8
 from whyreset.core.follow cimport silence_ns
-from whyreset.core.waiting cimport sighting, traits
+from whyreset.core.waiting cimport NO_REASON, sighting, traits
 
 cdef enum:
     SECOND = 1000000000
@@ -35,6 +35,14 @@ cdef bint is_outstanding(const side *me, const side *peer) noexcept nogil:
     if peer.known & ACKED:
         return distance(me.next, peer.acked) > 0
     return me.known & ISN and me.bytes > 0
+
+
+cdef bint unacknowledged_data(const side *me, const side *peer, const seen *trigger) noexcept nogil:
+    """Whether data came that was not acknowledged: with the trigger, or right before a FIN that brought none."""
+    cdef uint32_t end = trigger.seq + trigger.length
+    if not me.known & ACKED:
+        return trigger.length > 0
+    return distance(end, me.acked) > 0 and (trigger.length > 0 or trigger.flags & FIN)
 
 
 cdef uint8_t count(uint32_t number) noexcept nogil:
@@ -104,6 +112,30 @@ cdef uint8_t compare_id(const side *me, const segment *s) noexcept nogil:
     return 2 if 0 < step <= NEAR_ID else 3
 
 
+cdef void read_multipath(sighting *x, const segment *s) noexcept nogil:
+    """What Multipath TCP says in the reset (RFC 8684 sections 3.5 and 3.6)."""
+    cdef uint32_t at = 20, end = 20 + s.options
+    cdef uint8_t kind, size, subtype
+    x.mptcp_reason = NO_REASON
+    while at < end:
+        kind = u8(&s.tcp, at)
+        if kind == 0:
+            return
+        if kind == 1:
+            at += 1
+            continue
+        size = u8(&s.tcp, at + 1)
+        if size < 2:
+            return
+        if kind == 30 and size > 2:
+            subtype = u8(&s.tcp, at + 2) >> 4
+            x.traits.mptcp = 1 if subtype == 7 else (2 if subtype == 8 else 3)
+            if subtype == 8 and size == 4:
+                x.mptcp_reason = u8(&s.tcp, at + 3)
+            return
+        at += size
+
+
 cdef void judge(sighting *x, const connection *row, const segment *s) noexcept nogil:
     """All but what follows later."""
     cdef const side *me = &row.sides[s.side]
@@ -132,7 +164,10 @@ cdef void judge(sighting *x, const connection *row, const segment *s) noexcept n
         x.trigger = trigger[0]
         t.trigger = <uint8_t>trigger.flags
         t.trigger_payload = trigger.length > 0
-        t.trigger_new_data = trigger.length > 0 and (not me.known & ACKED or distance(trigger.seq + trigger.length, me.acked) > 0)
+        t.trigger_new_data = unacknowledged_data(me, peer, trigger)
+        t.trigger_again = trigger.valid & AGAIN_SEEN != 0
+        t.trigger_completes = trigger.valid & COMPLETES != 0
+        t.trigger_options = trigger.valid & HAS_OPTIONS != 0
         since = s.time_ns - trigger.time_ns if s.time_ns > trigger.time_ns else 0
         if me.fastest_ns != MOST_NS and since * TOO_EARLY < me.fastest_ns:
             t.delay = 1
@@ -157,6 +192,7 @@ cdef void judge(sighting *x, const connection *row, const segment *s) noexcept n
     t.ttl = compare_ttl(me, s)
     t.ip_id = compare_id(me, s)
     t.payload = s.length > 0
+    read_multipath(x, s)
     t.sender_resets = count(me.resets)
     t.receiver_resets = count(peer.resets)
     if row.reset_by == s.side:

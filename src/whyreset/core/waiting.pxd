@@ -2,6 +2,9 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from whyreset.core.connections cimport connection, seen, segment
 
+cdef enum:
+    NO_REASON = 0xFF
+
 cdef struct traits:     # observation.Traits, each as its place among the words that it may be; no padding
     uint8_t flags
     uint8_t handshake
@@ -38,7 +41,11 @@ cdef struct traits:     # observation.Traits, each as its place among the words 
     uint8_t sender_went_on
     uint8_t receiver_went_on
     uint8_t next_reset
-    uint8_t spare[5]
+    uint8_t trigger_again
+    uint8_t trigger_completes
+    uint8_t trigger_options
+    uint8_t mptcp
+    uint8_t spare[1]
 
 cdef struct sighting:   # one reset
     traits traits
@@ -65,6 +72,7 @@ cdef struct sighting:   # one reset
     uint8_t complete
     uint8_t has_next
     uint8_t has_extras
+    uint8_t mptcp_reason        # RFC 8684 section 3.6; NO_REASON
     uint32_t sender_went_on
     uint32_t receiver_went_on
     uint32_t sender_resets

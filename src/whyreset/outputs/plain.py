@@ -2,55 +2,23 @@
 
 from __future__ import annotations
 
-import time
-
 from whyreset.model import Count, Notice, Reset
-from whyreset.words import escape, name
+from whyreset.outputs import sentences
+from whyreset.words import clock, escape
 
 
 def reset_text(reset: Reset) -> str:
-    """«12:00:03  sent      3 x closed-port      :8080  from 192.0.2.1  …»"""
-    clock = time.strftime("%H:%M:%S", time.localtime(reset.time_ns / 1e9))
-    cause = reset.cause.name + ("" if reset.cause.certainty == "certain" else "?")
+    """«12:00:03  sent      3 x closed port 8080, until 12:00:01 gunicorn[2214], from 192.0.2.1 [closed-port]: …»"""
     many = f"{reset.count} x " if reset.count > 1 else ""
-    where = f" in {reset.netns_name}" if reset.netns_name else ""
+    parts = [
+        sentences.port_text(sentences.say(reset), reset.facts, reset.port),
+        sentences.owner_text(reset.owner, reset.stop, reset.closer),
+        f"{'to' if reset.facts.active_open else 'from'} {sentences.remotes_text(reset.remotes, reset.sample.remote)}",
+        f"in {reset.netns_name}" if reset.netns_name else "",
+    ]
+    told = ", ".join(part for part in parts if part)
     why = "; ".join(reset.evidence)
-    return escape(f"{clock}  {reset.facts.direction:<8}  {many}{cause}  {_place(reset)}{_who(reset)}{where}: {why}")
-
-
-def _place(reset: Reset) -> str:
-    remotes, sample = reset.remotes, reset.sample
-    if reset.count == 1 or (remotes and remotes.exact and remotes.distinct == 1):
-        remote = sample.remote
-    else:
-        remote = f"{'' if remotes and remotes.exact else 'about '}{remotes.distinct if remotes else 'many'} remotes"
-    if reset.port is None:
-        return f"many ports, {remote}"
-    if reset.facts.active_open:
-        return f"{_bracket(remote)}:{reset.port}"
-    return f":{reset.port} <- {remote}"
-
-
-def _bracket(address: str) -> str:
-    return f"[{address}]" if ":" in address else address
-
-
-#: Where the owner is less than the connection's own.
-_BEFORE = {"former listener": ", before: ", "one of the listeners": ", perhaps: "}
-
-
-def _who(reset: Reset) -> str:
-    if reset.owner is None:
-        return ""
-    process = reset.owner.process
-    unit = process.unit or process.container_name or process.container[:12]
-    before = _BEFORE.get(reset.owner.via, "  ")
-    return (
-        before
-        + name(process)
-        + (f" ({unit})" if unit else "")
-        + ("" if reset.owner.alive or reset.owner.via == "former listener" else " (gone)")
-    )
+    return escape(f"{clock(reset.time_ns)}  {reset.facts.direction:<8}  {many}{told} [{reset.cause.name}]: {why}")
 
 
 _FIGURES = ("counted", "seen", "explained", "unknown", "lost", "unseen", "uncounted", "received", "received_lost")

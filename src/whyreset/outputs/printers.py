@@ -26,6 +26,9 @@ class Printer(Protocol):
     def end(self, time_ns: int, *, reason: str, totals: dict[str, int]) -> None:
         """Says why it ends, and the whole account."""
 
+    def close(self) -> None:
+        """Gives back what it took, on every way out; may be called again."""
+
 
 class JsonPrinter:
     """One JSON object a line."""
@@ -47,6 +50,9 @@ class JsonPrinter:
 
     def end(self, time_ns: int, *, reason: str, totals: dict[str, int]) -> None:
         self._print([wire.end_line(time_ns, reason=reason, totals=totals)])
+
+    def close(self) -> None:
+        """Nothing was taken."""
 
     def _print(self, lines: list[Line]) -> None:
         if lines:
@@ -79,6 +85,9 @@ class PlainPrinter:
 
     def end(self, time_ns: int, *, reason: str, totals: dict[str, int]) -> None:
         self._print([plain.totals_text(totals)])
+
+    def close(self) -> None:
+        """Nothing was taken."""
 
     def _print(self, lines: list[str]) -> None:
         if lines:

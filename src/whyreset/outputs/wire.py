@@ -84,9 +84,9 @@ def reset_line(reset: Reset) -> ResetLine:
         kernel=_kernel(reset),
         connection=shared.connection,
         queue=shared.queue,
-        owner=_owner(reset.owner) if reset.owner else None,
-        closer=_process(reset.closer) if reset.closer else None,
-        peer=_owner(reset.peer) if reset.peer else None,
+        owner=owner_key(reset.owner) if reset.owner else None,
+        closer=process_key(reset.closer) if reset.closer else None,
+        peer=owner_key(reset.peer) if reset.peer else None,
         twin=identifier(reset.twin) if reset.twin else "",
         first=timestamp(reset.time_ns) if group else "",
         last=timestamp(reset.last_ns) if group else "",
@@ -202,7 +202,8 @@ def _remotes(remotes: Remotes) -> RemotesKey:
     )
 
 
-def _process(process: Process) -> ProcessKey:
+def process_key(process: Process) -> ProcessKey:
+    """A process."""
     return ProcessKey(
         pid=process.pid,
         comm=process.comm,
@@ -218,7 +219,8 @@ def _process(process: Process) -> ProcessKey:
     )
 
 
-def _owner(owner: Owner) -> ProcessKey:
-    key = _process(owner.process)
+def owner_key(owner: Owner) -> ProcessKey:
+    """A process as an owner: whether it lives, and how it is known."""
+    key = process_key(owner.process)
     key.alive, key.via = owner.alive, owner.via
     return key

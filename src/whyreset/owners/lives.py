@@ -6,6 +6,7 @@ Listeners that live are kept whole, a bounded number of others is remembered.
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 
 from msgspec.structs import replace
 
@@ -129,6 +130,23 @@ class Lives:
         return [each for each in living if each.since_ns <= time_ns] + [
             each for each in self._former.get(place, ()) if each.since_ns <= time_ns <= each.until_ns
         ]
+
+    def of_port(self, port: int) -> list[Listener]:
+        """All that listen or listened on a port, in every namespace."""
+        return [each for each in self._all() if each.port == port]
+
+    def of_process(self, pid: int) -> list[Listener]:
+        """All that a process made, held or closed."""
+        return [
+            each
+            for each in self._all()
+            if each.owner[0] == pid or (each.closer and each.closer[0] == pid) or any(pid == k[0] for k in each.holders)
+        ]
+
+    def _all(self) -> Iterator[Listener]:
+        yield from self._open.values()
+        for former in self._former.values():
+            yield from former
 
     def former(
         self, netns_cookie: int, port: int, *, time_ns: int, address: str = "", family: int = 0

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
+from types import MappingProxyType
 
 _FOLDERS = ("run/netns", "run/docker/netns")
 _EVERY_NS = 5_000_000_000
@@ -13,9 +15,11 @@ class Namespaces:
 
     Args:
         root: where the file system begins.
+        names: those that are known beforehand.
     """
 
-    def __init__(self, root: str = "/") -> None:
+    def __init__(self, root: str = "/", names: Mapping[int, str] = MappingProxyType({})) -> None:
+        self._known = names
         self._folders = [os.path.join(root, folder) for folder in _FOLDERS]
         self._names: dict[int, str] = {}
         self._read_ns: int | None = None
@@ -28,7 +32,7 @@ class Namespaces:
         return self._names.get(inode, "")
 
     def _read(self) -> dict[int, str]:
-        names: dict[int, str] = {}
+        names = dict(self._known)
         for folder in self._folders:
             try:
                 with os.scandir(folder) as entries:

@@ -106,6 +106,11 @@ class Processes:
             entry.process = replace(entry.process, start_ns=start_ns)
         return entry.process
 
+    def with_pid(self, pid: int) -> list[Process]:
+        """All that are known to have or to have had that pid, the youngest first."""
+        found = [entry.process for table in (self._living, self._dead) for key, entry in table.items() if key[0] == pid]
+        return sorted(found, key=lambda process: process.start_ns, reverse=True)
+
     def refresh(self, key: tuple[int, int], now_ns: int) -> Process | None:
         """What is known of a process, read anew if it lives and was not within the last second (it may have exec'ed).
 

@@ -87,14 +87,14 @@ class Owners:
     def owner(self, record: Record, facts: Facts) -> tuple[Owner | None, Listener | None]:
         """Who owned the socket that the reset belongs to, and the listener it came from or that was there before."""
         if record.owner is not None:
-            return self._owner(record.owner, record.owner_via, record.time_ns), None
+            return self.known(record.owner, record.owner_via, record.time_ns), None
         # a socket of the kernel's own (Multipath TCP's, say) hangs on no file: who closes it is who used it
         if record.closer is not None and facts.in_closer and (facts.released or facts.kernel_socket):
-            owner = self._owner(record.closer, "closer", record.time_ns)
+            owner = self.known(record.closer, "closer", record.time_ns)
             if not _is_kernel_thread(owner.process):  # those only clear away what others left behind
                 return owner, None
         if holder := self._holders.get(record.socket_cookie):
-            return self._owner(holder, "open file", record.time_ns), None
+            return self.known(holder, "open file", record.time_ns), None
         if facts.active_open:
             return None, None
         opened_ns = record.opened_ns or record.time_ns
@@ -107,11 +107,11 @@ class Owners:
             if listener is not None:
                 shared = not cookie and self.lives.shared(listener, time_ns=opened_ns)
                 via = "one of the listeners" if shared else "listener"
-                return self._owner(listener.owner, via, record.time_ns), listener
+                return self.known(listener.owner, via, record.time_ns), listener
         if not facts.state:
             former = self.lives.former(*place, time_ns=record.time_ns, address=record.local, family=record.family)
             if former is not None:
-                return self._owner(former.owner, "former listener", record.time_ns), former
+                return self.known(former.owner, "former listener", record.time_ns), former
         return None, None
 
     def process(self, key: Key, now_ns: int) -> Process:
@@ -123,7 +123,8 @@ class Owners:
         """
         return self.processes.refresh(key, now_ns) or Process(pid=key[0], start_ns=key[1])
 
-    def _owner(self, key: Key, via: str, now_ns: int) -> Owner:
+    def known(self, key: Key, via: str, now_ns: int) -> Owner:
+        """What is known of a process, as an owner; `via` and `now_ns` as elsewhere here."""
         process = self.process(key, now_ns)
         return Owner(process=process, via=via, alive=self.processes.alive(key))
 

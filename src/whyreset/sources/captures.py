@@ -1,4 +1,4 @@
-"""Capture files: opened, decompressed, handed to the core block by block.
+"""Captures, handed to the core block by block.
 
 What a person can do wrong (no such file, a directory, no permission, not a capture, a damaged one) becomes one sentence
 with the byte where it was found; what came before that byte has been read by then and is valid.
@@ -6,37 +6,34 @@ with the byte where it was found; what came before that byte has been read by th
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-from typing import BinaryIO
 
 from msgspec import Struct
 
 from whyreset.core.segments import Analyzer
-
-#: Larger blocks gain nothing, smaller ones cost system calls.
-BLOCK_BYTES = 512 * 1024
-
-STDIN = "-"
+from whyreset.sources.files import STDIN, Capture, CaptureError
 
 
 class Damage(Struct, frozen=True, kw_only=True):
     """One file that could not be read to its end, and why."""
 
     path: str
-    #: Where in the (decompressed) capture.
-    byte: int
+    #: Where in the (decompressed) capture; None where it could not even be opened.
+    byte: int | None
     #: One sentence without its full stop.
     text: str
+
+    def __str__(self) -> str:
+        name = "standard input" if self.path == STDIN else self.path
+        return f"{name}: {self.text}" + ("" if self.byte is None else f", at byte {self.byte:,}")
 
 
 def read(paths: list[str], analyzer: Analyzer) -> Iterator[Damage | int]:
     """Feeds files to the analyzer one after the other; connections are carried from one to the next.
 
-    Yields, after each block, how many bytes of the file on disk have been read so far; a `Damage` where a file cannot be
-    read (further). The caller takes what is complete whenever it likes (`analyzer.take`), and calls `analyzer.finish` at
-    the end.
+    Yields, after each block, how many bytes of the file on disk have been read so far; a `Damage` where a file cannot
+    be read (further). The caller takes what is complete whenever it likes (`analyzer.take`), and calls
+    `analyzer.finish` at the end.
     """
     for index, path in enumerate(paths):
         if index:
@@ -46,24 +43,17 @@ def read(paths: list[str], analyzer: Analyzer) -> Iterator[Damage | int]:
 
 def _read_file(path: str, analyzer: Analyzer) -> Iterator[Damage | int]:
     try:
-        if path == STDIN:
-            yield from _feed(path, sys.stdin.buffer, analyzer)
-            return
-        with Path(path).open("rb", buffering=0) as file:
-            yield from _feed(path, file, analyzer)
-    except OSError as error:
-        yield Damage(path=path, byte=analyzer.consumed, text=error.strerror or str(error))
-
-
-def _feed(path: str, file: BinaryIO, analyzer: Analyzer) -> Iterator[Damage | int]:
-    buffer = bytearray(BLOCK_BYTES)
-    view = memoryview(buffer)
-    done = 0
-    while size := file.readinto(buffer):  # type: ignore[attr-defined]
-        done += size
-        if not analyzer.feed(view[:size]):
-            break
-        yield done
+        capture = Capture(path)
+        try:
+            for block in capture.blocks():
+                if not analyzer.feed(block.data):
+                    break
+                yield block.read_bytes
+        finally:
+            capture.close()
+    except CaptureError as error:
+        yield Damage(path=path, byte=analyzer.consumed or None, text=str(error))
+        return
     analyzer.end()
     if problem := analyzer.problem:
         yield Damage(path=path, byte=problem.byte, text=problem.text)

@@ -133,6 +133,7 @@ class Object:
         image: the ELF file's contents.
         optional: programs marked «?» in the object that shall be loaded.
         skip: programs that shall not be loaded.
+        only: the programs that shall be loaded, and no others; None for what the object says.
         sizes: other numbers of entries for maps, by name.
         constants: bytes for the start of the object's read-only data.
     Raises:
@@ -146,6 +147,7 @@ class Object:
         library: Library,
         optional: frozenset[str] = frozenset(),
         skip: frozenset[str] = frozenset(),
+        only: frozenset[str] | None = None,
         sizes: Mapping[str, int] | None = None,
         constants: bytes = b"",
     ) -> None:
@@ -159,6 +161,8 @@ class Object:
             self._programs = self._list_programs()
             for name in optional:
                 library.set_autoload(self._programs[name], True)
+            for name in self._programs if only is not None else ():
+                library.set_autoload(self._programs[name], name in (only or ()))
             for name in skip:
                 library.set_autoload(self._programs[name], False)
             for name, entries in (sizes or {}).items():
@@ -204,18 +208,16 @@ class Object:
     def map_entries(self, name: str) -> int:
         return int(self._library.map_max_entries(self._map(name)))
 
-    def iterate(self, name: str) -> bytes:
-        """Runs an attached iterator program once and returns what it wrote."""
-        fd = self._library.iter_create(self._library.link_fd(self._links[name]))
+    def open_iterator(self, name: str) -> int:
+        """A descriptor whose reading runs an attached iterator program once; `read_iterator` reads and closes it."""
+        fd: int = self._library.iter_create(self._library.link_fd(self._links[name]))
         if fd < 0:
             raise BpfError(-fd, f"cannot run {name}")
-        try:
-            parts = []
-            while part := os.read(fd, 1 << 18):
-                parts.append(part)
-            return b"".join(parts)
-        finally:
-            os.close(fd)
+        return fd
+
+    def iterate(self, name: str) -> bytes:
+        """Runs an attached iterator program once and returns what it wrote."""
+        return read_iterator(self.open_iterator(name))
 
     def run(self, name: str, *arguments: int) -> int:
         """Runs a raw tracepoint program once with these arguments; its return value."""
@@ -240,6 +242,17 @@ class Object:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def read_iterator(fd: int) -> bytes:
+    """All that an iterator writes; closes the descriptor."""
+    try:
+        parts = []
+        while part := os.read(fd, 1 << 18):
+            parts.append(part)
+        return b"".join(parts)
+    finally:
+        os.close(fd)
 
 
 def read_per_cpu(library: Library, fd: int, *, key_bytes: int, value_bytes: int) -> dict[bytes, list[bytes]]:

@@ -162,6 +162,19 @@ class Program:
         if self._poll is not None:
             self._poll.poll(max(seconds, 0.0))
 
+    def wake_on(self, descriptor: int) -> None:
+        """Lets `wait` end once when there is something to read; this has to be asked for again each time."""
+        if self._poll is None or descriptor < 0:
+            return
+        try:
+            self._poll.modify(descriptor, select.EPOLLIN | select.EPOLLONESHOT)
+        except FileNotFoundError:
+            self._poll.register(descriptor, select.EPOLLIN | select.EPOLLONESHOT)
+
+    def open_walk(self) -> int:
+        """A descriptor whose reading walks over all open files of all processes: for somebody else to read."""
+        return self._loaded.open_iterator("held_sockets")
+
     def held_sockets(self) -> bytes:
         """The walk over all open files of all processes; core.lives.held reads it."""
         return self._loaded.iterate("held_sockets")

@@ -1,0 +1,146 @@
+"""The words of the screen: parts of a row, the account, what is watched, what cannot be seen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from whyreset.model import Missing, Record, Reset
+from whyreset.outputs import sentences
+from whyreset.outputs.terminal.rows import MANY, Row, top_ports
+from whyreset.outputs.terminal.view import Detail
+from whyreset.words import clock
+
+FIGURES = ("counted", "seen", "explained", "unknown", "lost", "unseen", "uncounted", "received", "received_lost")
+#: Ports and namespaces that are named before the rest is only counted.
+_NAMED = 3
+
+
+def ports(row: Row) -> str:
+    """The port of a row, «many», or nothing where it is about none."""
+    if row.key.port == MANY:
+        return "many"
+    return str(row.key.port) if row.key.port else ""
+
+
+def what(row: Row) -> str:
+    """What happened; many ports are many."""
+    text = row.key.saying.what
+    return f"{text}s" if text.endswith(" port") and row.key.port == MANY else text
+
+
+def who(row: Row, home: int) -> str:
+    """The process, or how many of a kind; and the namespace, where it is another than the user's own."""
+    if row.key.saying.quiet or not row.kept:
+        return ""
+    where = ""
+    if row.key.netns == MANY:
+        where = "in many network namespaces"
+    elif row.key.netns != home:
+        where = f"in netns {row.kept[-1].netns_name or row.key.netns}"
+    return ", ".join(part for part in (_owner(row), where) if part)
+
+
+def _owner(row: Row) -> str:
+    last = row.kept[-1]
+    if last.owner is None:
+        refused = last.cause.name == "closed-port" and last.facts.direction == "sent"
+        return "not open since watching began" if refused and row.key.port != MANY else ""
+    if len(row.processes) > 1 and last.stop is None:
+        ended = set(row.processes.values())
+        return sentences.kind_text(last.owner.process, len(row.processes), ended.pop() if len(ended) == 1 else "")
+    return sentences.owner_text(last.owner, last.stop, last.closer)
+
+
+def whom(row: Row) -> str:
+    """«from 192.0.2.1 and 3 more», and who that is where it is a process of this host."""
+    if not row.kept:
+        return ""
+    remotes = row.addresses.remotes()
+    if not remotes.distinct:
+        return ""
+    # over many ticks an estimate is only a lower bound
+    told = sentences.remotes_text(remotes, "") if remotes.exact else f"at least {remotes.distinct:,} addresses"
+    text = f"{'to' if row.key.active else 'from'} {told}"
+    peer = row.kept[-1].peer
+    if peer is not None and remotes.exact and remotes.distinct == 1 and not row.key.saying.quiet:
+        text += f" ({sentences.process_text(peer.process)} on this host)"
+    if row.key.port == MANY and row.ports and not row.key.saying.quiet:
+        first = list(top_ports(row.ports))[:_NAMED]
+        rest = len(row.ports) - len(first)
+        text += f"; ports {', '.join(map(str, first))}"
+        if row.ports_crowded:
+            text += f" and more than {rest:,} others" if rest else " and others"
+        elif rest:
+            text += f" and {rest:,} more"
+    return text
+
+
+def detail(reset: Reset) -> Detail:
+    """One of the last resets of a row."""
+    sample = reset.sample
+    here, there = _place(sample.local, sample.local_port), _place(sample.remote, sample.remote_port)
+    sent = sample.direction == "sent"
+    return Detail(
+        clock=f"{clock(reset.last_ns)}.{reset.last_ns // 1_000_000 % 1000:03d}",
+        count=reset.count,
+        route=f"{here} -> {there}" if sent else f"{there} -> {here}",
+        trigger=_trigger(sample),
+    )
+
+
+_FLAGS = {"S": "SYN", "A": "ACK", "F": "FIN", "R": "RST", "P": "PSH", "U": "URG"}
+
+
+def _trigger(sample: Record) -> str:
+    segment = sample.trigger
+    if segment is None:
+        return "no segment provoked it" if sample.direction == "sent" else ""
+    flags = "+".join(_FLAGS.get(flag, flag) for flag in segment.flags) or "no flags"
+    return f"answers {flags}" + (f", {segment.length} bytes" if segment.length else "")
+
+
+def _place(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def account(totals: Mapping[str, int], *, seen: int) -> str:
+    """The account in one line: what the kernel counted, and what became of each.
+
+    Args:
+        totals: the latest reading.
+        seen: resets sent that were seen, also after that.
+    """
+    counted, known = totals["counted"], totals["counted"] + totals["uncounted"]
+    received = f"{totals['received'] + totals['received_lost']:,} received"
+    if totals["received_lost"]:
+        received += f", {totals['received_lost']:,} of them too fast to see each"
+    if not known:
+        return f"{seen:,} sent, not counted yet" if seen else f"no reset sent, {received}"
+    parts = [
+        f"{totals[name]:,} {words}"
+        for name, words in (("unknown", "of unknown cause"), ("lost", "too fast to see each"), ("unseen", "not seen"))
+        if totals[name]
+    ]
+    told = f"{totals['explained']:,} explained, {', '.join(parts)}" if parts else "all explained"
+    agrees = "the kernel's count agrees" if counted == known else f"the kernel counted {counted:,}"
+    return f"{known:,} sent, {told}; {agrees}; {received}"
+
+
+def scope(namespaces: Iterable[tuple[int, str]], home: int) -> str:
+    """What is watched: «this host and 3 more network namespaces (blue, red, 1 without a name)»."""
+    others = [(inode, name) for inode, name in namespaces if inode != home]
+    if not others:
+        return "this host"
+    named = sorted(name for _, name in others if name)
+    first = named[:_NAMED]
+    nameless = len(others) - len(named)
+    parts = [*first, *([f"{len(named) - _NAMED} more"] if len(named) > _NAMED else [])]
+    if nameless and named:
+        parts.append(f"{nameless} without a name")
+    one = "" if len(others) == 1 else "s"
+    return f"this host and {len(others)} more network namespace{one}" + (f" ({', '.join(parts)})" if parts else "")
+
+
+def missing(source: Missing) -> str:
+    """What cannot be seen, and why."""
+    return f"{source.lost} ({source.why})"

@@ -1,0 +1,248 @@
+"""Sockets as the kernel tells any process: sock_diag(7), one network namespace at a time.
+
+It shows what no open file leads to (TIME-WAIT, orphans, connections that nobody has accepted yet) and how full accept
+queues are, but not who holds a socket: only the number of its file.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import socket
+import struct
+from collections.abc import Container, Iterable, Iterator
+from contextlib import contextmanager
+
+from msgspec import Struct
+
+from whyreset.model import Socket
+
+#: include/net/tcp_states.h.
+STATES = (
+    *("", "ESTABLISHED", "SYN_SENT", "SYN_RECV", "FIN_WAIT1", "FIN_WAIT2", "TIME_WAIT", "CLOSE"),
+    *("CLOSE_WAIT", "LAST_ACK", "LISTEN", "CLOSING", "NEW_SYN_RECV"),
+)
+#: Sockets that are read of one namespace.
+SOCKETS_MAX = 1 << 20
+
+_NETLINK_SOCK_DIAG, _NETLINK_ROUTE = 4, 0
+_SOCK_DIAG_BY_FAMILY, _RTM_GETROUTE, _RTM_NEWROUTE = 20, 26, 24
+_NLM_F_REQUEST, _NLM_F_DUMP = 0x1, 0x300
+_NLMSG_ERROR, _NLMSG_DONE = 2, 3
+_HEADER = struct.Struct("=IHHII")
+#: struct inet_diag_req_v2 without its sockid: family, protocol, extensions, pad, states.
+_REQUEST = struct.Struct("=BBBBI")
+_SOCKID_BYTES = 48
+#: struct inet_diag_msg: family, state, timer, retrans, ports, addresses, interface, cookie, expires, queues, uid, file.
+_MESSAGE = struct.Struct("=BBBB2s2s16s16sIQIIIII")
+_STATE, _COOKIE_AT, _COOKIE = 1, 44, struct.Struct("=Q")
+_LISTEN = STATES.index("LISTEN")
+_ATTRIBUTE = struct.Struct("=HH")
+_INET_DIAG_REQ_BYTECODE, _INET_DIAG_SKV6ONLY = 1, 11
+#: struct inet_diag_bc_op.
+_OPERATION = struct.Struct("=BBH")
+_JUMP, _S_GE, _S_LE, _D_GE, _D_LE = 1, 2, 3, 4, 5
+#: struct rtmsg, of which the family, the destination's length and the type matter.
+_ROUTE = struct.Struct("=BBBBBBBBI")
+_RTA_DST, _RTN_LOCAL = 1, 2
+_SO_NETNS_COOKIE = 71
+_CLONE_NEWNET = 0x40000000
+_OWN = "/proc/thread-self/ns/net"
+_BUFFER_BYTES = 1 << 18
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class View(Struct, frozen=True, kw_only=True):
+    """One namespace's sockets."""
+
+    netns: int
+    #: The inode number before Linux 5.14, which has no other name for it.
+    cookie: int
+    sockets: list[Socket]
+    #: Whether the address that was asked for is the namespace's own; None where that cannot be told.
+    local: bool | None = None
+
+
+def here() -> tuple[int, int]:
+    """The inode number and the cookie of the namespace that the calling thread is in; see `View`."""
+    netns = os.stat(_OWN).st_ino
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            return netns, int.from_bytes(probe.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8), "little")
+    except OSError:  # before Linux 5.14
+        return netns, netns
+
+
+def view(port: int, address: str = "", known: Container[int] = ()) -> View:
+    """The sockets from or to a port (0: all) in the namespace that the calling thread is in.
+
+    Args:
+        port: on either side; 0 for any.
+        address: whose place shall be told.
+        known: cookies of sockets of which only listeners are asked for again, for their queues.
+    Raises:
+        OSError: sock_diag is not there, or not allowed.
+    """
+    netns, cookie = here()
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asking:
+        found: list[Socket] = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            for body in _dump(asking, family, port):
+                if body[_STATE] != _LISTEN and _COOKIE.unpack_from(body, _COOKIE_AT)[0] in known:
+                    continue
+                found.append(_socket(body, netns, cookie))
+                if len(found) >= SOCKETS_MAX:
+                    return View(netns=netns, cookie=cookie, sockets=found)
+    return View(netns=netns, cookie=cookie, sockets=found, local=_is_local(address) if address else None)
+
+
+def _dump(asking: socket.socket, family: int, port: int) -> Iterator[memoryview]:
+    """The answers' bodies. A kernel without this family answers with an error, which is no socket."""
+    body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + bytes(_SOCKID_BYTES)
+    if port:
+        code = _either(port)
+        body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(code), _INET_DIAG_REQ_BYTECODE) + code
+    size = _HEADER.size + len(body)
+    asking.send(_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _NLM_F_REQUEST | _NLM_F_DUMP, 1, 0) + body)
+    while True:
+        part = memoryview(asking.recv(_BUFFER_BYTES))
+        for kind, payload in _messages(part):
+            if kind == _NLMSG_DONE:
+                return
+            if kind == _NLMSG_ERROR:
+                number = -int.from_bytes(payload[:4], "little", signed=True)
+                if number in (0, errno.ENOENT):
+                    return
+                raise OSError(number, f"sock_diag: {os.strerror(number)}")
+            if kind == _SOCK_DIAG_BY_FAMILY and len(payload) >= _MESSAGE.size:
+                yield payload
+
+
+def _either(port: int) -> bytes:
+    """The kernel's filter for «from this port or to it» (inet_diag_bc_audit, inet_diag_bc_run of net/ipv4/inet_diag.c).
+
+    A test takes 8 bytes, its port among them, and says how far to go if it holds and if not; the end accepts, 4 bytes
+    beyond refuses. Where a test holds the kernel wants the next one to follow, so a jump leaves the first pair.
+    """
+    steps = ((_S_GE, 8, 20), (_S_LE, 8, 12), (_JUMP, 4, 20), (_D_GE, 8, 20), (_D_LE, 8, 12))
+    return b"".join(
+        _OPERATION.pack(kind, yes, no) + (b"" if kind == _JUMP else _OPERATION.pack(0, 0, port))
+        for kind, yes, no in steps
+    )
+
+
+def _messages(part: memoryview) -> Iterator[tuple[int, memoryview]]:
+    while len(part) >= _HEADER.size:
+        size, kind, _, _, _ = _HEADER.unpack_from(part)
+        if not _HEADER.size <= size <= len(part):
+            return
+        yield kind, part[_HEADER.size : size]
+        part = part[(size + 3) & ~3 :]
+
+
+def _socket(body: memoryview, netns: int, cookie: int) -> Socket:
+    family, state, _, _, sport, dport, local, remote, _, own, _, waiting, limit, _, inode = _MESSAGE.unpack_from(body)
+    name = STATES[state] if state < len(STATES) else ""
+    remote_port = int.from_bytes(dport, "big")
+    return Socket(
+        netns=netns,
+        netns_cookie=cookie,
+        cookie=own,
+        state=name,
+        family=family,
+        local=_address(family, local),
+        local_port=int.from_bytes(sport, "big"),
+        remote=_address(family, remote) if remote_port else "",
+        remote_port=remote_port,
+        ipv6_only=family == socket.AF_INET6 and _ipv6_only(body[_MESSAGE.size :]),
+        queue=(waiting, limit) if name == "LISTEN" else None,
+        inode=inode,
+    )
+
+
+def _ipv6_only(attributes: memoryview) -> bool:
+    while len(attributes) >= _ATTRIBUTE.size:
+        size, kind = _ATTRIBUTE.unpack_from(attributes)
+        if kind == _INET_DIAG_SKV6ONLY and size == _ATTRIBUTE.size + 1:
+            return bool(attributes[_ATTRIBUTE.size])
+        if size < _ATTRIBUTE.size:
+            break
+        attributes = attributes[(size + 3) & ~3 :]
+    return False
+
+
+def _address(family: int, data: bytes) -> str:
+    return socket.inet_ntop(family, data[:4] if family == socket.AF_INET else data)
+
+
+def _is_local(address: str) -> bool | None:
+    """Whether the kernel would deliver to that address itself; asks for its route, sends nothing."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    data = socket.inet_pton(family, address)
+    body = _ROUTE.pack(family, len(data) * 8, 0, 0, 0, 0, 0, 0, 0)
+    body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(data), _RTA_DST) + data
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_ROUTE) as asking:
+            asking.send(_HEADER.pack(_HEADER.size + len(body), _RTM_GETROUTE, _NLM_F_REQUEST, 1, 0) + body)
+            for kind, payload in _messages(memoryview(asking.recv(_BUFFER_BYTES))):
+                if kind == _RTM_NEWROUTE and len(payload) >= _ROUTE.size:
+                    return bool(_ROUTE.unpack_from(payload)[7] == _RTN_LOCAL)
+    except OSError:
+        return None
+    return False  # no way there: it cannot be our own
+
+
+# ---- other namespaces ----
+
+
+def namespaces(named: Iterable[str] = ("/run/netns", "/run/docker/netns")) -> dict[int, str]:
+    """Paths of namespaces by inode number: those that have a name, and those that a process is in."""
+    found: dict[int, str] = {}
+    for folder in named:
+        try:
+            paths = [entry.path for entry in os.scandir(folder)]
+        except OSError:
+            continue
+        for path in paths:
+            _add(found, path)
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            _add(found, f"/proc/{name}/ns/net")
+    return found
+
+
+def _add(found: dict[int, str], path: str) -> None:
+    try:
+        found.setdefault(os.stat(path).st_ino, path)
+    except OSError:  # it has gone, or is not ours to see
+        pass
+
+
+@contextmanager
+def inside(path: str) -> Iterator[None]:
+    """Puts the calling thread into that namespace for the length of the block.
+
+    Raises:
+        OSError: it has gone, or rights are missing (CAP_SYS_ADMIN).
+    """
+    home = os.open(_OWN, os.O_RDONLY)
+    try:
+        there = os.open(path, os.O_RDONLY)
+        try:
+            _enter(there)
+        finally:
+            os.close(there)
+        try:
+            yield
+        finally:
+            _enter(home)
+    finally:
+        os.close(home)
+
+
+def _enter(descriptor: int) -> None:
+    if _libc.setns(descriptor, _CLONE_NEWNET):
+        number = ctypes.get_errno()
+        raise OSError(number, f"setns: {os.strerror(number)}")

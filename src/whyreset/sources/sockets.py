@@ -1,0 +1,92 @@
+"""Every TCP socket that a process holds, in every network namespace, at this moment.
+
+The kernel program walks all open files of all processes: also of namespaces that nothing on disk leads to. Without it
+/proc tells the same of those processes whose files may be read, for sockets whose file's number is known.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Container, Iterable
+from pathlib import Path
+
+from whyreset.core import lives
+from whyreset.model import Socket
+from whyreset.sources.base import SourceError
+from whyreset.sources.diag import STATES
+from whyreset.sources.libbpf import BpfError, Library, Object, read_iterator
+
+_OBJECT = "whyreset.bpf.o"
+_WALK = "held_sockets"
+#: Maps that the walk does without: made as small as they may be.
+_UNUSED = {"resets": 4096, "closes": 4096, "lives": 4096, "sockets": 1, "processes": 1, "namespaces": 1, "tallies": 1}
+#: Sockets that are looked at; each counts once for each process that holds it.
+HELD_MAX = 1 << 20
+
+
+def held(port: int = 0, pid: int = 0, walk: int | None = None) -> list[Socket]:
+    """What processes hold, a Socket for each and its holder.
+
+    Args:
+        port: those from or to this port.
+        pid: those of this process; with neither of both all that have a port.
+        walk: a walk that somebody else has opened, which is closed; None to load the kernel program.
+    Raises:
+        SourceError: the walk cannot run here.
+    """
+    try:
+        data = _walk() if walk is None else read_iterator(walk)
+    except BpfError as error:
+        # what is missing is worth looking up only now
+        from whyreset.sources.program import Program
+
+        missing = Program.can_run()
+        why = missing.why if missing else f"the kernel refused the walk over open files ({error.strerror})"
+        raise SourceError(why) from error
+    except OSError as error:
+        raise SourceError(f"the walk over open files failed: {error.strerror or error}") from error
+    return lives.sockets(data, STATES, port, pid, HELD_MAX)
+
+
+def _walk() -> bytes:
+    image = Path(__file__).with_name(_OBJECT).read_bytes()
+    with Object(image, library=Library(), only=frozenset({_WALK}), sizes=_UNUSED) as program:
+        program.attach(_WALK)
+        return program.iterate(_WALK)
+
+
+def holders(inodes: Container[int], pids: Iterable[int] | None = None) -> tuple[dict[int, list[int]], int]:
+    """Which processes hold which of these files, from /proc; and of how many processes that may not be told.
+
+    Args:
+        inodes: numbers of sockets' files.
+        pids: only these processes; None for all.
+    """
+    found: dict[int, list[int]] = {}
+    hidden = 0
+    for pid in pids if pids is not None else map(int, filter(str.isdigit, os.listdir("/proc"))):
+        try:
+            folder = os.open(f"/proc/{pid}/fd", os.O_RDONLY | os.O_DIRECTORY)
+        except PermissionError:
+            hidden += 1
+            continue
+        except OSError:
+            continue
+        try:
+            for name in os.listdir(folder):
+                try:
+                    target = os.readlink(name, dir_fd=folder)
+                except PermissionError:
+                    hidden += 1
+                    break
+                except OSError:
+                    continue
+                if target.startswith("socket:["):
+                    inode = int(target[8:-1])
+                    if inode in inodes and pid not in (those := found.setdefault(inode, [])):
+                        those.append(pid)
+        except OSError:
+            continue
+        finally:
+            os.close(folder)
+    return found, hidden

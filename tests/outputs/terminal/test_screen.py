@@ -1,0 +1,118 @@
+"""The terminal is given back on every way out. The command itself is tried on a terminal in tests/live."""
+
+import os
+import pty
+import select
+import signal
+from collections.abc import Iterator
+from typing import TextIO
+
+import pytest
+
+from tests.outputs.values import EPOCH, count, owner, reset
+from whyreset.outputs.terminal.screen import ScreenPrinter
+
+ALTERNATE, NORMAL, CURSOR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25h"
+TOTALS: dict[str, int] = {}
+
+
+class Pair:
+    """Both ends of a pseudo-terminal."""
+
+    def __init__(self) -> None:
+        self.master, self.slave = pty.openpty()
+        self.out: TextIO = os.fdopen(self.slave, "w", encoding="utf-8")
+
+    def read(self) -> str:
+        """What was written so far."""
+        text = b""
+        while select.select([self.master], [], [], 0.05)[0]:
+            text += os.read(self.master, 65536)
+        return text.decode()
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Pair]:
+    """A terminal of 80 x 24 that is none of ours."""
+    monkeypatch.setenv("TERM", "xterm")
+    pair = Pair()
+    yield pair
+    for close in (pair.out.close, lambda: os.close(pair.master)):
+        try:
+            close()
+        except OSError:
+            pass
+
+
+def printer(terminal: Pair) -> ScreenPrinter:
+    """A screen that has begun."""
+    screen = ScreenPrinter(terminal.out, namespaces=lambda: [(1, "blue")])
+    screen.start(EPOCH, version="0.1.0", sources=("kernel",), tier="reasons", missing=())
+    return screen
+
+
+def test_a_screen_is_taken_and_given_back_with_a_summary(terminal: Pair) -> None:
+    """In this order, and with the cursor."""
+    screen = printer(terminal)
+    screen.write([reset(count=3)], [count(counted=3, seen=3, explained=3)], [])
+    screen.end(EPOCH, reason="SIGINT", totals=TOTALS)
+    text = terminal.read()
+    drawn, _, left = text.partition(NORMAL)
+    assert drawn.startswith(ALTERNATE)
+    assert "closed port" in drawn
+    assert CURSOR in drawn
+    assert "whyreset watched this host and 1 more network namespace (blue)" in left
+    assert "Account: 3 sent, all explained" in left
+
+
+def test_closing_twice_gives_back_once(terminal: Pair) -> None:
+    """And leaves no summary: that is for an end in order."""
+    before = [signal.getsignal(number) for number in (signal.SIGTSTP, signal.SIGQUIT)]
+    screen = printer(terminal)
+    assert [signal.getsignal(number) for number in (signal.SIGTSTP, signal.SIGQUIT)] != before
+    screen.close()
+    screen.close()
+    assert [signal.getsignal(number) for number in (signal.SIGTSTP, signal.SIGQUIT)] == before
+    text = terminal.read()
+    assert text.count(NORMAL) == 1
+    assert "watched" not in text
+
+
+def test_a_screen_that_was_never_begun_gives_back_nothing(terminal: Pair) -> None:
+    """Where the program could not be attached the terminal is left alone."""
+    ScreenPrinter(terminal.out, namespaces=list).close()
+    assert terminal.read() == ""
+
+
+def test_a_terminal_that_is_gone_ends_the_watch_as_a_closed_pipe_does(terminal: Pair) -> None:
+    """What cannot be drawn is an OSError, and what can be given back is."""
+    before = signal.getsignal(signal.SIGTSTP)
+    screen = printer(terminal)
+    terminal.read()
+    os.close(terminal.master)
+    screen._drawn_ns = 0  # a second later
+    with pytest.raises(OSError, match="Input/output error"):
+        screen.write([reset()], [], [])
+    with pytest.raises(OSError, match="Input/output error"):
+        screen.close()
+    assert signal.getsignal(signal.SIGTSTP) == before
+    terminal.master = os.dup(0)
+
+
+def test_it_draws_about_once_a_second_however_often_it_is_written_to(
+    terminal: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But at once, up to four times a second, what is new."""
+    now = [1_000_000_000]
+    monkeypatch.setattr("whyreset.outputs.terminal.screen.time.monotonic_ns", lambda: now[0])
+    screen = printer(terminal)
+    for _ in range(40):
+        screen.write([reset()], [], [])
+        now[0] += 50_000_000
+    drawn = terminal.read().count("\x1b[H")
+    assert 2 <= drawn <= 4
+    for port in range(1, 41):
+        screen.write([reset(port=port, owner=owner(comm=f"p{port}"))] if port % 2 else [], [], [])
+        now[0] += 50_000_000
+    assert 6 <= terminal.read().count("\x1b[H") <= 11
+    screen.close()

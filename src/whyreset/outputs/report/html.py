@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 
 from whyreset.observation import Conversations
 from whyreset.outputs.report import phrases, plots
+from whyreset.outputs.report import text as summary
 from whyreset.outputs.report.gather import Gathering, Row
 from whyreset.outputs.report.plots import text
-from whyreset.outputs.report.text import head, share
 
 #: Services of a cause, and scans, that the page holds.
 PARTS_MAX = 20
@@ -39,8 +39,8 @@ def page(
     """The whole page; all text in it is escaped."""
     parts = [
         _HEAD.format(title=text(files[0] if len(files) == 1 else f"{len(files)} files"), style=_STYLE),
-        f"<h1>{text(head(files, read))}</h1>",
-        f"<p>{text(share(read, found))}</p>",
+        f"<h1>{text(summary.head(files, read))}</h1>",
+        f"<p>{text(summary.share(read, found))}</p>",
     ]
     if verdict := phrases.verdict(found):
         parts.append(f'<p class="verdict">{text(verdict)}</p>')
@@ -69,8 +69,9 @@ def _table(found: Gathering) -> str:
 
 def _row(row: Row, found: Gathering) -> str:
     sure = " (likely)" if row.certainty == "likely" else ""
+    share = text(phrases.percent(row.count, found.resets))
     return (
-        f'<tr><td class="n">{row.count:,}<br><span class="quiet">{text(phrases.percent(row.count, found.resets))}</span>'
+        f'<tr><td class="n">{row.count:,}<br><span class="quiet">{share}</span>'
         f"</td><td>{plots.bar(row.count / found.resets, row.family)}</td><td><code>{text(row.cause)}</code>{sure}<br>"
         f'<span class="quiet">{text(phrases.meaning(row))}</span></td><td>{text(phrases.who(row))}'
         f"{_services(found.parts(row))}{_example(row)}</td></tr>\n"

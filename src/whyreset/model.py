@@ -10,6 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from whyreset.observation import Traits
+
 Direction = Literal["sent", "received", "observed"]
 Certainty = Literal["certain", "likely", "unknown"]
 
@@ -172,6 +174,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     crowded: bool = False
     #: The same reset's cause as seen at its sender, when both ends are on this host.
     twin_cause: Cause | None = None
+    #: What packets tell of it; causes turn to that where the kernel gave no reason.
+    traits: Traits | None = None
 
 
 class Segment(Struct, frozen=True, kw_only=True):

@@ -72,7 +72,9 @@ def test_without_a_command_there_is_help() -> None:
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-@pytest.mark.parametrize("words", [[], ["watch"], ["who"], ["schema"]], ids=lambda words: " ".join(words) or "whyreset")
+@pytest.mark.parametrize(
+    "words", [[], ["watch"], ["who"], ["explain"], ["schema"]], ids=lambda words: " ".join(words) or "whyreset"
+)
 def test_help_is_no_mistake(words: list[str], flag: str) -> None:
     """Help goes to stdout with exit code 0."""
     ended = run(*words, flag)

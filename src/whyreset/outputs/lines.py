@@ -10,6 +10,8 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from whyreset.outputs.keys import PacketKey, PortsKey, TunnelKey
+
 #: Version of the line format.
 SCHEMA = 1
 
@@ -39,16 +41,18 @@ class StartLine(Line, tag="start", kw_only=True):
     missing: list[MissingSource] = []
 
 
-class SegmentKey(Struct, kw_only=True):
-    """The segment that provoked a reset; flags are letters of FSRPAU."""
+class SegmentKey(Struct, kw_only=True, omit_defaults=True):
+    """The segment that provoked a reset; flags are letters of FSRPAU, of a capture also E and C."""
 
     flags: str
     seq: int
     ack: int
     #: Payload bytes.
     length: int
-    window: int
-    ttl: int
+    window: int | None = None
+    ttl: int | None = None
+    #: Of a capture: its number there.
+    frame: int | None = None
 
 
 class KernelKey(Struct, kw_only=True, omit_defaults=True):
@@ -71,6 +75,15 @@ class ConnectionKey(Struct, kw_only=True, omit_defaults=True):
     rcv_nxt: int | None = None
     #: A remembered connection ended so long before.
     ended_ms: int | None = None
+    #: Of a capture: from 1 over all files; several resets may share one. Bytes are those that the reset's sender got
+    #: and sent.
+    number: int | None = None
+    #: The first segment of it in the capture.
+    began_frame: int | None = None
+    #: How far the handshake was seen before the reset.
+    handshake: Literal["", "none", "syn", "syn-ack", "complete"] = ""
+    #: Who sent the SYN.
+    opener: Literal["", "src", "dst"] = ""
 
 
 class QueueKey(Struct, kw_only=True):
@@ -126,6 +139,18 @@ class ResetKeys(Struct, kw_only=True, omit_defaults=True):
     trigger: SegmentKey | None = None
     connection: ConnectionKey | None = None
     queue: QueueKey | None = None
+    #: Of a capture: its file, and the frame's number in it as Wireshark counts.
+    file: str = ""
+    frame: int | None = None
+    packet: PacketKey | None = None
+    #: Zeek's letters for the connection up to and with this reset.
+    history: str = ""
+    #: What the reset says in its payload.
+    says: str = ""
+    #: The packet's comment in the capture.
+    comment: str = ""
+    #: From the outside in.
+    tunnels: list[TunnelKey] = []
 
 
 class ResetLine(Line, tag="reset", kw_only=True):
@@ -134,12 +159,13 @@ class ResetLine(Line, tag="reset", kw_only=True):
     id: str
     direction: Literal["sent", "received", "observed"]
     count: int
-    netns: int
     cause: str
     family: str
     certainty: Literal["certain", "likely", "unknown"]
     sources: list[str]
     evidence: list[str]
+    #: The network namespace; captures do not know it.
+    netns: int | None = None
     netns_cookie: int | None = None
     netns_name: str = ""
     candidates: list[str] = []
@@ -163,6 +189,17 @@ class ResetLine(Line, tag="reset", kw_only=True):
     first: str = ""
     last: str = ""
     remotes: RemotesKey | None = None
+    file: str = ""
+    frame: int | None = None
+    packet: PacketKey | None = None
+    history: str = ""
+    says: str = ""
+    comment: str = ""
+    tunnels: list[TunnelKey] = []
+    #: Of a group in a capture: who sent them, who got them, and which ports name the service.
+    senders: RemotesKey | None = None
+    receivers: RemotesKey | None = None
+    ports: PortsKey | None = None
     sample: ResetKeys | None = None
 
 
@@ -198,19 +235,44 @@ class NoticeLine(Line, tag="notice", kw_only=True):
     count: int = 0
 
 
+class CaptureLine(Line, tag="capture", kw_only=True):
+    """What was read of captures in all, and what was not."""
+
+    files: list[str]
+    packets: int
+    #: TCP segments.
+    segments: int
+    bytes: int
+    connections: int
+    #: Connections whose handshake was seen whole, and those with a reset.
+    complete: int
+    reset: int
+    resets: int
+    #: Of the first and the last packet.
+    first: str = ""
+    last: str = ""
+    #: Packets in which no TCP segment could be read though there may have been one, by reason.
+    skipped: dict[str, int] = {}
+    #: Connections that were forgotten for want of room: still open, and never answered.
+    evicted_open: int = 0
+    evicted_unanswered: int = 0
+    #: Resets that had to be judged before all that followed them was seen.
+    hurried: int = 0
+
+
 class EndLine(Line, tag="end", kw_only=True):
-    """Totals over all namespaces, and why watching ended."""
+    """Totals over all namespaces, where a kernel was watched; and why it ended."""
 
     reason: str
-    counted: int
-    seen: int
-    explained: int
-    unknown: int
-    lost: int
-    unseen: int
-    uncounted: int
-    received: int
-    received_lost: int
+    counted: int | None = None
+    seen: int | None = None
+    explained: int | None = None
+    unknown: int | None = None
+    lost: int | None = None
+    unseen: int | None = None
+    uncounted: int | None = None
+    received: int | None = None
+    received_lost: int | None = None
 
 
 class ListenerKey(Struct, kw_only=True, omit_defaults=True):
@@ -320,7 +382,7 @@ class WhoLine(Line, tag="who", kw_only=True):
     left_out: int = 0
 
 
-Lines = StartLine | ResetLine | CountLine | NoticeLine | EndLine | WhoLine
+Lines = StartLine | ResetLine | CountLine | CaptureLine | NoticeLine | EndLine | WhoLine
 
 
 def schema() -> dict[str, Any]:

@@ -12,25 +12,8 @@ from whyreset.alerts.expression import evaluate
 from whyreset.alerts.lookup import apply, window
 from whyreset.alerts.patterns import accepts
 from whyreset.alerts.rule import Expression, Rule
+from whyreset.alerts.status import CLEAR, CONSTANTS, CRITICAL, UNDEFINED, UNINITIALIZED, WARNING
 
-#: Netdata's numbers for a status, which expressions see.
-REMOVED, UNDEFINED, UNINITIALIZED, CLEAR, RAISED, WARNING, CRITICAL = range(-2, 5)
-STATUS_NAMES = {
-    REMOVED: "removed",
-    UNDEFINED: "undefined",
-    UNINITIALIZED: "uninitialized",
-    CLEAR: "clear",
-    WARNING: "warning",
-    CRITICAL: "critical",
-}
-_CONSTANTS = {
-    "REMOVED": REMOVED,
-    "UNDEFINED": UNDEFINED,
-    "UNINITIALIZED": UNINITIALIZED,
-    "CLEAR": CLEAR,
-    "WARNING": WARNING,
-    "CRITICAL": CRITICAL,
-}
 #: Rules are looked after at least so often, seconds.
 _AT_LEAST_EVERY = 10
 
@@ -186,8 +169,8 @@ class Evaluator:
                 return 1
             case "last_collected_t":
                 return alarm.chart.last
-        if name in _CONSTANTS:
-            return _CONSTANTS[name]
+        if name in CONSTANTS:
+            return CONSTANTS[name]
         return self._known(alarm, name)
 
     def _known(self, alarm: _Alarm, name: str) -> float | None:

@@ -332,6 +332,19 @@ class Counters(Struct, frozen=True, kw_only=True):
     values: dict[str, int]
 
 
+class Host(Struct, frozen=True, kw_only=True):
+    """What is counted for the whole host, or only for the namespace that whyreset itself is in."""
+
+    #: That namespace's inode number.
+    netns: int = 0
+    #: Seconds since boot.
+    uptime: float = 0.0
+    #: By the names of /proc/net/sockstat and /proc/net/snmp: how many there are now.
+    gauges: dict[str, float] = {}
+    #: Limits, by the names that Netdata's rules know them by.
+    limits: dict[str, float] = {}
+
+
 class Count(Struct, frozen=True, kw_only=True):
     """The account of one namespace since watching began.
 
@@ -405,8 +418,8 @@ class Alert(Struct, frozen=True, kw_only=True):
     event: Literal["changed", "told", "reminder"]
     old_status: str
     new_status: str
-    #: Raised but nobody was told yet; told; over.
-    state: Literal["pending", "firing", "resolved"]
+    #: Raised but nobody was told yet; told; over; or the rule could not be evaluated.
+    state: Literal["pending", "firing", "resolved", "unknown"]
     #: Whether people are told now, and if not, by what it was muted.
     told: bool = False
     muted_by: str = ""

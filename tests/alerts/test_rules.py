@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from benchmarks.alerts.netdata import STOCK, STOCK_FILES
 from whyreset.alerts.patterns import accepts, fits
 from whyreset.alerts.rule import Delay, Lookup, Rule
-from whyreset.alerts.rules import LONGEST_STATEMENT, MOST_RULES, read_rules
+from whyreset.alerts.rules import LONGEST_STATEMENT, MOST_PROBLEMS, MOST_RULES, read_rules
 
 
 def read(text: str) -> tuple[Rule, ...]:
@@ -212,6 +212,13 @@ def test_a_file_has_only_so_many_rules() -> None:
     assert [problem.text for problem in found.problems] == [
         "a2000 is more than the 2000th of this file: it is left out"
     ]
+
+
+def test_complaints_are_bounded() -> None:
+    """A file that holds something else is not told of line by line."""
+    problems = read_rules("junk\n" * 10_000, "x.conf").problems
+    assert len(problems) == MOST_PROBLEMS + 1
+    assert problems[-1].text == "there is more that cannot be read"
 
 
 @given(st.text(st.sampled_from("alrm:ontevyckup $this>5-10s\\\n#() "), max_size=300))

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from whyreset.alerts.charts import CHARTS, Chart, Charts
-from whyreset.alerts.expression import evaluate
+from whyreset.alerts.expression import evaluate, limit
 from whyreset.alerts.lookup import apply, window
 from whyreset.alerts.patterns import accepts
 from whyreset.alerts.rule import Expression, Rule
@@ -28,6 +28,8 @@ class Change(Struct, frozen=True, kw_only=True):
     old_status: int
     status: int
     value: float
+    #: What the value was held against; nan where the expression compares nothing.
+    limit: float
     #: Seconds since the change before.
     lasted: int
 
@@ -91,6 +93,7 @@ class Evaluator:
                             old_status=alarm.status,
                             status=status,
                             value=alarm.value,
+                            limit=self._limit(alarm, status, now),
                             lasted=now - alarm.changed if alarm.changed else 0,
                         )
                     )
@@ -147,6 +150,12 @@ class Evaluator:
             if not math.isnan(crit):
                 status = CRITICAL if crit else CLEAR if status == UNDEFINED else status
         return status
+
+    def _limit(self, alarm: _Alarm, status: int, now: int) -> float:
+        """What decided; asked before the status changes, since limits depend on it."""
+        expression = alarm.rule.crit if CRITICAL in (status, alarm.status) and alarm.rule.crit else alarm.rule.warn
+        against = limit(expression.node) if expression else None
+        return math.nan if against is None else evaluate(against, lambda name: self._variable(alarm, name, now))
 
     def _evaluate(self, alarm: _Alarm, expression: Expression, now: int) -> float:
         return evaluate(expression.node, lambda name: self._variable(alarm, name, now))

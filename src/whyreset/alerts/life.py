@@ -16,6 +16,7 @@ All times are arguments, in seconds since the epoch. The state is a value that i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from typing import Literal
 
 from msgspec import Struct, field
 
@@ -59,6 +60,8 @@ class Signal(Struct, frozen=True, kw_only=True):
     summary: str = ""
     streams: tuple[str, ...] = ()
     telling: Telling = Telling()
+    #: What it was before it said anything.
+    first: int = UNINITIALIZED
 
 
 class _Life(Struct, kw_only=True):
@@ -122,13 +125,17 @@ class Lives:
         """All alerts that are raised, as they are now."""
         return [self._alert(life, now, "changed") for life in self._lives.values() if life.status >= WARNING]
 
+    def raised(self, netns_cookie: int) -> bool:
+        """Whether an alert of this namespace is raised."""
+        return any(key[1] == netns_cookie and life.status >= WARNING for key, life in self._lives.items())
+
     def update(self, signal: Signal, now: float) -> list[Alert]:
         """A rule's status as it is now; what comes of it."""
         key = (signal.rule, signal.netns_cookie)
         life = self._lives.get(key)
         if life is None:
             self._make_room()
-            life = self._lives[key] = _Life(signal=signal, number=0)
+            life = self._lives[key] = _Life(signal=signal, number=0, status=signal.first)
         life.signal = signal
         if signal.status == life.status:
             return []
@@ -139,7 +146,9 @@ class Lives:
         life.muted_by = ""
         life.due = now + self._wait(life, now)
         told = life.due <= now and self._tell(life, now)
-        return [self._alert(life, now, "changed", told=told)]
+        if told or max(life.before, life.status) >= WARNING:
+            return [self._alert(life, now, "changed", told=told)]
+        return []  # a rule's first look, say
 
     def tick(self, now: float) -> list[Alert]:
         """What time alone brings: delays that are over, reminders, ends of silences and of flapping."""
@@ -234,9 +243,10 @@ class Lives:
         every = telling.repeat_warning if life.status == WARNING else telling.repeat_critical
         return bool(every) and life.told_status == life.status and now - life.told_at >= every and not life.flapping
 
-    def _alert(self, life: _Life, now: float, event: str, *, told: bool = False) -> Alert:
+    def _alert(
+        self, life: _Life, now: float, event: Literal["changed", "told", "reminder"], *, told: bool = False
+    ) -> Alert:
         signal = life.signal
-        raised = life.status >= WARNING
         return Alert(
             id=f"a{life.number}",
             rule=signal.rule,
@@ -244,10 +254,10 @@ class Lives:
             netns=signal.netns,
             netns_cookie=signal.netns_cookie,
             netns_name=signal.netns_name,
-            event="told" if event == "told" else "reminder" if event == "reminder" else "changed",
-            old_status=NAMES[life.before],
+            event=event,
+            old_status=NAMES[life.before if event == "changed" else life.status],
             new_status=NAMES[life.status],
-            state="resolved" if not raised else "firing" if life.told_status == life.status else "pending",
+            state=_state(life),
             told=told,
             muted_by="" if told else life.muted_by,
             to=signal.telling.to,
@@ -262,3 +272,11 @@ class Lives:
             streams=signal.streams,
             shares=self._shares(signal.netns_cookie, signal.window),
         )
+
+
+def _state(life: _Life) -> Literal["pending", "firing", "resolved", "unknown"]:
+    if life.status < CLEAR:
+        return "unknown"
+    if life.status < WARNING:
+        return "resolved"
+    return "firing" if life.told_status == life.status else "pending"

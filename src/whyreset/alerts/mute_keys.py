@@ -18,7 +18,7 @@ from ipaddress import ip_network
 from whyreset.alerts.mutes import Expected, Silence
 from whyreset.alerts.rule_keys import Key, Wrong, duration, patterns, words_of
 
-_DAYS = {name: number for number, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))}
+DAYS = {name: number for number, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))}
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
 _DATE = re.compile(r"(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d)Z?)?")
 _LONGEST = 7 * 86_400
@@ -57,11 +57,11 @@ def _daily(value: str, _silence: Silence, _wrong: list[Wrong]) -> dict[str, obje
 def _weekly(value: str, _silence: Silence, _wrong: list[Wrong]) -> dict[str, object]:
     days: set[int] = set()
     for at, word in words_of(value):
-        if word.lower() not in _DAYS:
+        if word.lower() not in DAYS:
             if not days:
-                raise Wrong(at, f"expected days ({', '.join(_DAYS)}), not {word!r}")
+                raise Wrong(at, f"expected days ({', '.join(DAYS)}), not {word!r}")
             return _hours(value, frozenset(days), at)
-        days.add(_DAYS[word.lower()])
+        days.add(DAYS[word.lower()])
     raise Wrong(len(value), "expected a time after the days, such as «02:00 for 30m»")
 
 

@@ -22,6 +22,8 @@ from whyreset.alerts.rule_keys import KEYS, Key, Wrong
 #: What a statement may have with its continued lines, as in Netdata; and rules of one file.
 LONGEST_STATEMENT = 4096
 MOST_RULES = 2000
+#: Nobody reads more complaints of one file.
+MOST_PROBLEMS = 200
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._]")
 
 
@@ -145,7 +147,10 @@ class _Reader:
             self._complain(*statement.place(at + each.at), str(each))
 
     def _complain(self, line: int, column: int, text: str) -> None:
-        self._problems.append(Problem(self._file, line, column, text))
+        if len(self._problems) < MOST_PROBLEMS:
+            self._problems.append(Problem(self._file, line, column, text))
+        elif len(self._problems) == MOST_PROBLEMS:
+            self._problems.append(Problem(self._file, line, column, "there is more that cannot be read"))
         if self._block is not None:
             self._block.wrong = True
 

@@ -198,6 +198,60 @@ class NoticeLine(Line, tag="notice", kw_only=True):
     count: int = 0
 
 
+class ShareKey(Struct, kw_only=True):
+    """How many of the resets were of this cause, owner or remote; `other` puts the rest together."""
+
+    name: str
+    count: int
+
+
+class SharesKey(Struct, kw_only=True):
+    """Whose the resets sent in an alert's window were, as far as they were explained."""
+
+    resets: int
+    #: Of these, those that were declared to be expected.
+    expected: int
+    causes: list[ShareKey]
+    owners: list[ShareKey]
+    remotes: list[ShareKey]
+
+
+class AlertLine(Line, tag="alert", kw_only=True):
+    """Something happened to an alert: `changed` its status, somebody is `told` after a delay, or gets a `reminder`."""
+
+    #: One for the time from the first warning to the end.
+    id: str
+    rule: str
+    event: Literal["changed", "told", "reminder"]
+    old_status: str
+    new_status: str
+    state: Literal["pending", "firing", "resolved", "unknown"]
+    #: Whether people are told now; if not, perhaps what it is muted by.
+    told: bool
+    text: str
+    #: Of a replayed series: the row's second.
+    second: int | None = None
+    netns: int | None = None
+    netns_cookie: int | None = None
+    netns_name: str = ""
+    muted_by: str = ""
+    to: str = ""
+    #: It comes and goes so often that no more is told until it is calm.
+    flapping: bool = False
+    since: str = ""
+    value: float | None = None
+    #: What the value was held against, and what is usual.
+    threshold: float | None = None
+    usual: float | None = None
+    units: str = ""
+    #: Seconds that the value is of.
+    window: int = 0
+    summary: str = ""
+    #: What surges: causes, or `all` for all resets together.
+    streams: list[str] = []
+    shares: SharesKey | None = None
+
+
 class EndLine(Line, tag="end", kw_only=True):
     """Totals over all namespaces, and why watching ended."""
 
@@ -320,7 +374,7 @@ class WhoLine(Line, tag="who", kw_only=True):
     left_out: int = 0
 
 
-Lines = StartLine | ResetLine | CountLine | NoticeLine | EndLine | WhoLine
+Lines = StartLine | ResetLine | CountLine | NoticeLine | AlertLine | EndLine | WhoLine
 
 
 def schema() -> dict[str, Any]:

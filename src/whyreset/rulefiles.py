@@ -45,7 +45,7 @@ def _read(path: Path) -> Rules:
     with path.open("rb") as file:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
-        raise RuleFileError(f"{path} is larger than {_MOST_BYTES >> 20} MiB: that is no file of rules")
+        raise RuleFileError(f"this is no file of rules, it is larger than {_MOST_BYTES >> 20} MiB: {path}")
     return read_rules(content.decode("utf-8", "replace"), str(path))
 
 

@@ -116,7 +116,9 @@ class Alerting:
         return self._lives.firing(self._now)
 
     def see(self, resets: Iterable[Reset]) -> None:
-        """Takes in explained resets; call it before the reading that counts them."""
+        """Takes in explained resets; call it before the reading that counts them, and after the first."""
+        if self._began is None:
+            return
         for reset in resets:
             sample = reset.sample
             known = self._known.get(sample.netns_cookie) or self._meet(sample.netns_cookie, sample.netns, {})

@@ -41,6 +41,8 @@ class Telling(Struct, frozen=True, kw_only=True):
     repeat_warning: int = 0
     repeat_critical: int = 0
     to: str = ""
+    #: Its figures hold expected resets too.
+    counts_expected: bool = True
 
 
 class Signal(Struct, frozen=True, kw_only=True):
@@ -233,7 +235,7 @@ class Lives:
         for silence in self._silences:
             if silence.covers(signal.rule, signal.netns, signal.netns_name, now):
                 return f"silence: {silence.name}"
-        shares = self._shares(signal.netns_cookie, signal.window)
+        shares = self._shares(signal.netns_cookie, signal.window) if signal.telling.counts_expected else None
         if shares is not None and shares.resets and shares.expected >= EXPECTED_SHARE * shares.resets:
             return "expected"
         return ""

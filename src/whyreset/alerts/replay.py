@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Iterable, Iterator, Mapping
+from typing import TextIO
 
 from msgspec import Struct
 
@@ -26,6 +27,7 @@ SURGES = {SENT_SURGE: COUNTED, RECEIVED_SURGE: "AttemptFails"}
 COUNTERS = tuple(dict.fromkeys(each.key for kind in CHARTS for each in kind.dimensions))
 #: A longer pause between two rows is nothing that anybody would wait for.
 _LONGEST_PAUSE = 86_400 * 366
+_LONGEST_LINE = 10_000
 
 
 class SeriesError(ValueError):
@@ -37,6 +39,20 @@ class Row(Struct, frozen=True):
 
     second: int
     values: dict[str, float]
+
+
+def lines_of(file: TextIO) -> Iterator[str]:
+    """A file's lines, none of them without end.
+
+    Raises:
+        SeriesError: at one that is longer than any row.
+    """
+    number = 0
+    while line := file.readline(_LONGEST_LINE + 1):
+        number += 1
+        if len(line) > _LONGEST_LINE:
+            raise SeriesError(f"line {number}: expected at most {_LONGEST_LINE} characters")
+        yield line
 
 
 def read_series(lines: Iterable[str]) -> Iterator[Row]:

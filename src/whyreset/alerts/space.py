@@ -14,13 +14,13 @@ from whyreset.alerts.expression import variables
 from whyreset.alerts.life import Signal, Telling
 from whyreset.alerts.rule import Rule
 from whyreset.alerts.shares import Recent
-from whyreset.alerts.status import CLEAR, WARNING
+from whyreset.alerts.status import CLEAR, CRITICAL, WARNING
 from whyreset.alerts.streams import Streams, Surging
 
 SENT_SURGE, RECEIVED_SURGE = "resets_sent_surge", "resets_received_surge"
 _SUMMARIES = {SENT_SURGE: "surge of TCP resets sent", RECEIVED_SURGE: "surge of TCP resets received"}
 #: Ours are told at once, and again each hour.
-OURS = Telling(repeat_warning=3600, repeat_critical=3600)
+OURS = Telling(repeat_warning=3600, repeat_critical=3600, counts_expected=False)
 #: Seconds that one reading may stand for.
 LONGEST_STEP = 120
 COUNTED = "OutRsts"
@@ -96,7 +96,7 @@ def surge_signal(rule: str, surging: Surging, cookie: int, netns: int) -> Signal
         rule=rule,
         netns_cookie=cookie,
         netns=netns,
-        status=WARNING if surging.streams else CLEAR,
+        status=CRITICAL if surging.grown else WARNING if surging.streams else CLEAR,
         value=surge.rate,
         threshold=surge.threshold,
         usual=surge.usual,

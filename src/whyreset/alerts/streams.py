@@ -3,6 +3,9 @@
 Together they are one alert: it is raised when the first of them finds a surge, and over when none is left. A cause of
 its own is seen where the sum hides it: fifty refused connections a second among hundreds that a proxy closes on
 purpose.
+
+What comes on top of a surge is held against the surge: once that has lasted some seconds, a surge of its own makes the
+alert graver.
 """
 
 from __future__ import annotations
@@ -34,6 +37,8 @@ class Surging(Struct, frozen=True, kw_only=True):
 
     streams: tuple[str, ...]
     surge: Surge
+    #: A surge came on top of the surge.
+    grown: bool = False
 
 
 class Streams:
@@ -52,6 +57,9 @@ class Streams:
         if ALL not in self._detectors:
             self._detectors[ALL] = Detector(self._prior and replace(self._prior))
         self._on = tuple(name for name, detector in self._detectors.items() if detector.since is not None)
+        #: while a surge is on, what holds all resets against it
+        self._on_top = Detector()
+        self._grown = False
 
     @property
     def on(self) -> tuple[str, ...]:
@@ -81,13 +89,23 @@ class Streams:
             if found is not None and (not self._on or name == ALL):
                 self._last = found
         on = tuple(name for name, detector in self._detectors.items() if detector.since is not None)
-        if on == self._on:
+        grown = self._grows(total, still=ALL in on and ALL in self._on)
+        if (on, grown) == (self._on, self._grown):
             return None
-        self._on = on
+        self._on, self._grown = on, grown
         if not on:
             rate = self._detectors[ALL].rate(10)
             self._last = Surge(rate=rate, threshold=self._last.threshold, usual=self._last.usual, window=10)
-        return Surging(streams=on, surge=self._last)
+        return Surging(streams=on, surge=self._last, grown=grown)
+
+    def _grows(self, total: int, *, still: bool) -> bool:
+        if not still:
+            self._on_top = Detector()
+            return False
+        found = self._on_top.step(total)
+        if found is not None:
+            self._last = found
+        return self._on_top.since is not None
 
     def skip(self, seconds: int) -> None:
         """So many seconds without any; only while no surge is on."""

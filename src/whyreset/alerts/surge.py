@@ -222,6 +222,8 @@ class Detector:
             mean = (total - self._ring[(at - _CALM_SECONDS) & 127]) / _CALM_SECONDS
             if mean <= self.quiet_below:
                 self.since = None
+                # no window looks back into what is over
+                self._ring = [total] * _RING
 
     def _learn(self, at: int, batch: tuple[int, int, int]) -> None:
         self._batch = (0, 0, 0)

@@ -57,15 +57,15 @@ def alerts(*, files: tuple[str, ...], replay: str | None, phase: int) -> None:
 def _replay(rules: tuple[Rule, ...], series: str, phase: int) -> None:
     import msgspec
 
-    from whyreset.alerts.replay import SeriesError, read_series, replay
+    from whyreset.alerts.replay import SeriesError, lines_of, read_series, replay
     from whyreset.outputs.alerts import alert_line
 
     encoder = msgspec.json.Encoder()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # RFC 8259 section 8.1, whatever the locale
     try:
-        with _opened(series) as lines:
-            for alert in replay(read_series(lines), rules, phase=phase):
+        with _opened(series) as file:
+            for alert in replay(read_series(lines_of(file)), rules, phase=phase):
                 line = alert_line(alert, second=alert.time_ns // 1_000_000_000)
                 sys.stdout.write(encoder.encode(line).decode() + "\n")
     except SeriesError as error:

@@ -72,7 +72,8 @@ def alert_sentence(alert: Alert) -> str:
         parts.append(f"nobody is told ({alert.muted_by})")
     if alert.flapping:
         parts.append("it comes and goes: nothing more until it is calm")
-    return escape(f"{head}: {', '.join(part for part in parts if part)} [{alert.rule}]")
+    details = ", ".join(part for part in parts if part)
+    return escape(f"{head}{': ' if details else ''}{details} [{alert.rule}]")
 
 
 def _value(alert: Alert) -> str:
@@ -102,8 +103,13 @@ def _whose(alert: Alert) -> list[str]:
 
 
 def _top(names: tuple[tuple[str, int], ...], shares: Shares) -> str:
-    shown = [f"{name} {100 * count / shares.resets:.0f} %" for name, count in names[:_SHOWN]]
+    shown = [f"{name} {_percent(count, shares.resets)} %" for name, count in names[:_SHOWN]]
     return ", ".join(shown) + (f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else "")
+
+
+def _percent(part: int, whole: int) -> str:
+    # all of it is only what leaves nothing out
+    return str(100 * part // whole or "<1")
 
 
 def _number(value: float) -> str:

@@ -10,7 +10,18 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
-from whyreset.outputs.keys import PacketKey, PortsKey, TunnelKey
+from whyreset.outputs.keys import (
+    ConnectionKey,
+    KernelKey,
+    PacketKey,
+    PortsKey,
+    QueueKey,
+    RemoteKey,
+    RemotesKey,
+    SegmentKey,
+    SharesKey,
+    TunnelKey,
+)
 
 #: Version of the line format.
 SCHEMA = 1
@@ -41,58 +52,6 @@ class StartLine(Line, tag="start", kw_only=True):
     missing: list[MissingSource] = []
 
 
-class SegmentKey(Struct, kw_only=True, omit_defaults=True):
-    """The segment that provoked a reset; flags are letters of FSRPAU, of a capture also E and C."""
-
-    flags: str
-    seq: int
-    ack: int
-    #: Payload bytes.
-    length: int
-    window: int | None = None
-    ttl: int | None = None
-    #: Of a capture: its number there.
-    frame: int | None = None
-
-
-class KernelKey(Struct, kw_only=True, omit_defaults=True):
-    """The kernel's own words."""
-
-    reason: str = ""
-    #: The state that the connection was in.
-    state: str = ""
-
-
-class ConnectionKey(Struct, kw_only=True, omit_defaults=True):
-    """What the socket knew at that moment."""
-
-    age_ms: int | None = None
-    idle_ms: int | None = None
-    bytes_in: int | None = None
-    bytes_out: int | None = None
-    unread: int | None = None
-    snd_nxt: int | None = None
-    rcv_nxt: int | None = None
-    #: A remembered connection ended so long before.
-    ended_ms: int | None = None
-    #: Of a capture: from 1 over all files; several resets may share one. Bytes are those that the reset's sender got
-    #: and sent.
-    number: int | None = None
-    #: The first segment of it in the capture.
-    began_frame: int | None = None
-    #: How far the handshake was seen before the reset.
-    handshake: Literal["", "none", "syn", "syn-ack", "complete"] = ""
-    #: Who sent the SYN.
-    opener: Literal["", "src", "dst"] = ""
-
-
-class QueueKey(Struct, kw_only=True):
-    """A listener's accept queue."""
-
-    waiting: int
-    limit: int
-
-
 class ProcessKey(Struct, kw_only=True, omit_defaults=True):
     """A process; with `via` it is the owner, and `via` says how that is known."""
 
@@ -110,22 +69,6 @@ class ProcessKey(Struct, kw_only=True, omit_defaults=True):
     #: How it ended: "killed by SIGSEGV".
     exit: str = ""
     via: str = ""
-
-
-class RemoteKey(Struct, kw_only=True):
-    """One remote address of a group, and how many resets went to or came from it."""
-
-    address: str
-    count: int
-
-
-class RemotesKey(Struct, kw_only=True):
-    """The remote addresses of a group: how many, and those seen most."""
-
-    distinct: int
-    #: False: `distinct` is an estimate, and counts are upper bounds.
-    exact: bool
-    top: list[RemoteKey]
 
 
 class ResetKeys(Struct, kw_only=True, omit_defaults=True):
@@ -260,6 +203,42 @@ class CaptureLine(Line, tag="capture", kw_only=True):
     hurried: int = 0
 
 
+class AlertLine(Line, tag="alert", kw_only=True):
+    """Something happened to an alert: `changed` its status, somebody is `told` after a delay, or gets a `reminder`."""
+
+    #: One for the time from the first warning to the end.
+    id: str
+    rule: str
+    event: Literal["changed", "told", "reminder"]
+    old_status: str
+    new_status: str
+    state: Literal["pending", "firing", "resolved", "unknown"]
+    #: Whether people are told now; if not, perhaps what it is muted by.
+    told: bool
+    text: str
+    #: Of a replayed series: the row's second.
+    second: int | None = None
+    netns: int | None = None
+    netns_cookie: int | None = None
+    netns_name: str = ""
+    muted_by: str = ""
+    to: str = ""
+    #: It comes and goes so often that no more is told until it is calm.
+    flapping: bool = False
+    since: str = ""
+    value: float | None = None
+    #: What the value was held against, and what is usual.
+    threshold: float | None = None
+    usual: float | None = None
+    units: str = ""
+    #: Seconds that the value is of.
+    window: int = 0
+    summary: str = ""
+    #: What surges: causes, or `all` for all resets together.
+    streams: list[str] = []
+    shares: SharesKey | None = None
+
+
 class EndLine(Line, tag="end", kw_only=True):
     """Totals over all namespaces, where a kernel was watched; and why it ended."""
 
@@ -382,7 +361,7 @@ class WhoLine(Line, tag="who", kw_only=True):
     left_out: int = 0
 
 
-Lines = StartLine | ResetLine | CountLine | CaptureLine | NoticeLine | EndLine | WhoLine
+Lines = StartLine | ResetLine | CountLine | CaptureLine | NoticeLine | AlertLine | EndLine | WhoLine
 
 
 def schema() -> dict[str, Any]:

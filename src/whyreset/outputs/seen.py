@@ -6,19 +6,17 @@ from collections.abc import Sequence
 
 from whyreset.observation import Conversations, Observation, SeenSegment, Tally
 from whyreset.observed import ObservedReset
-from whyreset.outputs.keys import PacketKey, PortKey, PortsKey, TunnelKey
-from whyreset.outputs.lines import (
-    SCHEMA,
-    CaptureLine,
+from whyreset.outputs.keys import (
     ConnectionKey,
-    EndLine,
-    NoticeLine,
+    PacketKey,
+    PortKey,
+    PortsKey,
     RemoteKey,
     RemotesKey,
-    ResetKeys,
-    ResetLine,
     SegmentKey,
+    TunnelKey,
 )
+from whyreset.outputs.lines import SCHEMA, CaptureLine, EndLine, NoticeLine, ResetKeys, ResetLine
 from whyreset.outputs.wire import identifier, timestamp
 
 

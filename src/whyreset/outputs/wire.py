@@ -5,21 +5,16 @@ from __future__ import annotations
 import datetime
 
 from whyreset.model import Count, Missing, Notice, Owner, Process, Record, Remotes, Reset, Segment
+from whyreset.outputs.keys import ConnectionKey, KernelKey, QueueKey, RemoteKey, RemotesKey, SegmentKey
 from whyreset.outputs.lines import (
     SCHEMA,
-    ConnectionKey,
     CountLine,
     EndLine,
-    KernelKey,
     MissingSource,
     NoticeLine,
     ProcessKey,
-    QueueKey,
-    RemoteKey,
-    RemotesKey,
     ResetKeys,
     ResetLine,
-    SegmentKey,
     StartLine,
 )
 from whyreset.words import describe_exit

@@ -14,7 +14,8 @@ SCRIPTS := $(wildcard tools/*.sh) .ci/run
 UV := uv==0.13.9
 ARGS ?=
 
-.PHONY: help setup run test check bench bench-alerts screens bpf lock clean packages-run packages-test FORCE
+.PHONY: help setup run test test-kernels check bench bench-alerts screens bpf lock clean
+.PHONY: packages-run packages-test packages-kernels FORCE
 
 help:
 	@sed -n 's/^## /make /p' $(MAKEFILE_LIST)
@@ -30,6 +31,10 @@ run: $(VENV)/.project $(VENV)/.built
 test: packages-test setup
 	@mkdir -p build/coverage
 	@tools/as_root.sh env HYPOTHESIS_STORAGE_DIRECTORY=build/hypothesis $(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+## test-kernels  the ground truth on Debian's other kernels, under emulation (ARGS="--kernel 6.1 --case 04a" for a part)
+test-kernels: packages-test packages-kernels setup
+	@$(BIN)/python -m tools.kernels $(ARGS)
 
 ## check    format, style, types, layers, sizes, and whether generated files are what they would be if made now
 check: setup
@@ -77,6 +82,9 @@ packages-run:
 
 packages-test:
 	@tools/install_packages.sh run build test
+
+packages-kernels:
+	@tools/install_packages.sh kernels
 
 # another PYTHON than last time needs another environment
 ifneq ($(PYTHON),)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 
-from whyreset.model import Count, Missing, Notice, Owner, Process, Record, Remotes, Reset, Segment
+from whyreset.model import Count, Missing, Notice, Owner, Process, Record, Remotes, Reset, Segment, Share
 from whyreset.outputs.lines import (
     SCHEMA,
     ConnectionKey,
@@ -20,6 +20,7 @@ from whyreset.outputs.lines import (
     ResetKeys,
     ResetLine,
     SegmentKey,
+    ShareKey,
     StartLine,
 )
 from whyreset.words import describe_exit
@@ -114,7 +115,18 @@ def count_line(count: Count) -> CountLine:
         received_lost=count.received_lost,
         second={name: value for name, value in count.delta.items() if value},
         counters=count.moved,
+        families=[_share(each) for each in count.families],
         gone=count.gone,
+    )
+
+
+def _share(share: Share) -> ShareKey:
+    return ShareKey(
+        family=share.family,
+        count=share.count,
+        certainty=share.certainty,
+        counters=list(share.counters),
+        candidates=list(share.candidates),
     )
 
 

@@ -791,33 +791,40 @@ static __noinline void tell_sent(const struct sock *sk, const struct sk_buff *sk
 
 /*
  * Kernels before 6.13 have the verifier believe that a tracepoint's arguments are never NULL: it drops a check for that,
- * and a read through NULL would end the kernel. So what is there is asked of the arguments as numbers.
+ * and a read through NULL would end the kernel. Half of a pointer is a number to the verifier, so it asks that instead.
  */
+static __always_inline bool is_given(const void *argument)
+{
+	__u32 half;
+
+	asm volatile("%0 = %1" : "=w"(half) : "w"((__u32)(__u64)argument));
+	return half;
+}
+
 SEC("?tp_btf/tcp_send_reset")
 int BPF_PROG(send_reset, const struct sock *sk, const struct sk_buff *skb)
 {
 	bool has_reason = bpf_core_type_exists(enum sk_rst_reason);	/* kernels without the type have no third argument */
-	__u64 given[2] = {};
+	bool has_sk = is_given(sk), has_skb = is_given(skb);
 	__u32 reason = 0;
 	__u8 request = 0;
 
-	bpf_probe_read_kernel(given, sizeof given, ctx);
 	if (has_reason)
 		reason = ctx[2];
-	if (settings.tier >= TIER_FUNCTIONS || (settings.tier == TIER_PASSIVE_REASONS && !given[1])) {
+	if (settings.tier >= TIER_FUNCTIONS || (settings.tier == TIER_PASSIVE_REASONS && !has_skb)) {
 		/* what the kernel functions would tell, or the tracepoint of older kernels */
 		if (settings.tier == TIER_FUNCTIONS)
 			request = has_reason && reason == bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_INVALID_SYN) ? TCP_NEW_SYN_RECV : TCP_LISTEN;
 		reason = 0;
 	}
-	if (given[0] && sk) {
+	if (has_sk && sk) {
 		if (settings.tier == TIER_DROPS && sk->__sk_common.skc_state == TCP_TIME_WAIT)
 			return 0;
-		if (given[1] && skb)
+		if (has_skb && skb)
 			tell_sent(sk, skb, reason, request);
 		else
 			tell_sent(sk, 0, reason, request);
-	} else if (given[1] && skb && settings.tier != TIER_DROPS) {
+	} else if (has_skb && skb && settings.tier != TIER_DROPS) {
 		tell_sent(0, skb, reason, request);
 	}
 	return 0;

@@ -168,6 +168,7 @@ class Account:
                     netns_name="",
                     delta=delta,
                     moved=moved,
+                    families=(),
                     gone=side.gone,
                     pending=min(max(side.traced - side.lost - side.seen, 0), figures["unseen"]),
                     **figures,

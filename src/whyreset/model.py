@@ -353,6 +353,19 @@ class Host(Struct, frozen=True, kw_only=True):
     limits: dict[str, float] = {}
 
 
+class FamilyShare(Struct, frozen=True, kw_only=True):
+    """A family's part of the resets that were counted, as far as the kernel's counters tell it."""
+
+    #: "unknown" for what moved no counter of its own.
+    family: str
+    count: int
+    certainty: Certainty
+    #: The counters that speak for it.
+    counters: tuple[str, ...] = ()
+    #: Families that it may be of, where it is unknown.
+    candidates: tuple[str, ...] = ()
+
+
 class Count(Struct, frozen=True, kw_only=True):
     """The account of one namespace since watching began.
 
@@ -380,6 +393,8 @@ class Count(Struct, frozen=True, kw_only=True):
     delta: dict[str, int]
     #: Other counters of the kernel that moved since the last line.
     moved: dict[str, int]
+    #: Where only the kernel's counters are read: families of what was counted since watching began.
+    families: tuple[FamilyShare, ...] = ()
     #: The namespace is gone; resets after its last reading are not in these figures.
     gone: bool = False
 

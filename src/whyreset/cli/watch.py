@@ -18,8 +18,9 @@ import click
 from whyreset.words import escape
 
 if TYPE_CHECKING:
-    from whyreset.agent import Agent, Tick
+    from whyreset.agent import Agent, Settings, Tick
     from whyreset.alerts.rules import Rules
+    from whyreset.counting import Counting
     from whyreset.demo.demo import Demo
     from whyreset.filter import Filter
     from whyreset.model import Notice
@@ -78,7 +79,7 @@ def watch(
     """Watch this host's TCP resets until Ctrl-C: why each was sent, who sent it, what it means."""
     # imported here so that --help and mistakes answer at once
     from whyreset import __version__, causes
-    from whyreset.agent import TICK_SECONDS, Agent, Settings
+    from whyreset.agent import TICK_SECONDS, Settings
     from whyreset.filter import Filter
     from whyreset.sources.base import SourceError
     from whyreset.statefile import Memory, StateFileError
@@ -117,7 +118,9 @@ def watch(
                 ring_bytes=ring_kib * 1024 if ring_kib else None,
                 tier=tier or "",
             )
-            agent = stack.enter_context(Agent(settings))
+            agent = _agent(stack, settings)
+            if agent.tier == "counters" and form == "screen":
+                form = "lines"
             printer = stack.enter_context(_printer(form, agent, chosen, opened=verbose))
             printer.start(
                 time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=agent.missing
@@ -152,8 +155,22 @@ def _rules(names: tuple[str, ...]) -> Rules:
     return found
 
 
+def _agent(stack: ExitStack, settings: Settings) -> Agent | Counting:
+    """What watches: counters where the kernel program cannot, unless something was asked for that they cannot give."""
+    from whyreset.agent import Agent
+    from whyreset.counting import Counting
+    from whyreset.sources.base import SourceError
+
+    try:
+        return stack.enter_context(Agent(settings))
+    except SourceError as error:
+        if settings.tier or settings.exact_owners or settings.each_per_second or settings.names:
+            raise
+        return stack.enter_context(Counting(str(error), settings.alert_state))
+
+
 @contextmanager
-def _printer(form: str, agent: Agent, chosen: Filter, *, opened: bool) -> Iterator[Printer]:
+def _printer(form: str, agent: Agent | Counting, chosen: Filter, *, opened: bool) -> Iterator[Printer]:
     """The way of writing that was asked for, as far as standard output can have it."""
     from whyreset.outputs.printers import JsonPrinter, PlainPrinter
 

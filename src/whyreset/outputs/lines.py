@@ -146,6 +146,18 @@ class ResetLine(Line, tag="reset", kw_only=True):
     sample: ResetKeys | None = None
 
 
+class FamilyKey(Struct, kw_only=True, omit_defaults=True):
+    """A family's part of what was counted, as far as counters tell; "unknown" for what moved none of its own."""
+
+    family: str
+    count: int
+    certainty: Literal["certain", "likely", "unknown"]
+    #: The counters that speak for it.
+    counters: list[str] = []
+    #: Families that it may be of.
+    candidates: list[str] = []
+
+
 class CountLine(Line, tag="count", kw_only=True):
     """The account of one namespace: counted + uncounted = seen + lost + unseen; seen = explained + unknown."""
 
@@ -165,6 +177,8 @@ class CountLine(Line, tag="count", kw_only=True):
     second: dict[str, int]
     #: Other counters of the kernel that moved meanwhile.
     counters: dict[str, int]
+    #: On the tier `counters`: families of what was counted since watching began.
+    families: list[FamilyKey] = []
     netns_name: str = ""
     #: The namespace is gone; resets after its last reading are not in the account.
     gone: bool = False

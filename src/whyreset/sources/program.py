@@ -128,7 +128,7 @@ class Program:
 
     def missing(self) -> list[Missing]:
         """What this kernel does not let us see, and why."""
-        return tiers.missing(self.kernel, self.tier, exact_owners=self._exact_owners)
+        return tiers.missing(self.tier)
 
     def _map_everything(self) -> None:
         program = self._loaded

@@ -137,17 +137,6 @@ def accepts_are_seen(kernel: Kernel) -> bool:
     return kernel.traces_functions and "inet_csk_accept" in kernel.functions and "BPF_FUNC_get_func_ret" in helpers
 
 
-def missing(kernel: Kernel, tier: Tier, *, exact_owners: bool) -> list[Missing]:
-    """What is not seen on this kernel, and why."""
-    out = []
-    if tier.lost:
-        out.append(Missing(source="kernel", why=tier.why, lost=tier.lost))
-    if not exact_owners and not accepts_are_seen(kernel):
-        out.append(
-            Missing(
-                source="accepts",
-                why="this kernel does not let its functions be traced",
-                lost="which process accepted a connection, where several share a listener (--exact-owners finds out)",
-            )
-        )
-    return out
+def missing(tier: Tier) -> list[Missing]:
+    """What is not seen, or less surely, at that tier, and why."""
+    return [Missing(source="kernel", why=tier.why, lost=tier.lost)] if tier.lost else []

@@ -14,7 +14,8 @@ SCRIPTS := $(wildcard tools/*.sh) .ci/run
 UV := uv==0.13.9
 ARGS ?=
 
-.PHONY: help setup run test check bench bench-captures compare-tshark fuzz bpf lock clean packages-run packages-test packages-bench FORCE
+.PHONY: help setup run test test-kernels check bench bench-alerts bench-captures compare-tshark fuzz screens
+.PHONY: bpf lock clean packages-run packages-test packages-kernels packages-bench FORCE
 
 help:
 	@sed -n 's/^## /make /p' $(MAKEFILE_LIST)
@@ -31,6 +32,10 @@ test: packages-test setup
 	@mkdir -p build/coverage
 	@tools/as_root.sh env HYPOTHESIS_STORAGE_DIRECTORY=build/hypothesis $(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
+## test-kernels  the ground truth on Debian's other kernels, under emulation (ARGS="--kernel 6.1 --case 04a" for a part)
+test-kernels: packages-test packages-kernels setup
+	@$(BIN)/python -m tools.kernels $(ARGS)
+
 ## check    format, style, types, layers, sizes, and whether generated files are what they would be if made now
 check: setup
 	$(BIN)/ruff format --check --quiet .
@@ -45,6 +50,14 @@ check: setup
 ## bench    measure what DESIGN.md promises, as ratios in one run
 bench: packages-test setup
 	@tools/as_root.sh $(BIN)/python -m benchmarks $(ARGS)
+
+## bench-alerts  thirty simulated days through Netdata's rule, Prometheus' and ours; then beside a real Netdata
+bench-alerts: packages-test setup
+	@tools/as_root.sh $(BIN)/python -m benchmarks alerts beside
+
+## screens  make docs/screens.md and the README's picture anew, from a real terminal (takes some minutes)
+screens: packages-test setup
+	@tools/as_root.sh $(BIN)/python -m tools.screens
 
 ## bench-captures  CPU time and memory on captures, against what else reads them (ARGS="5": files five times as large)
 bench-captures: packages-test packages-bench setup build/nfstream
@@ -77,6 +90,9 @@ packages-run:
 
 packages-test:
 	@tools/install_packages.sh run build test
+
+packages-kernels:
+	@tools/install_packages.sh kernels
 
 packages-bench:
 	@tools/install_packages.sh bench

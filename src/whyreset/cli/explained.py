@@ -20,6 +20,7 @@ from whyreset.observed import ObservedReset
 from whyreset.outputs import seen, wire
 from whyreset.outputs.report import text
 from whyreset.outputs.report.gather import Gathering
+from whyreset.words import escape
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -59,11 +60,11 @@ def write(reader: Reader, form: str, test: Test | None, *, rows: int, html: Path
         for _ in resets:
             pass
         if reader.damages and not reader.totals().packets:
-            raise click.ClickException("; ".join(map(str, reader.damages)))
+            raise click.ClickException(escape("; ".join(map(str, reader.damages))))
         print("\n".join(_summary(reader, found, rows, by_service=form == "groups")))
     if form in ("csv", "lines", "json"):
         for line in losses(reader):
-            print(f"whyreset: {line}", file=sys.stderr)
+            click.echo(f"whyreset: {escape(line)}", err=True)
     if html is not None:
         from whyreset.outputs.report.html import page
 
@@ -140,7 +141,7 @@ def draw(files: Sequence[str], number: int, local: Sequence[Network], svg: Path 
     chosen = next((reset for reset in resets if reset.seen.number == number), None)
     if chosen is None:
         for line in losses(reader):
-            click.echo(f"whyreset: {line}", err=True)
+            click.echo(f"whyreset: {escape(line)}", err=True)
         raise click.ClickException(f"there is no reset {number}: the captures hold {len(resets):,}")
     steps, left_out = steps_of(reader.paths, chosen.seen.connection)
     same = [reset for reset in resets if reset.seen.connection == chosen.seen.connection]

@@ -13,6 +13,8 @@ ROWS_MAX = 2048
 #: Addresses that are watched for scans, and the places that are remembered of each.
 PROBERS_MAX = 1024
 PLACES_MAX = 4096
+#: Resets of one service, and their share of the cause's, that are worth a line of their own.
+STANDS_OUT, STANDS_OUT_SHARE = 3, 0.05
 #: Zeek's simple-scan calls so many different places without success a scan.
 SCAN_PLACES = 25
 
@@ -97,6 +99,17 @@ class Gathering:
     def ranked_rows(self) -> list[Row]:
         """Causes and services, the commonest first."""
         return sorted(self.rows.values(), key=lambda row: -row.count)
+
+    def parts(self, row: Row) -> list[Row]:
+        """A cause's rows by service, the commonest first; none where one service has it all."""
+        head = (row.cause, row.certainty, row.by_service)
+        found = [each for key, each in self.rows.items() if key[:3] == head and key[3:] != ("", None)]
+        return sorted((each for each in found if each.count < row.count), key=lambda each: -each.count)
+
+    def standing_out(self, row: Row) -> list[Row]:
+        """Of a cause, the one or two services that have more than their share of it."""
+        least = max(STANDS_OUT, row.count * STANDS_OUT_SHARE)
+        return [each for each in self.parts(row)[:2] if each.count >= least]
 
     def scans(self) -> list[Prober]:
         """Those who tried many places, the busiest first."""

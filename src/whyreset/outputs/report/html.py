@@ -6,12 +6,12 @@ from collections.abc import Iterable, Sequence
 
 from whyreset.observation import Conversations
 from whyreset.outputs.report import phrases, plots
+from whyreset.outputs.report import text as summary
 from whyreset.outputs.report.gather import Gathering, Row
 from whyreset.outputs.report.plots import text
-from whyreset.outputs.report.text import head, share
 
-#: Rows and scans that the page holds.
-ROWS_MAX = 200
+#: Services of a cause, and scans, that the page holds.
+PARTS_MAX = 20
 SCANS_MAX = 50
 
 _STYLE = """
@@ -39,8 +39,8 @@ def page(
     """The whole page; all text in it is escaped."""
     parts = [
         _HEAD.format(title=text(files[0] if len(files) == 1 else f"{len(files)} files"), style=_STYLE),
-        f"<h1>{text(head(files, read))}</h1>",
-        f"<p>{text(share(read, found))}</p>",
+        f"<h1>{text(summary.head(files, read))}</h1>",
+        f"<p>{text(summary.share(read, found))}</p>",
     ]
     if verdict := phrases.verdict(found):
         parts.append(f'<p class="verdict">{text(verdict)}</p>')
@@ -63,20 +63,34 @@ def page(
 
 
 def _table(found: Gathering) -> str:
-    ranked = found.ranked_rows()
-    rows = [_row(row, found.resets) for row in ranked[:ROWS_MAX]]
-    more = sum(row.count for row in ranked[ROWS_MAX:])
-    rest = f"<p>and {more:,} resets in {len(ranked) - ROWS_MAX:,} more rows</p>" if more else ""
+    rows = "".join(_row(row, found) for row in found.ranked())
+    return f'<h2>Why</h2><table><tr><th class="n">resets</th><th></th><th>cause</th><th>who</th></tr>{rows}</table>'
+
+
+def _row(row: Row, found: Gathering) -> str:
+    sure = " (likely)" if row.certainty == "likely" else ""
+    share = text(phrases.percent(row.count, found.resets))
     return (
-        '<h2>Why</h2><table><tr><th class="n">resets</th><th></th><th>cause</th><th>who</th></tr>'
-        + "".join(rows)
-        + f"</table>{rest}"
+        f'<tr><td class="n">{row.count:,}<br><span class="quiet">{share}</span>'
+        f"</td><td>{plots.bar(row.count / found.resets, row.family)}</td><td><code>{text(row.cause)}</code>{sure}<br>"
+        f'<span class="quiet">{text(phrases.meaning(row))}</span></td><td>{text(phrases.who(row))}'
+        f"{_services(found.parts(row))}{_example(row)}</td></tr>\n"
     )
 
 
-def _row(row: Row, total: int) -> str:
+def _services(parts: Sequence[Row]) -> str:
+    """A cause's services, where there are several."""
+    if not parts:
+        return ""
+    items = [f"<li>{part.count:,}: {text(phrases.who(part))}</li>" for part in parts[:PARTS_MAX]]
+    rest = len(parts) - len(items)
+    if rest:
+        items.append(f"<li>and {rest:,} more services</li>")
+    return f"<details><summary>by service</summary><ul>{''.join(items)}</ul></details>"
+
+
+def _example(row: Row) -> str:
     sample = row.sample
-    sure = "" if row.certainty == "certain" else " (likely)" if row.certainty == "likely" else ""
     others = [name for name in sample.cause.candidates if name != row.cause]
     details = [f"<li>{text(sentence)}</li>" for sentence in sample.evidence]
     if others:
@@ -84,9 +98,4 @@ def _row(row: Row, total: int) -> str:
     if sample.cause.missing:
         details.append(f"<li>to know more: {text(sample.cause.missing)}</li>")
     where = f"{text(sample.file)}, frame {sample.seen.frame}"
-    return (
-        f'<tr><td class="n">{row.count:,}<br><span class="quiet">{text(phrases.percent(row.count, total))}</span></td>'
-        f"<td>{plots.bar(row.count / total, row.family)}</td><td><code>{text(row.cause)}</code>{sure}<br>"
-        f'<span class="quiet">{text(phrases.meaning(row))}</span></td><td>{text(phrases.who(row))}'
-        f"<details><summary>for example {where}</summary><ul>{''.join(details)}</ul></details></td></tr>\n"
-    )
+    return f"<details><summary>for example {where}</summary><ul>{''.join(details)}</ul></details>"

@@ -38,12 +38,15 @@ def share(read: Conversations, found: Gathering) -> str:
     return text + "."
 
 
-def rows(ranked: Sequence[Row], total: int, limit: int) -> Iterator[str]:
-    """The rows as a table; two lines for each: what, and who."""
+def rows(ranked: Sequence[Row], found: Gathering, limit: int) -> Iterator[str]:
+    """The rows as a table: what, who, and which services stand out."""
+    total = found.resets
     for row in ranked[:limit]:
         sure = "" if row.certainty == "certain" else "?"
         yield f"{percent(row.count, total):>6} {row.count:>9,}  {row.cause}{sure}: {phrases.meaning(row)}"
         yield f"{'':>16}  {phrases.who(row)}; for example #{row.sample.seen.number}"
+        for part in found.standing_out(row):
+            yield f"{'':>16}  {part.count:,} of them: {phrases.who(part)}; for example #{part.sample.seen.number}"
     if rest := sum(row.count for row in ranked[limit:]):
         yield f"{percent(rest, total):>6} {rest:>9,}  in {len(ranked) - limit:,} more (--rows {len(ranked)} shows them)"
 
@@ -78,7 +81,7 @@ def summary(
         lines.append(verdict)
     if found.resets:
         ranked = found.ranked_rows() if by_service else found.ranked()
-        lines += ["", *rows(ranked, found.resets, limit)]
+        lines += ["", *rows(ranked, found, limit)]
         if any(row.certainty != "certain" for row in ranked[:limit]):
             lines.append(_LIKELY)
     if scans := found.scans():

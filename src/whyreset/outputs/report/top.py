@@ -66,5 +66,6 @@ class Top:
 
     def _mark(self, value: str) -> None:
         assert self._bits is not None
-        at = zlib.crc32(value.encode()) % _BITS
+        # a checksum alone spreads like values too evenly
+        at = zlib.crc32(value.encode()) * 0x9E3779B97F4A7C15 % (1 << 64) * _BITS >> 64
         self._bits[at >> 3] |= 1 << (at & 7)

@@ -237,9 +237,9 @@ cdef class Walk:
             return self.more(window)
         if window == total and self.get32(block, total - 4) != end:
             return self.stop(BLOCK_ENDS, end, self.get32(block, total - 4))
-        body = block[0]
-        limit(&body, window - 4)
-        skip(&body, 8)
+        body.at = block.at + 8
+        body.reported = total - 12
+        body.length = min(window - 8, body.reported)
         found = AGAIN
         if kind == SECTION:
             found = self.begin_section(&body, total)
@@ -338,8 +338,10 @@ cdef class Walk:
             skip(options, 4)
             if code == 0:
                 break
-            if length > options.length:
+            if length > options.reported:
                 return self.stop(OPTION_LONG, length)
+            if length > options.length:     # beyond what is kept of a block
+                break
             if out != NULL:
                 if code == OPTION_COMMENT and out.comment_length == 0:
                     out.comment = options.at

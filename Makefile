@@ -14,7 +14,8 @@ SCRIPTS := $(wildcard tools/*.sh) .ci/run
 UV := uv==0.13.9
 ARGS ?=
 
-.PHONY: help setup run test check bench bench-captures compare-tshark fuzz bpf lock clean packages-run packages-test packages-bench FORCE
+.PHONY: help setup run test test-kernels check bench bench-alerts bench-captures compare-tshark fuzz screens bpf lock
+.PHONY: clean packages-run packages-test packages-bench packages-kernels FORCE
 
 help:
 	@sed -n 's/^## /make /p' $(MAKEFILE_LIST)
@@ -30,6 +31,10 @@ run: $(VENV)/.project $(VENV)/.built
 test: packages-test setup
 	@mkdir -p build/coverage
 	@tools/as_root.sh env HYPOTHESIS_STORAGE_DIRECTORY=build/hypothesis $(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+
+## test-kernels  the ground truth on Debian's other kernels, under emulation (ARGS="--kernel 6.1 --case 04a" for a part)
+test-kernels: packages-test packages-kernels setup
+	@$(BIN)/python -m tools.kernels $(ARGS)
 
 ## check    format, style, types, layers, sizes, and whether generated files are what they would be if made now
 check: setup
@@ -53,6 +58,14 @@ bench-captures: packages-test packages-bench setup build/nfstream
 ## compare-tshark  whether the core finds the resets that tshark finds, in all captures of FOLDER
 compare-tshark: packages-test setup
 	$(BIN)/python -m tools.compare_tshark $(FOLDER) $(ARGS)
+
+## bench-alerts  thirty simulated days through Netdata's rule, Prometheus' and ours; then beside a real Netdata
+bench-alerts: packages-test setup
+	@tools/as_root.sh $(BIN)/python -m benchmarks alerts beside
+
+## screens  make docs/screens.md and the README's picture anew, from a real terminal (takes some minutes)
+screens: packages-test setup
+	@tools/as_root.sh $(BIN)/python -m tools.screens
 
 ## bpf      rebuild the kernel program's object, which is committed beside its source
 bpf: setup
@@ -85,6 +98,9 @@ packages-bench:
 build/nfstream: | $(VENV)/.python
 	@$(BIN)/python -m venv $@ && $@/bin/python -m pip --quiet --disable-pip-version-check install nfstream==6.6.0 || \
 		{ rm -rf $@; echo "nfstream cannot be installed: it is not compared"; }
+
+packages-kernels:
+	@tools/install_packages.sh kernels
 
 # another PYTHON than last time needs another environment
 ifneq ($(PYTHON),)

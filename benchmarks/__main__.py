@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import compileall
 import datetime
 import sys
+from pathlib import Path
 
+import whyreset
 from benchmarks import connections, latency, namespaces, reader, resets, soak, startup, who
+from benchmarks.alerts import beside, suite
 from benchmarks.common import machine
 
 ALL = {
@@ -17,6 +21,8 @@ ALL = {
     "namespaces": namespaces,
     "who": who,
     "soak": soak,
+    "alerts": suite,
+    "beside": beside,
 }
 
 
@@ -26,6 +32,8 @@ def main() -> int:
     if unknown := [name for name in chosen if name not in ALL]:
         print(f"there is no benchmark {unknown[0]}; there are {', '.join(ALL)}", file=sys.stderr)
         return 2
+    # as an installed package is; some environments write no bytecode by themselves
+    compileall.compile_dir(str(Path(whyreset.__file__).parent), quiet=2)
     print(f"{datetime.date.today()}, Linux {machine()}")
     for name in chosen:
         print(f"\n{name}: {(ALL[name].__doc__ or '').splitlines()[0]}")

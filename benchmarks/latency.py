@@ -27,11 +27,10 @@ RATE = 100_000
 def measure() -> Iterator[str]:
     """Milliseconds; the budget from surge to verdict is 1.5 s in the median, 3 s at most."""
     with Pair() as pair, subprocess.Popen(WATCH, stdout=subprocess.PIPE, text=True) as watch:
+        reader = _Reader(watch, pair.b)
         try:
-            assert watch.stdout
-            watch.stdout.readline()
+            reader.started.wait(20)
             answer_everyone(pair)
-            reader = _Reader(watch, pair.b)
             _provoke(pair, reader, SAMPLES, 0.15)
             yield f"one reset now and then: {_spread(reader.waited)} ms"
             reader.waited.clear()
@@ -44,6 +43,7 @@ def measure() -> Iterator[str]:
             yield f"the same within a spoofed flood of {RATE:,}/s: {_spread(reader.waited)} ms"
         finally:
             watch.terminate()
+            reader.join()
 
 
 class _Reader:
@@ -51,15 +51,22 @@ class _Reader:
 
     def __init__(self, watch: subprocess.Popen[str], host: Host) -> None:
         self.waited: list[float] = []
+        self.started = threading.Event()
         self._watch = watch
         self._cookie = host.cookie
-        threading.Thread(target=self._read, daemon=True).start()
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def join(self) -> None:
+        """Waits for the end of what it reads."""
+        self._thread.join(10)
 
     def _read(self) -> None:
         assert self._watch.stdout
         for text in self._watch.stdout:
             now = time.time()
             line: dict[str, Any] = json.loads(text)
+            self.started.set()
             if line["type"] == "reset" and line.get("sport") == PORT and line["netns_cookie"] == self._cookie:
                 moment, _, fraction = line["time"].removesuffix("Z").partition(".")
                 sent = datetime.datetime.fromisoformat(f"{moment}+00:00").timestamp() + int(fraction) / 1e9

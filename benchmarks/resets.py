@@ -1,54 +1,75 @@
-"""Kernel time added for each reset, paired: without anything, with whyreset, with tcpdump, in turn in one run."""
+"""Kernel time added for each reset, in the context of whoever provoked it; tcpdump's beside it in the same run."""
 
 from __future__ import annotations
 
+import os
 import statistics
 from collections.abc import Iterator
 
-from benchmarks.common import WATCH, Child, spread
+from benchmarks.common import Child, added, paired
+from benchmarks.programs import Attached, Clock
 from tests.hosts.flood import answer_everyone, flood
 from tests.hosts.hosts import Pair
 
-COUNT = 150_000
-ROUNDS = 7
+#: In one block: some 30 ms, and fewer than the ring holds.
+COUNT = 5_000
+PAIRS = 200
+TCPDUMP_PAIRS = 40
 _FILTER = "tcp[tcpflags] & tcp-rst != 0"
 
 
 def measure() -> Iterator[str]:
-    """Microseconds of the sender's CPU (its softirqs do the work of both hosts), and what each program adds."""
-    added: dict[str, list[float]] = {"whyreset": [], "tcpdump": []}
-    bases: list[float] = []
-    with Pair() as pair:
-        answer_everyone(pair)
-        flood(pair, COUNT, cpu=0)
-        for _ in range(ROUNDS):
-            for name, values in added.items():
-                before = _each(pair)
-                with _beside(pair, name) as child:
-                    during = _each(pair)
-                    child.stop()
-                after = _each(pair)
-                bases += [before, after]
-                values.append(during - (before + after) / 2)
-    base = statistics.median(bases)
-    yield f"a SYN and its reset, without anything: {spread(bases)} us of CPU"
-    for name, values in added.items():
-        yield f"{name} adds {spread(values)} us a reset ({statistics.median(values) / base:+.0%})"
-    ratio = statistics.median(added["whyreset"]) / max(statistics.median(added["tcpdump"]), 0.001)
-    yield f"whyreset adds {ratio:.2f} of what tcpdump with an RST filter adds (budget 0.5 us)"
+    """Microseconds of the sender's CPU: its softirqs do the work of both hosts."""
+    os.sched_setaffinity(0, {1})
+    try:
+        with Pair() as pair:
+            answer_everyone(pair)
+
+            def block() -> float:
+                done = flood(pair, COUNT, cpu=0)
+                return done.cpu_seconds / done.segments * 1e6
+
+            with Attached() as programs:
+                programs.switch(False)
+                base = statistics.median(block() for _ in range(10))
+                yield f"a SYN and its reset, without anything: {base:.2f} us of CPU"
+                ours = paired(block, programs.switch, PAIRS)
+                yield f"whyreset adds {added(ours)} us a reset ({ours[0] / base:+.0%}; budget 0.5 us)"
+                programs.switch(True)
+                before = programs.runs()
+                with Clock():
+                    block()
+                runs, spent = (
+                    after - was for after, was in zip(programs.runs()["send_reset"], before["send_reset"], strict=True)
+                )
+                yield f"by the kernel's clock: {spent / runs:.0f} ns a run, some 65 ns of measuring included"
+            with _Tcpdump(pair) as tcpdump:
+                theirs = paired(block, tcpdump.switch, TCPDUMP_PAIRS)
+            yield f"tcpdump with an RST filter adds {added(theirs)} us ({theirs[0] / base:+.0%})"
+            yield f"whyreset adds {ours[0] / max(theirs[0], 0.001):.2f} of what tcpdump adds"
+    finally:
+        os.sched_setaffinity(0, range(os.cpu_count() or 1))
 
 
-def _each(pair: Pair) -> float:
-    done = flood(pair, COUNT, cpu=0)
-    return done.cpu_seconds / done.segments * 1e6
+class _Tcpdump:
+    """The peer, started and ended at will."""
 
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair
+        self._child: Child | None = None
 
-def _beside(pair: Pair, name: str) -> Child:
-    if name == "whyreset":
-        child = Child(*WATCH)
-        child.ready()
-        return child
-    with pair.b.inside():
-        child = Child("tcpdump", "-i", "eth0", "-w", "/dev/null", _FILTER)
-    child.ready("listening")
-    return child
+    def __enter__(self) -> _Tcpdump:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.switch(False)
+
+    def switch(self, on: bool) -> None:
+        if on and self._child is None:
+            with self._pair.b.inside():
+                self._child = Child("tcpdump", "-i", "eth0", "-w", "/dev/null", _FILTER)
+            self._child.ready("listening")
+        elif not on and self._child is not None:
+            self._child.stop()
+            self._child.__exit__()
+            self._child = None

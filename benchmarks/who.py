@@ -17,6 +17,8 @@ from tests.hosts.hosts import Host
 PORT = 8080
 SOCKETS = 10_000
 PROCESSES = 5_000
+#: Each of them holds so many open, as a small server would.
+FILES = 20
 ROUNDS = 9
 #: What the guide tells people to run, and what they run instead.
 COMMANDS: dict[str, tuple[str, ...]] = {
@@ -38,8 +40,8 @@ def measure() -> Iterator[str]:
                 child.ready()
                 yield from _measure(host, f"{SOCKETS:,} sockets and a running watch")
                 child.stop()
-        with host.inside(), socket.create_server(("127.0.0.1", PORT)), crowd(PROCESSES):
-            yield from _measure(host, f"{PROCESSES:,} processes")
+        with host.inside(), socket.create_server(("127.0.0.1", PORT)), crowd(PROCESSES, FILES):
+            yield from _measure(host, f"{PROCESSES:,} processes with {FILES} files each")
 
 
 def _measure(host: Host, what: str) -> Iterator[str]:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyreset.model import Process
-from whyreset.words import NAME_MAX, describe_exit, name
+from whyreset.words import NAME_MAX, describe_exit, name, program, service
 
 PYTHON, NODE, JAVA, SH = "/usr/bin/python3.11", "/usr/bin/node", "/usr/lib/jvm/17/bin/java", "/usr/bin/dash"
 
@@ -120,3 +120,24 @@ def test_an_end_is_told_in_words(code: int | None, out_of_memory: bool, words: s
 def test_any_code_has_words(code: int) -> None:
     """No exit code raises."""
     assert describe_exit(Process(pid=7, exit_code=code))
+
+
+def test_processes_of_one_program_are_called_alike() -> None:
+    """By the name without the pid."""
+    assert program(Process(pid=7, comm="nginx")) == program(Process(pid=8, comm="nginx")) == "nginx"
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({}, ""),
+        ({"unit": "api.service", "container": "0123456789abcdef"}, "api.service"),
+        ({"container": "0123456789abcdef", "container_name": "web", "pod": "p"}, "web"),
+        ({"container": "0123456789abcdef", "pod": "p"}, "0123456789ab"),
+        ({"pod": "p"}, "p"),
+        ({"unit": "a\x1b.service"}, "a\\x1b.service"),
+    ],
+)
+def test_a_process_is_part_of_what_an_operator_would_look_up(fields: dict[str, str], part: str) -> None:
+    """Its unit, its container's name or the beginning of its id, its pod; escaped."""
+    assert service(Process(pid=7, **fields)) == part  # type: ignore[arg-type]

@@ -126,15 +126,17 @@ class Facts(Struct, frozen=True, kw_only=True):
     state: str = ""
     #: The state that the connection left for CLOSE; "" where unknown.
     state_before: str = ""
-    #: What a TIME-WAIT mini socket stands for: TIME_WAIT, or FIN_WAIT2.
+    #: What a TIME-WAIT mini socket stands for: TIME_WAIT, or FIN_WAIT2. What a segment for a listener met, where that
+    #: is known: NEW_SYN_RECV for a half-open request, else LISTEN.
     substate: str = ""
     #: Flags of the segment that provoked it, as letters of FSRPAU ("" for none set); None where none did.
     trigger: str | None = None
     trigger_payload: bool = False
     #: The trigger carried TCP options; hand-made segments rarely do, stacks with timestamps always do.
     trigger_options: bool = False
-    #: The trigger's place against a remembered connection: "old", "last-ack", "new"; "" without one.
-    segment: Literal["", "old", "last-ack", "new"] = ""
+    #: The trigger's place against a remembered connection: "old", "last-ack", "new"; "" without one. While a connection
+    #: is being opened, against what was sent: "fits" acknowledges all of it, "old" less, "new" more.
+    segment: Literal["", "old", "last-ack", "new", "fits"] = ""
     #: How the connection of this four-tuple had ended, if the memory of closed connections knows.
     ended: Literal["", "orderly", "half-closed", "reset-sent", "reset-received", "abandoned", "silent"] = ""
     #: Within a round trip or so of that end.
@@ -160,6 +162,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     data_unacked: bool = False
     fin_received: bool = False
     user_timeout: bool = False
+    #: SO_KEEPALIVE was on; said only of resets of the kernel's own accord for which it gives no reason.
+    keepalive: bool = False
     kernel_socket: bool = False
     accept_queue_full: bool = False
     abort_on_overflow: bool = False

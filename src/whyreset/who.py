@@ -131,7 +131,7 @@ class _Joiner:
             owner = life.owner
         elif seen.holders:
             # the others inherited it from the eldest
-            owner = self._owner(min(seen.holders, key=lambda key: key[1]), "open file")
+            owner = self._owner(min(seen.holders, key=_start), "open file")
         return Standing(
             netns=here.netns,
             netns_cookie=here.netns_cookie,
@@ -158,7 +158,7 @@ class _Joiner:
                 outgoing = (here.netns_cookie, here.local_port) not in listening
             port = here.remote_port if outgoing and here.remote_port else here.local_port
             # a process that serves a connection is the child of the one that accepted it
-            holder = max(seen.holders, key=lambda key: key[1], default=None)
+            holder = seen.holders[0] if len(seen.holders) == 1 else max(seen.holders, key=_start, default=None)
             accepted = not outgoing and (here.netns_cookie, here.local_port) in listening
             held = holder is not None or bool(here.inode)
             groups.setdefault((here.netns_cookie, outgoing, port, accepted, held, holder), []).append(seen)
@@ -314,6 +314,10 @@ def _plain(address: str) -> str:
 
 def _key(process: Process) -> Key:
     return process.pid, process.start_ns
+
+
+def _start(key: Key) -> int:
+    return key[1]
 
 
 def _tick(key: Key) -> Key:

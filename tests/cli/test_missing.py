@@ -95,10 +95,13 @@ def test_a_kernel_with_damaged_btf_is_told(tmp_path: Path, content: bytes) -> No
     assert BTF in said
 
 
-def test_a_kernel_without_reset_reasons_is_told(tmp_path: Path) -> None:
-    """BTF that knows no reasons is that of an older kernel."""
+def test_a_kernel_that_tells_nothing_of_resets_is_told(tmp_path: Path) -> None:
+    """BTF that knows no reasons, of resets or of dropped segments, is that of a kernel too old."""
     old = tmp_path / "vmlinux"
-    old.write_bytes(Path(BTF).read_bytes().replace(b"SK_RST_REASON_NO_SOCKET", b"SK_RST_REASON_NO_SUCKET"))
+    blob = Path(BTF).read_bytes()
+    for name in (b"SK_RST_REASON_NO_SOCKET", b"SKB_DROP_REASON_NO_SOCKET", b"tcp_send_active_reset"):
+        blob = blob.replace(name, name[:-1] + b"_")
+    old.write_bytes(blob)
     assert "6.10" in refused(before=where(f"mount --bind {old} {BTF}"))
 
 

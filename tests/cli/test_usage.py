@@ -1,6 +1,8 @@
 """Help, the version, the schema, and what a person's mistake is answered with."""
 
 import json
+import subprocess
+import sys
 
 import jsonschema
 import pytest
@@ -84,9 +86,15 @@ def test_help_names_every_option_that_people_use() -> None:
     """What the command can do is what its help says."""
     said = run("watch", "--help").stdout
     options = ("--json", "--duration", "--direction", "--netns", "--port", "--cause", "--each")
-    more = ("--exact-owners", "--demo", "--scene")
+    more = ("--exact-owners", "--demo", "--scene", "--plain", "--verbose")
     assert all(option in said for option in options + more)
     assert "--ring-kib" not in said
+
+
+def test_whoever_has_no_screen_does_not_pay_for_it() -> None:
+    """Help, JSON and lines do not wait for the library that draws."""
+    script = "import sys, whyreset.cli, whyreset.agent, whyreset.outputs.printers; sys.exit('rich' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
 def test_the_version_is_the_packages() -> None:

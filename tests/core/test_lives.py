@@ -176,7 +176,15 @@ def test_a_held_listener_is_a_process_and_a_listener() -> None:
     assert owner == Process(pid=5, start_ns=6, comm="nginx", uid=33, netns=9)
     assert cookie == 3
     assert listener == Listener(
-        netns_cookie=77, port=80, address="::", family=10, ipv6_only=True, socket_cookie=3, owner=(5, 6), backlog=128
+        netns_cookie=77,
+        netns=9,
+        port=80,
+        address="::",
+        family=10,
+        ipv6_only=True,
+        socket_cookie=3,
+        owner=(5, 6),
+        backlog=128,
     )
 
 

@@ -9,6 +9,7 @@ import pytest
 from tests.hosts.watch import Line, Watch
 from whyreset import causes
 from whyreset.demo.scenes import SCENES
+from whyreset.outputs.sentences import SAYINGS
 
 SEGV, KILL = "killed by SIGSEGV", "killed by SIGKILL"
 
@@ -143,3 +144,14 @@ def test_each_scene_is_documented() -> None:
     rows = [line for line in page.read_text().splitlines() if line.startswith("| `")]
     said = [(scene.name, scene.text, ", ".join(f"`{cause}`" for cause in scene.causes)) for scene in SCENES]
     assert rows == [f"| `{name}` | {text} | {shown} |" for name, text, shown in said]
+
+
+def test_each_scene_has_its_screen() -> None:
+    """docs/screens.md shows them all, in today's words; `make screens` makes it anew."""
+    page = (Path(__file__).parents[2] / "docs/screens.md").read_text()
+    for scene in SCENES:
+        _, _, shown = page.partition(f"## {scene.name}: {scene.text}\n\n```\n")
+        screen = shown.partition("```")[0]
+        assert all(SAYINGS[cause].what in screen.replace("closed ports", "closed port") for cause in scene.causes), (
+            scene
+        )

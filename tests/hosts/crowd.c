@@ -1,4 +1,6 @@
-// Many sleeping processes, made cheaply: forks so many, says so, and ends them when its input ends.
+// Many sleeping processes, made cheaply: forks so many, says so, and ends them when its input ends. A second number is
+// how many files each holds open beside.
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,8 +12,11 @@ int main(int count, char **words)
 {
 	int wanted = count > 1 ? atoi(words[1]) : 0, made = 0;
 	pid_t *pids = calloc(wanted + 1, sizeof *pids), self = getpid();
+	int files = count > 2 ? atoi(words[2]) : 0;
 	char end;
 
+	while (files-- > 0 && open("/dev/null", O_RDONLY) >= 0)
+		;
 	for (; made < wanted; made++) {
 		pids[made] = fork();
 		if (pids[made] < 0)

@@ -9,9 +9,13 @@ from tests.hosts.hosts import Host
 
 
 @contextmanager
-def crowd(count: int) -> Iterator[None]:
-    """So many processes that sleep for the length of the block; OSError where there is no room for them."""
-    argv = ["setpriv", "--pdeathsig", "KILL", str(built("crowd")), str(count)]
+def crowd(count: int, files: int = 0) -> Iterator[None]:
+    """So many processes that sleep for the length of the block; OSError where there is no room for them.
+
+    Args:
+        files: how many each holds open.
+    """
+    argv = ["setpriv", "--pdeathsig", "KILL", str(built("crowd")), str(count), str(files)]
     with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin
         assert process.stdout

@@ -319,6 +319,33 @@ def test_a_clock_that_is_set_moves_the_times_that_follow(host: Host, monkeypatch
         assert (account.counted, account.seen, account.received) == (3, 3, 3)
 
 
+def test_a_suspend_hides_and_doubles_nothing(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock since boot and the time of day leap together, with resets unread; the process only sees it later.
+
+    The kernel's own clock does not leap here, so what comes after keeps its time; in a true suspend it leaps along.
+    """
+    from whyreset.agent import Agent, Settings
+
+    night = 8 * 3600 * 1_000_000_000
+    day_ns, clock_ns, leap = time.time_ns, time.clock_gettime_ns, 0
+    monkeypatch.setattr(time, "time_ns", lambda: day_ns() + leap)
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda clock: clock_ns(clock) + leap)
+    began = day_ns()
+    with Agent(Settings()) as agent:
+        knock(host)
+        leap = night
+        knock(host, 2)
+        agent.wait(time.monotonic() + 0.02)
+        told = list(agent.tick().resets)
+        last = agent.tick(last=True)
+        told += last.resets
+        [account] = [line for line in last.counts if line.netns_cookie == host.cookie]
+        assert (account.counted, account.seen, account.received, account.unseen) == (3, 3, 3, 0)
+    mine = [each for each in told if each.sample.netns_cookie == host.cookie]
+    assert sum(each.count for each in mine) == 6
+    assert all(began <= each.time_ns <= day_ns() for each in mine)
+
+
 # ---- what is shown ----
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests import needs
 from tests.cli.whyreset import COMMAND
-from tests.hosts import Host
+from tests.hosts import Actor, Host
 from tests.hosts.hosts import await_true
 from tests.kernel_objects import held
 from tests.live.terminal import ALTERNATE, NORMAL, SGR, Terminal
@@ -63,6 +63,18 @@ def test_a_reset_is_on_the_screen_at_once_and_the_terminal_is_as_before_afterwar
         assert terminal.modes() == before
         terminal.type("echo status $?\n")
         terminal.wait(lambda: "status 0" in terminal.text, "the exit code")
+
+
+def test_a_crashed_service_is_told_with_its_end(host: Host) -> None:
+    """Until when who listened there, and how that ended."""
+    with Terminal() as terminal, Actor(host, "api") as api:
+        begin(terminal)
+        api.listen(CLOSED)
+        api.crash()
+        knock(host)
+        terminal.wait(lambda: terminal.shows(f"[{api.pid}], killed by SIGSEGV"), "how it ended")
+        assert terminal.shows("until ")
+        assert terminal.shows(str(host.inode))
 
 
 def test_the_screen_follows_the_terminals_size(host: Host) -> None:

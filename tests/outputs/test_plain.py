@@ -80,7 +80,7 @@ PLACES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "who closed its socket and lives": (
         {"owner": owner("former listener"), "stop": Stop(time_ns=EPOCH)},
-        ", until 05:43:15 nginx[911], then closed its socket, from",
+        ", until 05:43:15 nginx[911], then closed, from",
     ),
     "whose child held it longer": (
         {
@@ -88,6 +88,10 @@ PLACES: dict[str, tuple[dict[str, Any], str]] = {
             "stop": Stop(time_ns=EPOCH, exit_code=0, holder=process(pid=912, comm="worker")),
         },
         ", until 05:43:15 nginx[911], killed by SIGKILL; held last by worker[912], exited normally, from",
+    ),
+    "whose listener is gone too, but somebody else closed": (
+        {"cause": UNREAD, "owner": owner(), "stop": STOP, "facts": {"in_closer": True}, "closer": process(comm="ss")},
+        ", nginx[911], closed by ss[911], from",
     ),
     "closed by another": (
         {"cause": UNREAD, "owner": owner(), "closer": process(pid=5, comm="ss")},

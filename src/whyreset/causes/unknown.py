@@ -25,15 +25,15 @@ def explain(facts: Facts) -> Cause:
             missing="the same reset seen at its sender: whyreset there, or the packets",
         )
     said = f"kernel reason {facts.reason}" if facts.reason else "the kernel gave no reason"
-    return Cause(
-        name=NAME,
-        family=FAMILY,
-        certainty="unknown",
-        evidence=(said,),
-        missing="too many kinds of resets at once to keep details"
-        if facts.crowded and not facts.reason
-        else "a rule for this case: please report it",
-    )
+    return Cause(name=NAME, family=FAMILY, certainty="unknown", evidence=(said,), missing=_missing(facts))
+
+
+def _missing(facts: Facts) -> str:
+    if facts.crowded and not facts.reason:
+        return "too many kinds of resets at once to keep details"
+    if facts.reason in ("", "NOT_SPECIFIED"):
+        return "the kernel's own reason (Linux 6.12 and newer give it): several fit what was seen"
+    return "a rule for this case: please report it"
 
 
 def from_packets(traits: Traits) -> Cause:

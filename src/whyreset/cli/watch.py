@@ -50,6 +50,7 @@ EACH_PER_SECOND = 2500
 @click.option("--demo", is_flag=True, help="Make resets of many causes in network namespaces of their own, to look at.")
 @click.option("--scene", multiple=True, metavar="NAME", help="Only this scene of the demo, for example crash or scan.")
 @click.option("--ring-kib", type=click.IntRange(4, 1 << 20), hidden=True)
+@click.option("--tier", type=click.Choice(["reasons", "passive reasons", "functions", "drops"]), hidden=True)
 def watch(
     *,
     as_json: bool,
@@ -65,6 +66,7 @@ def watch(
     demo: bool,
     scene: tuple[str, ...],
     ring_kib: int | None,
+    tier: str | None,
 ) -> None:
     """Watch this host's TCP resets until Ctrl-C: why each was sent, who sent it, what it means."""
     # imported here so that --help and mistakes answer at once
@@ -101,6 +103,7 @@ def watch(
                 each_per_second=EACH_PER_SECOND if each else 0,
                 names=stage.names if stage else {},
                 ring_bytes=ring_kib * 1024 if ring_kib else None,
+                tier=tier or "",
             )
             agent = stack.enter_context(Agent(settings))
             printer = stack.enter_context(_printer(form, agent, chosen, opened=verbose))

@@ -87,9 +87,7 @@ cdef class Analyzer:
         self.bases = [0]
         self.extras = {}
         self.builder = Builder(self.names, self.bases, self.extras)
-        self.each = each
-        self.singles = []
-        self.steps = Steps(follow)
+        self.each, self.singles, self.steps = each, [], Steps(follow)
 
     def __dealloc__(self):
         free(self.carried)

@@ -9,6 +9,8 @@ from contextlib import contextmanager, suppress
 from whyreset.demo import namespaces, network
 from whyreset.demo.actors import Actor, Script
 
+#: What the two namespaces are called.
+NAMES = ("demo-server", "demo-clients")
 SERVER = "192.0.2.1"
 #: The clients' side has an address for each part that is played there (all of TEST-NET-1, RFC 5737).
 WEB, BACKUP, MONITORING, BROWSER, PHONE, SCANNER = (f"192.0.2.{number}" for number in (10, 20, 30, 101, 102, 200))
@@ -40,7 +42,7 @@ class Stage:
     @property
     def names(self) -> dict[int, str]:
         """What to call the two namespaces, by inode."""
-        return {os.fstat(self.server).st_ino: "demo-server", os.fstat(self.clients).st_ino: "demo-clients"}
+        return {os.fstat(each).st_ino: name for each, name in zip((self.server, self.clients), NAMES, strict=True)}
 
     def serving(self, command: str, script: Script) -> Actor:
         """An actor on the server's side, who has played the first step; one that played it before plays it again."""

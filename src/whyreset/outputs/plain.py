@@ -12,7 +12,7 @@ def reset_text(reset: Reset) -> str:
     many = f"{reset.count} x " if reset.count > 1 else ""
     parts = [
         sentences.port_text(sentences.say(reset), reset.facts, reset.port),
-        sentences.owner_text(reset.owner, reset.stop, reset.closer),
+        sentences.owner_text(reset),
         f"{'to' if reset.facts.active_open else 'from'} {sentences.remotes_text(reset.remotes, reset.sample.remote)}",
         f"in {reset.netns_name}" if reset.netns_name else "",
     ]

@@ -8,10 +8,11 @@ is not certain it says so.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Protocol
 
 from msgspec import Struct
 
-from whyreset.model import Cause, Facts, Owner, Process, Remotes, Reset, Stop
+from whyreset.model import Cause, Facts, Process, Remotes, Reset
 from whyreset.words import clock, describe_exit, escape, name, program, service
 
 
@@ -51,7 +52,7 @@ SAYINGS: dict[str, Saying] = {
     "stray-segment": Saying("segment of no connection", "a probe, the echo of a flood, or a lost client"),
     "time-wait": Saying("segment of a closed connection", "nothing that was acknowledged is lost"),
     "time-wait-segment": Saying("segment of a closed connection", "the client had not closed it; nothing is lost"),
-    "time-wait-reuse": Saying("old connection in the way", "harmless, the SYN is sent again at once", quiet=True),
+    "time-wait-reuse": Saying("old connection in the way", "harmless, tried again at once", quiet=True),
     "time-wait-assassination": Saying("late echo of a closed connection", "no data is lost", quiet=True),
     "listen-queue": Saying("refused by the listener", "its queue or the handshake was not in order"),
     "accept-queue-full": Saying("accept queue full", "the program accepts too slowly, clients are cut off"),
@@ -82,7 +83,17 @@ RECEIVED: dict[str, Saying] = {
 _SAFE = frozenset({"closed-port", "in-flight", "unknown", "stray-segment", "abort", "listen-queue", "protocol"})
 
 
-def say(reset: Reset) -> Saying:
+class Explained(Protocol):
+    """What was explained: a reset, or what is kept of it."""
+
+    @property
+    def cause(self) -> Cause: ...
+
+    @property
+    def facts(self) -> Facts: ...
+
+
+def say(reset: Explained) -> Saying:
     """What happened and what it means."""
     return _say(reset.cause, reset.facts)
 
@@ -121,12 +132,14 @@ def _harm(cause: Cause, facts: Facts, meaning: str, quiet: bool) -> tuple[str, b
     return meaning, quiet
 
 
-def owner_text(owner: Owner | None, stop: Stop | None, closer: Process | None = None) -> str:
+def owner_text(reset: Reset) -> str:
     """Who; of the past also how it ended: «until 12:00:03 gunicorn[2214] (api.service), killed by SIGSEGV»."""
+    owner, stop, closer = reset.owner, reset.stop, reset.closer
     if owner is None:
         return ""
     label = process_text(owner.process)
-    if stop is None:
+    # who closed a connection matters more than what became of its listener
+    if stop is None or reset.facts.in_closer:
         label = {"one of the listeners": f"perhaps {label}", "former listener": f"before: {label}"}.get(
             owner.via, label
         )
@@ -138,7 +151,7 @@ def owner_text(owner: Owner | None, stop: Stop | None, closer: Process | None = 
     how = describe_exit(Process(pid=0, exit_code=stop.exit_code, out_of_memory=stop.out_of_memory))
     until = f"until {clock(stop.time_ns)} "
     if stop.holder is None:
-        return f"{until}{label}, {how or 'then closed its socket'}"
+        return f"{until}{label}, {how or 'then closed'}"
     own = describe_exit(owner.process)
     return f"{until}{label}{f', {own}' if own else ''}; held last by {name(stop.holder)}{f', {how}' if how else ''}"
 
@@ -148,9 +161,23 @@ def process_text(process: Process) -> str:
     return _with(name(process), service(process))
 
 
-def kind_text(process: Process, count: int, ended: str = "") -> str:
-    """Several processes that do one thing: «nginx (nginx.service), 8 processes, killed by SIGKILL»."""
-    return f"{_with(program(process), service(process))}, {count} processes{f', {ended}' if ended else ''}"
+def kind_text(last: Reset, count: int, ended: str = "") -> str:
+    """Owners that do one thing: «nginx (nginx.service), 8 processes, killed by SIGKILL».
+
+    Args:
+        last: a reset of one of them.
+        count: how many they are.
+        ended: how they ended, where all did alike.
+    """
+    owner, closer = last.owner, last.closer
+    if owner is None:
+        return ""
+    text = f"{_with(program(owner.process), service(owner.process))}, {count} processes"
+    if ended:
+        text += f", {ended}"
+    if closer is not None and program(closer) != program(owner.process):
+        text += f", closed by {name(closer)}"
+    return text
 
 
 def _with(label: str, part: str) -> str:

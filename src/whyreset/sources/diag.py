@@ -13,6 +13,7 @@ import socket
 import struct
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
+from itertools import islice
 
 from msgspec import Struct
 
@@ -38,6 +39,8 @@ _SOCKID_BYTES = 48
 _MESSAGE = struct.Struct("=BBBB2s2s16s16sIQIIIII")
 _STATE, _COOKIE_AT, _COOKIE = 1, 44, struct.Struct("=Q")
 _LISTEN = STATES.index("LISTEN")
+_ALL, _OPEN = 0xFFFFFFFF, 1 << STATES.index("ESTABLISHED") | 1 << STATES.index("CLOSE_WAIT")
+_FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _ATTRIBUTE = struct.Struct("=HH")
 _INET_DIAG_REQ_BYTECODE, _INET_DIAG_SKV6ONLY = 1, 11
 #: struct inet_diag_bc_op.
@@ -75,32 +78,38 @@ def here() -> tuple[int, int]:
         return netns, netns
 
 
-def view(port: int, address: str = "", known: Container[int] = ()) -> View:
+def view(port: int, address: str = "", known: Container[int] | None = None) -> View:
     """The sockets from or to a port (0: all) in the namespace that the calling thread is in.
 
     Args:
         port: on either side; 0 for any.
         address: whose place shall be told.
-        known: cookies of sockets of which only listeners are asked for again, for their queues.
+        known: cookies of the sockets that processes hold, where that is known: of these only listeners are told again,
+            for their queues. None where it is not known.
     Raises:
         OSError: sock_diag is not there, or not allowed.
     """
     netns, cookie = here()
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asking:
         found: list[Socket] = []
-        for family in (socket.AF_INET, socket.AF_INET6):
-            for body in _dump(asking, family, port):
-                if body[_STATE] != _LISTEN and _COOKIE.unpack_from(body, _COOKIE_AT)[0] in known:
-                    continue
-                found.append(_socket(body, netns, cookie))
-                if len(found) >= SOCKETS_MAX:
-                    return View(netns=netns, cookie=cookie, sockets=found)
+        states = _ALL if known is None else _ALL & ~_OPEN
+        while states and len(found) < SOCKETS_MAX:
+            bodies = (body for family in _FAMILIES for body in _dump(asking, family, port, states))
+            news = (body for body in bodies if body[_STATE] == _LISTEN or not _is_known(body, known))
+            found += (_socket(body, netns, cookie) for body in islice(news, SOCKETS_MAX - len(found)))
+            # open connections that no process holds wait for a listener to accept them: most often there are none
+            waiting = not states & _OPEN and any(each.queue and each.queue[0] for each in found)
+            states = _OPEN if waiting else 0
     return View(netns=netns, cookie=cookie, sockets=found, local=_is_local(address) if address else None)
 
 
-def _dump(asking: socket.socket, family: int, port: int) -> Iterator[memoryview]:
+def _is_known(body: memoryview, known: Container[int] | None) -> bool:
+    return known is not None and _COOKIE.unpack_from(body, _COOKIE_AT)[0] in known
+
+
+def _dump(asking: socket.socket, family: int, port: int, states: int) -> Iterator[memoryview]:
     """The answers' bodies. A kernel without this family answers with an error, which is no socket."""
-    body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, 0xFFFFFFFF) + bytes(_SOCKID_BYTES)
+    body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, states) + bytes(_SOCKID_BYTES)
     if port:
         code = _either(port)
         body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(code), _INET_DIAG_REQ_BYTECODE) + code

@@ -57,7 +57,7 @@ def look(question: Question, walk: int | None = None) -> View:
         holders = found.setdefault(each.cookie, (each, []))[1]
         if each.holder and each.holder not in holders:
             holders.append(each.holder)
-    views = _views(question, None if walked is None else [each for each, _ in found.values()], found, missing)
+    views = _views(question, walked, None if walked is None else found, missing)
     held = {} if walked is not None else _from_proc(question, views, missing)
     for each in (each for view in views for each in view.sockets):
         known, holders = found.get(each.cookie, (each, held.get(each.inode, [])))
@@ -79,7 +79,7 @@ def look(question: Question, walk: int | None = None) -> View:
 
 
 def _views(
-    question: Question, walked: list[Socket] | None, known: Container[int], missing: list[Missing]
+    question: Question, walked: list[Socket] | None, known: Container[int] | None, missing: list[Missing]
 ) -> list[diag.View]:
     """What sock_diag shows of each namespace that may have more to tell."""
     views: list[diag.View] = []

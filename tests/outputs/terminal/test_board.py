@@ -3,7 +3,7 @@
 import pytest
 
 from tests.outputs.terminal.boards import HOME, at, board, only, sent, take
-from tests.outputs.values import count, reset
+from tests.outputs.values import count, notice, reset
 from whyreset.filter import Filter
 from whyreset.model import Missing
 
@@ -39,12 +39,13 @@ def test_a_trend_is_the_last_ten_seconds_against_the_minute_before(before: float
     assert only(sent(one.view(at(60)))).trend == trend
 
 
-def test_a_row_is_new_for_ten_seconds_and_over_after_ten_of_silence() -> None:
+def test_a_row_is_new_for_ten_seconds_and_over_after_twenty_of_silence() -> None:
     """Then it says since when."""
     one = board()
     take(one, 0, reset(count=50))
     assert only(sent(one.view(at(5)))).trend == "new"
-    assert only(sent(one.view(at(11)))).trend == "over"
+    assert only(sent(one.view(at(12)))).trend == "steady"
+    assert only(sent(one.view(at(21)))).trend == "over"
 
 
 def test_what_was_lost_has_its_share() -> None:
@@ -99,13 +100,23 @@ def test_what_only_waits_to_be_read_is_not_called_unseen() -> None:
     """Neither what the kernel says was traced, nor what looks unseen for less than three seconds."""
     one = board()
     one.take([], [count(counted=5, seen=3, explained=3, unseen=2, pending=2)], [], at(1))
-    assert "not seen" not in one.view(at(1)).account
+    assert one.view(at(1)).account == "3 sent, all explained; the kernel's count agrees; 0 received"
     one.take([], [count(counted=9, seen=9, explained=9)], [], at(2))
     one.view(at(2))
     one.take([], [count(counted=12, seen=9, explained=9, unseen=3)], [], at(3))
     assert "not seen" not in one.view(at(3)).account
     told = [one.view(at(second)).account for second in range(4, 8)]
     assert "3 not seen" in told[-1]
+
+
+def test_a_notice_that_comes_again_is_told_once_with_its_sum() -> None:
+    """The latest last; what was told long ago is another time."""
+    one = board()
+    for second, given in ((0, notice(count=7)), (1, notice(text="other")), (60, notice(count=5))):
+        one.take([], [], [given], at(second))
+    assert one.view(at(61)).notices == ("note: other", "note: 12 resets not told apart")
+    one.take([], [], [notice(count=3)], at(600))
+    assert one.view(at(601)).notices == ("note: 3 resets not told apart",)
 
 
 # ---- what is watched ----
@@ -116,11 +127,11 @@ def test_what_only_waits_to_be_read_is_not_called_unseen() -> None:
     [
         ([], "this host"),
         ([(HOME, "")], "this host"),
-        ([(HOME, ""), (1, "")], "this host and 1 more network namespace"),
-        ([(1, "red"), (2, "blue"), (3, "")], "this host and 3 more network namespaces (blue, red, 1 without a name)"),
+        ([(HOME, ""), (1, "")], "this host and 1 more namespace"),
+        ([(1, "red"), (2, "blue"), (3, "")], "this host and 3 more namespaces (blue, red, 1 without a name)"),
         (
             [(number, f"n{number}") for number in range(1, 6)],
-            "this host and 5 more network namespaces (n1, n2, n3, 2 more)",
+            "this host and 5 more namespaces (n1, n2, n3, 2 more)",
         ),
     ],
 )

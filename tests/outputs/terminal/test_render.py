@@ -60,7 +60,7 @@ def test_eighty_columns_tell_what_who_and_from_whom() -> None:
     shown = lines(view(crashed(), aborted(), reset(cause=IN_FLIGHT), reset(facts={"direction": "received"})))
     until = next(line for line in shown if "until" in line).split()[1]
     assert shown == [
-        "whyreset watches this host, for 12 s                                    12:00:14",
+        "whyreset: TCP resets of this host, for 12 s                             12:00:14",
         "",
         "SENT     11/s now   11/s over 10 s   11/s over 1 min        ▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁▁████",
         "share  port  what happened in the last minute, and what it means",
@@ -168,7 +168,7 @@ def test_keys_are_told_only_where_they_are_heard() -> None:
 def test_the_summary_tells_it_all() -> None:
     """What is left on the terminal at the end has counts instead of rates."""
     told = [line.plain for line in summary(view(crashed(), aborted(), whole=True), Size(80, 24, summary=True))]
-    assert told[0] == "whyreset watched this host for 12 s"
+    assert told[0] == "TCP resets of this host for 12 s"
     assert told[1] == "120 sent"
     assert told[2].startswith(" 90 %  8080  closed port: ")
     assert told[2].endswith(" 108 x")

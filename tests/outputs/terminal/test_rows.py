@@ -64,6 +64,8 @@ def test_processes_of_one_kind_are_one_row() -> None:
     for pid in range(2, 9):
         take(one, 0, reset(cause=UNREAD, owner=owner(pid=pid, unit="nginx.service")))
     assert only(sent(one.view(at(1)))).who == "nginx (nginx.service), 8 processes"
+    take(one, 2, reset(cause=UNREAD, owner=owner(pid=9, unit="nginx.service"), closer=process(comm="ss", pid=5)))
+    assert only(sent(one.view(at(3)))).who == "nginx (nginx.service), 9 processes, closed by ss[5]"
 
 
 def test_processes_that_ended_alike_are_told_to_have() -> None:
@@ -89,7 +91,7 @@ def test_a_port_that_nobody_had_open_says_so() -> None:
     """It tells a wrong configuration from a service that stopped."""
     one = board()
     take(one, 0, reset())
-    assert only(sent(one.view(at(1)))).who == "not open since watching began"
+    assert only(sent(one.view(at(1)))).who == "no listener seen since watching began"
 
 
 def test_the_other_end_on_this_host_is_named() -> None:
@@ -183,6 +185,18 @@ def test_joined_rows_remember_that_addresses_were_estimated() -> None:
     assert only(sent(one.view(at(1)))).whom == "from at least 4,000 addresses"
 
 
+def test_many_closed_ports_say_whether_one_address_asks_for_them() -> None:
+    """It is told as what it is, and whether that is a scan is left to the reader."""
+    one = board()
+    for port in range(1, 9):
+        take(one, 0, reset(port=port))
+    assert only(sent(one.view(at(1)))).meaning == "one address asks for port after port, nobody listens there"
+    other = board()
+    for port in range(1, 40):
+        take(other, 0, reset(port=port, remotes=SEVERAL))
+    assert only(sent(other.view(at(1)))).meaning == "nobody listens there, clients are refused"
+
+
 def test_many_namespaces_become_one_row() -> None:
     """Fifty containers that do one thing are not fifty rows."""
     one = board()
@@ -190,7 +204,7 @@ def test_many_namespaces_become_one_row() -> None:
         take(one, 0, reset(sample={"netns": netns}))
     row = only(sent(one.view(at(1))))
     assert (row.port, row.total) == ("8080", 49)
-    assert row.who == "not open since watching began, in many network namespaces"
+    assert row.who == "no listener seen since watching began, in many network namespaces"
 
 
 def test_groups_that_were_crowded_already_are_one_row_too() -> None:

@@ -15,7 +15,7 @@ from whyreset.filter import Filter
 from whyreset.model import Count, Missing, Notice, Reset
 from whyreset.outputs.plain import notice_text
 from whyreset.outputs.terminal import tell
-from whyreset.outputs.terminal.rows import Row, Side
+from whyreset.outputs.terminal.rows import PAUSED_NS, Row, Side
 from whyreset.outputs.terminal.view import RowView, SideView, Trend, View
 from whyreset.words import clock
 
@@ -51,7 +51,8 @@ class Board:
         self._figures: dict[int, Count] = {}
         self._forgotten = dict.fromkeys(tell.FIGURES, 0)
         self._unseen: deque[tuple[int, int, int]] = deque(maxlen=8)
-        self._notices: deque[tuple[int, Notice]] = deque(maxlen=NOTICES)
+        #: by name and text, the latest last: when it was told, and how many in all
+        self._notices: dict[tuple[str, str], tuple[int, Notice]] = {}
 
     def take(self, resets: Iterable[Reset], counts: Iterable[Count], notices: Iterable[Notice], now_ns: int) -> bool:
         """Takes what one tick brought; True where that makes a new row."""
@@ -67,7 +68,8 @@ class Board:
             for side, name in ((self._sent, "lost"), (self._received, "received_lost")):
                 if lost := count.delta.get(name):
                     side.add_lost(lost, second, now_ns)
-        self._notices += [(now_ns, notice) for notice in notices]
+        for notice in notices:
+            self._note(notice, now_ns)
         return fresh
 
     def view(
@@ -99,8 +101,19 @@ class Board:
             complete=not (totals["lost"] or totals["unseen"] or totals["unknown"] or totals["received_lost"]),
             scope=tell.scope(namespaces, self._home),
             unseen=tuple(tell.missing(each) for each in missing),
-            notices=tuple(notice_text(notice) for told_ns, notice in self._notices if now_ns - told_ns <= _NOTICE_NS),
+            notices=tuple(
+                notice_text(notice) for told_ns, notice in self._notices.values() if now_ns - told_ns <= _NOTICE_NS
+            ),
         )
+
+    def _note(self, notice: Notice, now_ns: int) -> None:
+        key = notice.name, notice.text
+        told_ns, before = self._notices.pop(key, (0, notice))
+        if before is not notice and now_ns - told_ns <= _NOTICE_NS:
+            notice = replace(notice, count=before.count + notice.count)
+        self._notices[key] = now_ns, notice
+        if len(self._notices) > NOTICES:
+            del self._notices[next(iter(self._notices))]
 
     def _book(self, count: Count) -> None:
         self._figures.pop(count.netns_cookie, None)
@@ -143,7 +156,7 @@ class Board:
         facts = last.facts if last else None
         return RowView(
             what=tell.what(row),
-            meaning=row.key.saying.meaning,
+            meaning=tell.meaning(row),
             likely=row.key.saying.likely,
             port=tell.ports(row),
             who=tell.who(row, self._home),
@@ -175,7 +188,7 @@ def _rate(row: Row, second: int) -> float:
 
 
 def _trend(row: Row, second: int, now_ns: int) -> Trend:
-    if now_ns - row.last_ns > 10 * _SECOND_NS:
+    if now_ns - row.last_ns > PAUSED_NS:
         return "over"
     age = second - row.begun_ns // _SECOND_NS
     if age < 10:

@@ -64,7 +64,7 @@ def _header(view: View, size: Size, clock: str) -> Text:
     text = Text("whyreset", style="bold")
     span = f"for {_span(view.watched_seconds)}"
     scopes = (view.scope, view.scope.partition(" (")[0])
-    told = [*(f" watches {escape(scope)}, {span}" for scope in scopes), f" {span}"]
+    told = [*(f": TCP resets of {escape(scope)}, {span}" for scope in scopes), f" {span}"]
     text.append(_fitting(size.width - len("whyreset") - len(clock) - 2, told))
     gap = size.width - text.cell_len - len(clock)
     if gap > 0:
@@ -208,17 +208,15 @@ def _fitting(width: int, texts: list[str]) -> str:
 
 def _flow(parts: list[str], first: int, width: int, most: int) -> list[str]:
     """Each part on lines of its own, or beside the one before where both fit; the last line holds what is left."""
-    lines = [parts[0]]
-    if cell_len(parts[0]) > first:
-        cut = textwrap.wrap(parts[0], max(first, 10))
-        lines = [cut[0], " ".join(cut[1:])]
-    for part in parts[1:]:
-        joined = f"{lines[-1]}; {part}"
-        if cell_len(joined) <= (first if len(lines) == 1 else width) or len(lines) == most:
+    lines: list[str] = []
+    for part in parts:
+        joined = f"{lines[-1]}; {part}" if lines else part
+        if lines and (cell_len(joined) <= (first if len(lines) == 1 else width) or len(lines) == most):
             lines[-1] = joined
-        else:
-            lines.append(part)
-    return lines
+            continue
+        room = width if lines else first
+        lines += [part] if cell_len(part) <= room else textwrap.wrap(part, max(room, 10))
+    return lines if len(lines) <= most else [*lines[: most - 1], " ".join(lines[most - 1 :])]
 
 
 def _opened(row: RowView, width: int) -> list[str]:
@@ -273,7 +271,7 @@ def _cut(text: Text, width: int) -> Text:
 
 def summary(view: View, size: Size) -> list[Text]:
     """What is left on the terminal at the end: the first rows, over the whole time."""
-    lines = [Text(f"whyreset watched {escape(view.scope)} for {_span(view.watched_seconds)}", style="bold")]
+    lines = [Text(f"TCP resets of {escape(view.scope)} for {_span(view.watched_seconds)}", style="bold")]
     for name, side in (("sent", view.sent), ("received", view.received)):
         if side is None or not side.total:
             continue

@@ -17,10 +17,10 @@ from whyreset.words import describe_exit, program, service
 
 #: Rows of one direction that are kept apart; others are counted in one more.
 ROWS = 64
-#: Ports of one remote, and namespaces, of what is otherwise alike that have rows of their own; more are one row.
-APART = 5
-#: The same for ports of several remotes: these need not belong together.
-APART_REMOTES = 15
+#: Ports of one remote, of what is otherwise alike, that have rows of their own; more are one row.
+APART_PORTS = 3
+#: The same for ports of several remotes, which need not belong together, and for namespaces.
+APART_REMOTES, APART_NETNS = 15, 5
 #: Stands for them in its key.
 MANY = -1
 #: Within such a row: ports that are counted apart.
@@ -33,7 +33,7 @@ FORGET_NS = 900_000_000_000
 #: A port with more than this share of what is joined keeps its row.
 _STANDS_OUT = 0.5
 #: What has paused for so long stands below what goes on.
-_PAUSED_NS = 20_000_000_000
+PAUSED_NS = 20_000_000_000
 
 
 class Key(Struct, frozen=True):
@@ -149,9 +149,9 @@ class Side:
         row.add(reset, second, now_ns)
         if fresh:
             if remote:
-                self._join(by_remote, APART, second, now_ns)
+                self._join(by_remote, APART_PORTS, second, now_ns)
             self._join(by_port, APART_REMOTES, second, now_ns)
-            self._join(by_netns, APART, second, now_ns)
+            self._join(by_netns, APART_NETNS, second, now_ns)
         return fresh
 
     def add_lost(self, many: int, second: int, now_ns: int) -> None:
@@ -222,7 +222,7 @@ def _remote(reset: Reset) -> str | None:
 _NOBODY = ("", "", "")
 _REST = Key(Saying("others", "too many kinds to tell apart, or long over", quiet=True), _NOBODY, 0, False, 0)
 _TWINS = Key(
-    Saying("the other ends of resets sent here", "sender and receiver are both on this host", quiet=True),
+    Saying("other ends of resets sent here", "both ends are on this host", quiet=True),
     *(_NOBODY, 0, False, 0),
 )
 _LOST = Key(Saying("too fast to see each", "counted by the kernel alone"), _NOBODY, 0, False, 0)
@@ -234,7 +234,8 @@ def _key(reset: Reset) -> Key:
         # never trouble of its own: one row for all of a kind
         return Key(saying, _NOBODY, 0, False, 0)
     owner = reset.owner
-    who = (owner.via if reset.stop else "", program(owner.process), service(owner.process)) if owner else _NOBODY
+    past = owner.via if owner and reset.stop and not reset.facts.in_closer else ""
+    who = (past, program(owner.process), service(owner.process)) if owner else _NOBODY
     return Key(saying, who, reset.sample.netns, reset.facts.active_open, MANY if reset.port is None else reset.port)
 
 
@@ -244,7 +245,7 @@ def _rank(row: Row, second: int, now_ns: int) -> int:
         return 3
     if row.key.saying.quiet:
         return 2
-    return 1 if now_ns - row.last_ns > _PAUSED_NS else 0
+    return 1 if now_ns - row.last_ns > PAUSED_NS else 0
 
 
 def _goes_before(one: tuple[int, int], other: tuple[int, int]) -> bool:

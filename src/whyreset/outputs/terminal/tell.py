@@ -28,6 +28,15 @@ def what(row: Row) -> str:
     return f"{text}s" if text.endswith(" port") and row.key.port == MANY else text
 
 
+def meaning(row: Row) -> str:
+    """What that means; that one address asks for many closed ports is said, and no more than that."""
+    remotes = row.addresses.remotes()
+    alone = remotes.exact and remotes.distinct == 1
+    if row.key.port == MANY and alone and row.kept and row.kept[-1].cause.name == "closed-port" and not row.key.active:
+        return "one address asks for port after port, nobody listens there"
+    return row.key.saying.meaning
+
+
 def who(row: Row, home: int) -> str:
     """The process, or how many of a kind; and the namespace, where it is another than the user's own."""
     if row.key.saying.quiet or not row.kept:
@@ -44,11 +53,11 @@ def _owner(row: Row) -> str:
     last = row.kept[-1]
     if last.owner is None:
         refused = last.cause.name == "closed-port" and last.facts.direction == "sent"
-        return "not open since watching began" if refused and row.key.port != MANY else ""
-    if len(row.processes) > 1 and last.stop is None:
+        return "no listener seen since watching began" if refused and row.key.port != MANY else ""
+    if len(row.processes) > 1 and row.key.owner[0] == "":
         ended = set(row.processes.values())
-        return sentences.kind_text(last.owner.process, len(row.processes), ended.pop() if len(ended) == 1 else "")
-    return sentences.owner_text(last.owner, last.stop, last.closer)
+        return sentences.kind_text(last, len(row.processes), ended.pop() if len(ended) == 1 else "")
+    return sentences.owner_text(last)
 
 
 def whom(row: Row) -> str:
@@ -110,7 +119,8 @@ def account(totals: Mapping[str, int], *, seen: int) -> str:
         totals: the latest reading.
         seen: resets sent that were seen, also after that.
     """
-    counted, known = totals["counted"], totals["counted"] + totals["uncounted"]
+    # without what only waits to be read
+    known = totals["seen"] + totals["lost"] + totals["unseen"]
     received = f"{totals['received'] + totals['received_lost']:,} received"
     if totals["received_lost"]:
         received += f", {totals['received_lost']:,} of them too fast to see each"
@@ -122,12 +132,13 @@ def account(totals: Mapping[str, int], *, seen: int) -> str:
         if totals[name]
     ]
     told = f"{totals['explained']:,} explained, {', '.join(parts)}" if parts else "all explained"
-    agrees = "the kernel's count agrees" if counted == known else f"the kernel counted {counted:,}"
+    beyond = totals["uncounted"]
+    agrees = f"the kernel counted {known - beyond:,}" if beyond else "the kernel's count agrees"
     return f"{known:,} sent, {told}; {agrees}; {received}"
 
 
 def scope(namespaces: Iterable[tuple[int, str]], home: int) -> str:
-    """What is watched: «this host and 3 more network namespaces (blue, red, 1 without a name)»."""
+    """What is watched: «this host and 3 more namespaces (blue, red, 1 without a name)»."""
     others = [(inode, name) for inode, name in namespaces if inode != home]
     if not others:
         return "this host"
@@ -138,7 +149,7 @@ def scope(namespaces: Iterable[tuple[int, str]], home: int) -> str:
     if nameless and named:
         parts.append(f"{nameless} without a name")
     one = "" if len(others) == 1 else "s"
-    return f"this host and {len(others)} more network namespace{one}" + (f" ({', '.join(parts)})" if parts else "")
+    return f"this host and {len(others)} more namespace{one}" + (f" ({', '.join(parts)})" if parts else "")
 
 
 def missing(source: Missing) -> str:

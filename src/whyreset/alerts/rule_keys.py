@@ -1,0 +1,228 @@
+"""What stands behind each key of a rule: its value's syntax, and what was expected where that is wrong."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from whyreset.alerts.expression import ExpressionError, parse
+from whyreset.alerts.rule import Delay, Expression, Lookup, Rule
+
+#: Look-up methods; some of them with a percentage behind their name, as `percentile95`.
+METHODS = (
+    *("average", "mean", "min", "max", "sum", "incremental_sum", "incremental-sum", "median", "stddev", "cv", "rsd"),
+    *("ses", "ema", "ewma", "des", "countif", "trimmed-mean", "trimmed-median", "percentile"),
+)
+#: And those that the last three may have.
+_PERCENTAGES = {
+    "trimmed-mean": ("1", "2", "3", "5", "10", "15", "20", "25"),
+    "trimmed-median": ("1", "2", "3", "5", "10", "15", "20", "25"),
+    "percentile": ("25", "50", "75", "80", "90", "95", "97", "98", "99"),
+}
+_LOOKUP_OPTIONS = {
+    "absolute": "absolute",
+    "abs": "absolute",
+    "absolute_sum": "absolute",
+    "absolute-sum": "absolute",
+    "unaligned": "unaligned",
+    "percentage": "percentage",
+    "min2max": "min2max",
+    "null2zero": "null2zero",
+    "match-ids": "match-ids",
+    "match_ids": "match-ids",
+    "match-names": "match-names",
+    "match_names": "match-names",
+}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000, "Y": 31536000}
+_LONGEST = 10 * _SECONDS["Y"]
+_DURATION = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([smhdwMY])[A-Za-z]*)?")
+
+
+class Wrong(Exception):
+    """Something is wrong with a value, at this index of it."""
+
+    def __init__(self, at: int, text: str) -> None:
+        super().__init__(text)
+        self.at = at
+
+
+def _words(value: str) -> Iterator[tuple[int, str]]:
+    for match in re.finditer(r"\S+", value):
+        yield match.start(), match[0]
+
+
+def _duration(word: str, at: int) -> int:
+    match = _DURATION.fullmatch(word)
+    if not match:
+        raise Wrong(at, f"expected a duration such as 10s, 5m or 1h, not {word!r}")
+    seconds = float(match[1]) * _SECONDS[match[2] or "s"]
+    if abs(seconds) > _LONGEST:
+        raise Wrong(at, f"expected at most ten years, not {word!r}")
+    return int(seconds)
+
+
+def _number(word: str, at: int) -> float:
+    try:
+        number = float(word)
+    except ValueError:
+        raise Wrong(at, f"expected a number, not {word!r}") from None
+    return number
+
+
+def _next(words: Iterator[tuple[int, str]], value: str, after: str) -> tuple[int, str]:
+    found = next(words, None)
+    if found is None:
+        raise Wrong(len(value), f"expected something after «{after}»")
+    return found
+
+
+def _lookup(value: str, rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
+    words = _words(value)
+    at, method = _next(words, value, "lookup:")
+    name, percent = _method(method, at)
+    at, word = _next(words, value, method)
+    after = _duration(word, at)
+    if after == 0:
+        raise Wrong(at, f"expected a window such as -10s, not {word!r}")
+    every, before, options, dimensions = abs(after), 0, set(), ()
+    for at, word in words:
+        key = word.lower()
+        if key in _LOOKUP_OPTIONS:
+            options.add(_LOOKUP_OPTIONS[key])
+        elif key in ("at", "every"):
+            at, amount = _next(words, value, word)
+            seconds = _duration(amount, at)
+            before, every = (seconds, every) if key == "at" else (before, seconds)
+        elif key == "of":
+            rest = value[at + len(word) :].strip()
+            if rest.lower() != "all":
+                dimensions = tuple(filter(None, (each.strip() for each in re.split(r"[,|]", rest))))
+            break
+        elif key == "foreach":
+            wrong.append(Wrong(at, "foreach is not known here: write a rule for each dimension"))
+            break
+        else:
+            known = ", ".join(["at", "every", "of", *_LOOKUP_OPTIONS])
+            wrong.append(Wrong(at, f"expected one of {known}, not {word!r}"))
+    lookup = Lookup(
+        method=name, percent=percent, after=after, before=before, options=frozenset(options), dimensions=dimensions
+    )
+    return {"lookup": lookup, "every": every}
+
+
+def _method(word: str, at: int) -> tuple[str, float | None]:
+    if word in METHODS:
+        return word, None
+    name = word.rstrip("0123456789")
+    if word.removeprefix(name) in _PERCENTAGES.get(name, ()):
+        return name, float(word.removeprefix(name))
+    raise Wrong(at, f"expected a method ({', '.join(METHODS)}), not {word!r}")
+
+
+def _every(value: str, _rule: Rule, _wrong: list[Wrong]) -> dict[str, object]:
+    seconds = _duration(value, 0)
+    if seconds <= 0:
+        raise Wrong(0, f"expected a duration of a second or more, not {value!r}")
+    return {"every": seconds}
+
+
+def _delay(value: str, _rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
+    words, found = _words(value), dict[str, float]()
+    for at, word in words:
+        key = word.lower()
+        if key not in ("up", "down", "multiplier", "max"):
+            wrong.append(Wrong(at, f"expected up, down, multiplier or max, not {word!r}"))
+            next(words, None)
+            continue
+        at, amount = _next(words, value, word)
+        try:
+            found[key] = _number(amount, at) if key == "multiplier" else _duration(amount, at)
+            if key == "multiplier" and not 0 < found[key] < float("inf"):
+                del found[key]
+                raise Wrong(at, f"expected a multiplier above 0, not {amount!r}")
+        except Wrong as error:
+            wrong.append(error)
+    up, down, multiplier = int(found.get("up", 0)), int(found.get("down", 0)), found.get("multiplier", 1.0)
+    longest = int(found.get("max", max(up * multiplier, down * multiplier)))
+    return {"delay": Delay(up=up, down=down, multiplier=multiplier, maximum=longest)}
+
+
+def _repeat(value: str, _rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
+    words, found = _words(value), {"warning": 0, "critical": 0}
+    for at, word in words:
+        key = word.lower()
+        if key == "off":
+            return {"repeat_warning": 0, "repeat_critical": 0}
+        if key not in found:
+            wrong.append(Wrong(at, f"expected off, warning or critical, not {word!r}"))
+            next(words, None)
+            continue
+        at, amount = _next(words, value, word)
+        try:
+            found[key] = max(_duration(amount, at), 0)
+        except Wrong as error:
+            wrong.append(error)
+    return {"repeat_warning": found["warning"], "repeat_critical": found["critical"]}
+
+
+def _options(value: str, rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
+    options = set(rule.options)
+    for at, word in _words(value):
+        if word.lower() in ("no-clear-notification", "no-clear"):
+            options.add("no-clear-notification")
+        else:
+            wrong.append(Wrong(at, f"expected no-clear-notification, not {word!r}"))
+    return {"options": frozenset(options)}
+
+
+_Key = Callable[[str, Rule, list[Wrong]], dict[str, object]]
+
+
+def _expression(key: str) -> _Key:
+    def read(value: str, _rule: Rule, _wrong: list[Wrong]) -> dict[str, object]:
+        try:
+            return {key: Expression(value, parse(value))}
+        except ExpressionError as error:
+            raise Wrong(error.position, str(error)) from None
+
+    return read
+
+
+def _text(name: str, *, quotes: bool = True) -> _Key:
+    return lambda value, _rule, _wrong: {name: value if quotes else re.sub("['\"]", " ", value).strip()}
+
+
+def _patterns(name: str) -> _Key:
+    return lambda value, _rule, _wrong: {name: tuple(value.split())}
+
+
+def _nothing(_value: str, _rule: Rule, _wrong: list[Wrong]) -> dict[str, object]:
+    """For keys that choose among what whyreset has only one of, or are for Netdata's own programs."""
+    return {}
+
+
+KEYS: dict[str, _Key] = {
+    "on": _text("on"),
+    "os": _patterns("os"),
+    "hosts": _patterns("hosts"),
+    "families": _patterns("families"),
+    "lookup": _lookup,
+    "calc": _expression("calc"),
+    "every": _every,
+    "green": lambda value, _rule, _wrong: {"green": _number(value, 0)},
+    "red": lambda value, _rule, _wrong: {"red": _number(value, 0)},
+    "warn": _expression("warn"),
+    "crit": _expression("crit"),
+    "delay": _delay,
+    "repeat": _repeat,
+    "options": _options,
+    "to": _text("to"),
+    "exec": _text("exec"),
+    "units": _text("units", quotes=False),
+    "summary": _text("summary", quotes=False),
+    "info": _text("info", quotes=False),
+    "class": _text("kind"),
+    "type": _text("type"),
+    "component": _text("component"),
+    **dict.fromkeys(("plugin", "module", "charts", "host labels", "chart labels"), _nothing),
+}

@@ -1,0 +1,229 @@
+"""A surge of resets, found within a second or two, on a host that is quiet and on one that is busy.
+
+The detector is a window-limited generalised likelihood ratio test (T. L. Lai, «Sequential changepoint detection in
+quality control and dynamical systems», J. R. Statist. Soc. B 57 (1995) 613-658) on counts a second:
+
+* Null. Counts are negative binomial: more spread than independent events, since they come in clusters and loads wander.
+  Their mean is up to one and a half times what was learned plus two a second (two and a half times in the first hours),
+  and the ratio of variance to mean is what was learned.
+* Test. At each second, over the last 1, 2, 4 ... 64 seconds: how unlikely is a sum this large? The exponent of its
+  Chernoff bound is the generalised likelihood ratio; a surge is found where it passes 18.
+* Bound. Under the null each look errs with probability e^-18 at most; seven windows and 86,400 seconds make 0.0093
+  false alarms a day and stream at most, one in a hundred days.
+* Baseline. The mean of the last ten minutes or so and the variance of the last three hours, learned a minute late, and
+  not at all while a surge is on: it never becomes what is usual by going on. With little learned, more is let pass.
+* End. The mean of the last 30 seconds is down at what is usual (half as much again, or two a second).
+
+Both limits on quiet hosts are there on purpose: a handful of connections given up at once is no surge. About forty
+resets within a second are one, or a hundred within half a minute.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+
+from msgspec import Struct
+
+#: Seconds over which sums are looked at.
+WINDOWS = (1, 2, 4, 8, 16, 32, 64)
+#: Exponent at which a sum is too unlikely.
+UNLIKELY = 18.0
+#: What the null allows: so many times what is usual, and so many resets a second more.
+TIMES, FLOOR = 1.5, 2.0
+#: And so many times more at first, until hours of the load's ups and downs were seen.
+YOUNG = 1.0
+#: Variance is at least so many times the mean.
+LEAST_SPREAD = 2.0
+#: How long the past counts, in seconds: for the mean, and for the variance.
+MEAN_SECONDS, SPREAD_SECONDS = 600.0, 10_800.0
+#: What is learned is so old at least, seconds; in the first two minutes half of the time that there was.
+LATE = 60
+#: Nothing is found before so many seconds were seen, unless something was known before.
+LEAST_SECONDS = 5
+#: What the least spread weighs, in resets.
+_PRIOR_RESETS = 500.0
+#: A surge is over when the mean of so many seconds is down at so many times what is usual.
+_CALM_SECONDS, _CALM_TIMES = 30, 1.5
+_BATCH = 10
+_RING = 128
+
+
+class Baseline(Struct, kw_only=True):
+    """What is usual in one stream; a value that is saved and loaded."""
+
+    #: Resets a second of the last ten minutes or so, and how many seconds stand behind that.
+    mean: float = 0.0
+    seconds: float = 0.0
+    #: The same over the last hours, with the variance about the mean of then.
+    long_mean: float = 0.0
+    variance: float = 0.0
+    spread_seconds: float = 0.0
+
+    @classmethod
+    def from_before(cls, total: float, *, seconds: float) -> Baseline:
+        """What a counter tells that was there before watching began: its mean, as if of the last half minute.
+
+        How spread it was is not known: the busier, the more.
+
+        Args:
+            total: what it had come to.
+            seconds: how long it had counted.
+        """
+        mean = total / max(seconds, 1.0)
+        return cls(mean=mean, seconds=30.0, long_mean=mean, variance=mean + mean * mean / 5, spread_seconds=30.0)
+
+    def learn(self, seconds: int, total: float, squares: float) -> None:
+        """Takes in some seconds: how many, the sum of their counts, and that of their squares."""
+        mean = total / seconds
+        # about the mean as it was: a load that moves is spread too
+        before = self.mean if self.seconds else mean
+        deviation = max(squares - 2 * before * total + seconds * before * before, 0.0) / seconds
+        self.seconds = min(self.seconds + seconds, MEAN_SECONDS)
+        self.mean += (mean - self.mean) * seconds / self.seconds
+        self.spread_seconds = min(self.spread_seconds + seconds, SPREAD_SECONDS)
+        share = seconds / self.spread_seconds
+        self.long_mean += (mean - self.long_mean) * share
+        self.variance += (deviation - self.variance) * share
+
+    @property
+    def allowed(self) -> float:
+        """The mean that the null allows; more while little was learned."""
+        times = TIMES + YOUNG * (1 - self.spread_seconds / SPREAD_SECONDS) + 6 / math.sqrt(max(self.seconds, 1.0))
+        return FLOOR + times * self.mean
+
+    @property
+    def spread(self) -> float:
+        """The variance that the null allows, as multiples of the mean."""
+        resets = self.long_mean * self.spread_seconds
+        learned = (self.variance * self.spread_seconds + LEAST_SPREAD * _PRIOR_RESETS) / (resets + _PRIOR_RESETS)
+        unsure = 1 + 10 / max(self.spread_seconds, 1.0)
+        return max(learned * unsure, LEAST_SPREAD)
+
+
+def limit(mean: float, spread: float) -> float:
+    """The sum whose exponent is UNLIKELY, for a negative binomial of this mean and ratio of variance to mean."""
+    shape = mean / (spread - 1)
+    # the exponent is convex in the sum: from above Newton's steps do not overshoot
+    total = mean + math.sqrt(2 * UNLIKELY * spread * mean) + 2 * UNLIKELY * spread
+    for _ in range(50):
+        slope = math.log(total / mean) - math.log((total + shape) / (mean + shape))
+        excess = (
+            total * math.log(total / mean) - (total + shape) * math.log((total + shape) / (mean + shape)) - UNLIKELY
+        )
+        step = excess / slope
+        total -= step
+        if step < 0.01:
+            break
+    return total
+
+
+class Surge(Struct, frozen=True, kw_only=True):
+    """What was found: so many within so many seconds, where at most so many would do."""
+
+    #: Resets a second over the window, the most that would have been no surge, and what is usual.
+    rate: float
+    threshold: float
+    usual: float
+    #: Seconds.
+    window: int
+
+
+class Detector:
+    """Watches one stream of counts a second.
+
+    Args:
+        baseline: what was learned before; it is changed in place.
+    """
+
+    __slots__ = (
+        "_at",
+        "_batch",
+        "_born",
+        "_late",
+        "_limits",
+        "_null",
+        "_ring",
+        "_total",
+        "baseline",
+        "quiet_below",
+        "since",
+    )
+
+    def __init__(self, baseline: Baseline | None = None) -> None:
+        self.baseline = baseline or Baseline()
+        self._at = 0
+        self._total = 0
+        self._ring = [0] * _RING
+        #: seconds, sum and sum of squares of what comes now; and what is too young to be learned, with its second
+        self._batch = (0, 0, 0)
+        self._late: deque[tuple[int, int, int, int]] = deque()
+        self._born = 0 if self.baseline.seconds == 0 else -LATE * 2
+        #: The second in which the surge was found that is on; None without one.
+        self.since: int | None = None
+        #: Below this mean it is over.
+        self.quiet_below = 0.0
+        #: the limits, and the mean and spread that they were made for
+        self._limits: tuple[tuple[int, float], ...] = ()
+        self._null = (0.0, 0.0)
+        self._set_limits()
+
+    def step(self, count: int) -> Surge | None:
+        """The next second's count; a surge that it shows, unless one is on already."""
+        self._at = at = self._at + 1
+        self._total = total = self._total + count
+        ring = self._ring
+        ring[at & 127] = total
+        if self.since is not None:
+            self._calm(at, total)
+            return None
+        found = None
+        if count and at - self._born > LEAST_SECONDS:
+            for seconds, most in self._limits:
+                if total - ring[(at - seconds) & 127] >= most:
+                    found = self._found(at, total, seconds, most)
+                    break
+        if found is None:
+            seconds, added, squares = self._batch
+            seconds += 1
+            if seconds < _BATCH and at - self._born > 2 * LATE:
+                self._batch = (seconds, added + count, squares + count * count)
+            else:
+                self._learn(at, (seconds, added + count, squares + count * count))
+        return found
+
+    def _found(self, at: int, total: int, seconds: int, most: float) -> Surge:
+        self.since = at
+        self.quiet_below = max(FLOOR, _CALM_TIMES * self.baseline.mean)
+        self._late.clear()
+        self._batch = (0, 0, 0)
+        rate = (total - self._ring[(at - seconds) & 127]) / seconds
+        return Surge(rate=rate, threshold=most / seconds, usual=self.baseline.mean, window=seconds)
+
+    def _calm(self, at: int, total: int) -> None:
+        """Ends a surge when it is over."""
+        assert self.since is not None
+        if at - self.since >= _CALM_SECONDS:
+            mean = (total - self._ring[(at - _CALM_SECONDS) & 127]) / _CALM_SECONDS
+            if mean <= self.quiet_below:
+                self.since = None
+
+    def _learn(self, at: int, batch: tuple[int, int, int]) -> None:
+        self._batch = (0, 0, 0)
+        self._late.append((at, *batch))
+        age = min((at - self._born) // 2, LATE)
+        learned = False
+        while self._late and at - self._late[0][0] >= age:
+            _, seconds, total, squares = self._late.popleft()
+            self.baseline.learn(seconds, total, squares)
+            learned = True
+        if learned:
+            self._set_limits()
+
+    def _set_limits(self) -> None:
+        allowed, spread = self.baseline.allowed, self.baseline.spread
+        before_allowed, before_spread = self._null
+        if abs(allowed - before_allowed) <= 0.01 * allowed and abs(spread - before_spread) <= 0.01 * spread:
+            return
+        self._null = (allowed, spread)
+        self._limits = tuple((seconds, limit(seconds * allowed, spread)) for seconds in WINDOWS)

@@ -1,0 +1,1 @@
+"""Alerts are pure: these tests need neither kernel nor clock."""

@@ -14,8 +14,8 @@ SCRIPTS := $(wildcard tools/*.sh) .ci/run
 UV := uv==0.13.9
 ARGS ?=
 
-.PHONY: help setup run test test-kernels check bench bench-alerts bench-captures compare-tshark fuzz screens bpf lock
-.PHONY: clean packages-run packages-test packages-bench packages-kernels FORCE
+.PHONY: help setup run test test-kernels check bench bench-alerts bench-captures compare-tshark fuzz screens
+.PHONY: bpf lock clean packages-run packages-test packages-kernels packages-bench FORCE
 
 help:
 	@sed -n 's/^## /make /p' $(MAKEFILE_LIST)
@@ -51,14 +51,6 @@ check: setup
 bench: packages-test setup
 	@tools/as_root.sh $(BIN)/python -m benchmarks $(ARGS)
 
-## bench-captures  CPU time and memory on captures, against what else reads them (ARGS="5": files five times as large)
-bench-captures: packages-test packages-bench setup build/nfstream
-	$(BIN)/python -m benchmarks.captures $(ARGS)
-
-## compare-tshark  whether the core finds the resets that tshark finds, in all captures of FOLDER
-compare-tshark: packages-test setup
-	$(BIN)/python -m tools.compare_tshark $(FOLDER) $(ARGS)
-
 ## bench-alerts  thirty simulated days through Netdata's rule, Prometheus' and ours; then beside a real Netdata
 bench-alerts: packages-test setup
 	@tools/as_root.sh $(BIN)/python -m benchmarks alerts beside
@@ -66,6 +58,14 @@ bench-alerts: packages-test setup
 ## screens  make docs/screens.md and the README's picture anew, from a real terminal (takes some minutes)
 screens: packages-test setup
 	@tools/as_root.sh $(BIN)/python -m tools.screens
+
+## bench-captures  CPU time and memory on captures, against what else reads them (ARGS="5": files five times as large)
+bench-captures: packages-test packages-bench setup build/nfstream
+	$(BIN)/python -m benchmarks.captures $(ARGS)
+
+## compare-tshark  whether the core finds the resets that tshark finds, in all captures of FOLDER
+compare-tshark: packages-test setup
+	$(BIN)/python -m tools.compare_tshark $(FOLDER) $(ARGS)
 
 ## bpf      rebuild the kernel program's object, which is committed beside its source
 bpf: setup
@@ -91,6 +91,9 @@ packages-run:
 packages-test:
 	@tools/install_packages.sh run build test
 
+packages-kernels:
+	@tools/install_packages.sh kernels
+
 packages-bench:
 	@tools/install_packages.sh bench
 
@@ -98,9 +101,6 @@ packages-bench:
 build/nfstream: | $(VENV)/.python
 	@$(BIN)/python -m venv $@ && $@/bin/python -m pip --quiet --disable-pip-version-check install nfstream==6.6.0 || \
 		{ rm -rf $@; echo "nfstream cannot be installed: it is not compared"; }
-
-packages-kernels:
-	@tools/install_packages.sh kernels
 
 # another PYTHON than last time needs another environment
 ifneq ($(PYTHON),)

@@ -1,4 +1,4 @@
-"""Compare the resets that the core finds in captures with those that tshark finds: the same, no more and no fewer.
+"""Compare the resets that the core finds in captures with those that tshark finds: the same frames, no more, no fewer.
 
 `python -m tools.compare_tshark FOLDER...` (or files). Resets that ICMP errors quote are none. Prints each difference;
 exits with 1 if there is one. `--list FILE` compares with a list that tshark made before instead: JSON, by file name

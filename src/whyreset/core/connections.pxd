@@ -27,7 +27,7 @@ cdef enum:
     TIMESTAMPS = 32
 
     NOBODY = 2          # for a side: neither
-    HISTORY = 24
+    HISTORY = 23
 
 cdef extern from *:
     uint32_t MOST_NS "0xFFFFFFFFU"
@@ -121,6 +121,7 @@ cdef struct connection:     # six cache lines and a bit
     uint32_t reset_seq
     uint32_t reset_ack
     uint32_t waiting        # the reset of it that waits for what follows, by its place; 0: none
+    uint32_t hash           # its lower half
     uint16_t reset_flags
     uint16_t reset_ip_id
     uint16_t reset_name
@@ -128,39 +129,52 @@ cdef struct connection:     # six cache lines and a bit
     uint8_t reset_by        # or NOBODY
     uint8_t family
     uint8_t lost            # this may be an open connection that was forgotten
+    uint8_t kind
     uint8_t history_used
     uint8_t history[HISTORY]
 
-cdef enum lifetime:         # how long a connection is worth remembering, by what it is
+cdef enum kind:             # how much a connection is worth remembering, the least first
     REFUSED
     UNANSWERED
     ENDED
     OPEN
+    KINDS
 
 cdef inline int32_t distance(uint32_t a, uint32_t b) noexcept nogil:
     """How far `a` is beyond `b`: sequence numbers compare modulo 2**32 (RFC 9293 section 3.4)."""
     return <int32_t>(a - b)
 
-cdef struct bucket:         # one cache line
-    uint32_t tags[8]        # 0: free
-    uint32_t marks[8]       # when it was touched, in 1/16 s, and its lifetime in the lowest two bits
+cdef struct slot:
+    uint32_t hash
+    uint32_t row                # its number from 1; 0: free
+
+cdef struct link:
+    uint32_t before
+    uint32_t after
 
 cdef class Connections:
-    cdef bucket *buckets
     cdef connection *rows
-    cdef uint64_t mask          # of buckets
-    cdef uint64_t most
+    cdef link *links            # rows of one kind are in one list, in the order in which they became that
+    cdef uint32_t first[KINDS]
+    cdef uint32_t last[KINDS]
+    cdef uint32_t used
+    cdef uint32_t capacity
+    cdef slot *slots            # open addressing, at most half full
+    cdef uint32_t mask
     cdef uint64_t seeds[2]
     cdef uint64_t *forgotten    # a Bloom filter of what was evicted
-    cdef readonly uint64_t evicted_open
-    cdef readonly uint64_t evicted_ended
-    cdef readonly uint64_t evicted_unanswered
+    cdef uint64_t evicted[KINDS]
     cdef uint64_t hash(self, const uint64_t *ends, uint32_t ports, uint32_t network) noexcept nogil
     cdef void fetch(self, uint64_t hash) noexcept nogil
     cdef void fetch_row(self, uint64_t hash) noexcept nogil
     cdef connection *find(self, const uint64_t *ends, uint32_t ports, uint32_t network, uint64_t hash) noexcept nogil
     cdef connection *vacate(self, uint64_t hash, uint64_t time_ns) noexcept nogil
-    cdef void mark(self, const connection *row, uint64_t hash, uint64_t time_ns, int lifetime) noexcept nogil
+    cdef void become(self, connection *row, uint8_t kind) noexcept nogil
+    cdef uint32_t expired(self, uint64_t time_ns) noexcept nogil
+    cdef uint32_t victim(self) noexcept nogil
+    cdef void append(self, uint32_t row, uint8_t kind) noexcept nogil
+    cdef void unlink(self, uint32_t row, uint8_t kind) noexcept nogil
+    cdef void remove(self, uint32_t row) noexcept nogil
     cdef bint grow(self) noexcept nogil
-    cdef void forget(self, uint64_t hash) noexcept nogil
+    cdef void forget(self, uint32_t hash) noexcept nogil
     cdef bint was_forgotten(self, uint64_t hash) noexcept nogil

@@ -1,30 +1,26 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
-"""The connections that are remembered: a hash table that begins small, grows while that is worth it, and is bounded.
+"""The connections that are remembered: as many as are worth it, up to a bound.
 
-Buckets of eight; their tags and times fill one cache line. Where a bucket is full, the connection goes whose age, measured
-by what its kind is worth remembering, is greatest: a refused attempt for seconds, one that is over for as long as late
-segments of it may come, an open one for an hour. Only when all eight are worth keeping does the table grow. The hash is
-seeded, so that nobody can aim at one bucket. What had to be forgotten is counted and noted in a Bloom filter, so that a
-connection that comes back is said to be one whose state may have been lost.
+Rows are taken one after the other, so that few connections need little memory; a hash table of half-filled slots finds
+them. A row is used again once its connection is over for so long that nothing of it can come any more. Where the bound
+is reached, the connection goes that is worth least (refused, never answered, over, open), and of those the one that was
+longest silent: so a scan or a flood pushes no open connection out. What was forgotten before its time is counted and
+noted in a Bloom filter: a connection that comes back is said to be one whose state may have been lost.
+
+The hash is seeded, so that nobody can aim at one place of the table.
 """
 
-from libc.stdint cimport int32_t, uint32_t, uint64_t
+from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp, memcpy, memset
+from libc.string cimport memcmp
 
 from whyreset.core.octets cimport prefetch
 
 import os
 
 cdef extern from "<sys/mman.h>" nogil:
-    """
-    #ifndef _GNU_SOURCE
-    #define _GNU_SOURCE
-    #endif
-    """
-    enum: PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS, MREMAP_MAYMOVE
+    enum: PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE
     void *mmap(void *, size_t, int, int, int, long)
-    void *mremap(void *, size_t, size_t, int)
     int munmap(void *, size_t)
 
 cdef extern from * nogil:
@@ -37,43 +33,49 @@ cdef extern from * nogil:
     uint64_t fold "whyreset_fold"(uint64_t, uint64_t)
 
 cdef enum:
-    WAYS = 8
-    FIRST_BUCKETS = 512
+    FIRST_SLOTS = 1024
     FILTER_WORDS = 1 << 14      # 1 Mbit
-    HOUR = 16 * 3600            # in units of a mark
+    TRIES = 8
 
-#: how often a kind's lifetime goes into an hour: refused 3 s, unanswered 10 s, ended 60 s (as long as Linux's
-#: TIME-WAIT), open 1 h; in the order of `lifetime`
-cdef uint32_t[4] SHORTER = [1200, 360, 60, 1]
+#: For how long something may still come of a connection that is over: of a refused attempt, one that nobody answered,
+#: one that ended (as long as Linux's TIME-WAIT).
+cdef uint64_t[3] LIFETIME_NS = [3000000000, 10000000000, 60000000000]
+
+
+cdef void *pages(size_t size):
+    """Memory that is only taken once it is written to, all zeros."""
+    cdef void *found = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0)
+    return NULL if found == <void *>-1 else found
+
+
+cdef inline uint64_t touched(const connection *row) noexcept nogil:
+    """When anything was last seen of it."""
+    return max(max(row.sides[0].last.time_ns, row.sides[1].last.time_ns), row.reset_ns)
 
 
 cdef class Connections:
-    """Room for `capacity` connections at most (rounded up to a power of two)."""
+    """Room for `capacity` connections."""
 
-    def __cinit__(self, uint64_t capacity=1 << 18):
-        self.most = 1
-        while self.most * WAYS < capacity:
-            self.most *= 2
-        self.mask = min(self.most, <uint64_t>FIRST_BUCKETS) - 1
+    def __cinit__(self, uint32_t capacity=1 << 18):
+        self.capacity = max(capacity, <uint32_t>1)
+        self.mask = FIRST_SLOTS - 1
+        self.slots = <slot *>calloc(FIRST_SLOTS, sizeof(slot))
         self.forgotten = <uint64_t *>calloc(FILTER_WORDS, sizeof(uint64_t))
-        self.buckets = <bucket *>mmap(NULL, (self.mask + 1) * sizeof(bucket), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        self.rows = <connection *>mmap(NULL, (self.mask + 1) * WAYS * sizeof(connection), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0)
-        if self.forgotten == NULL or <void *>self.buckets == <void *>-1 or <void *>self.rows == <void *>-1:
+        # numbered from 1
+        self.rows = <connection *>pages((<size_t>self.capacity + 1) * sizeof(connection))
+        self.links = <link *>pages((<size_t>self.capacity + 1) * sizeof(link))
+        if self.slots == NULL or self.forgotten == NULL or self.rows == NULL or self.links == NULL:
             raise MemoryError
         self.seeds[0] = int.from_bytes(os.urandom(8), "little") | 1
         self.seeds[1] = int.from_bytes(os.urandom(8), "little") | 1
 
     def __dealloc__(self):
+        free(self.slots)
         free(self.forgotten)
-        if self.buckets != NULL and <void *>self.buckets != <void *>-1:
-            munmap(self.buckets, (self.mask + 1) * sizeof(bucket))
-        if self.rows != NULL and <void *>self.rows != <void *>-1:
-            munmap(self.rows, (self.mask + 1) * WAYS * sizeof(connection))
-
-    @property
-    def capacity(self):
-        """How many there is room for now."""
-        return (self.mask + 1) * WAYS
+        if self.rows != NULL:
+            munmap(self.rows, (<size_t>self.capacity + 1) * sizeof(connection))
+        if self.links != NULL:
+            munmap(self.links, (<size_t>self.capacity + 1) * sizeof(link))
 
     cdef uint64_t hash(self, const uint64_t *ends, uint32_t ports, uint32_t network) noexcept nogil:
         # the folded multiplication of wyhash; the halves of each product are secret
@@ -82,119 +84,161 @@ cdef class Connections:
         return fold(state ^ ports ^ <uint64_t>network << 32, 0xD6E8FEB86659FD93ULL ^ self.seeds[0])
 
     cdef void fetch(self, uint64_t hash) noexcept nogil:
-        """Has the processor load the bucket that will be looked at."""
-        prefetch(&self.buckets[hash & self.mask])
+        """Has the processor load the slot that will be looked at."""
+        prefetch(&self.slots[<uint32_t>hash & self.mask])
 
     cdef void fetch_row(self, uint64_t hash) noexcept nogil:
         """Has the processor load the row that will be looked at."""
-        cdef uint64_t at = hash & self.mask
-        cdef uint32_t tag = <uint32_t>(hash >> 32) | 1
+        cdef uint32_t at = <uint32_t>hash & self.mask
         cdef char *row
-        cdef int i
-        for i in range(WAYS):
-            if self.buckets[at].tags[i] == tag:
-                row = <char *>&self.rows[at * WAYS + i]
+        while self.slots[at].row:
+            if self.slots[at].hash == <uint32_t>hash:
+                row = <char *>&self.rows[self.slots[at].row]
                 prefetch(row)
                 prefetch(row + 64)
                 prefetch(row + 128)
                 prefetch(row + 192)
                 prefetch(row + 256)
                 return
+            at = (at + 1) & self.mask
 
     cdef connection *find(self, const uint64_t *ends, uint32_t ports, uint32_t network, uint64_t hash) noexcept nogil:
         """The connection between these ends; NULL where it is not remembered."""
-        cdef uint64_t at = hash & self.mask
-        cdef uint32_t tag = <uint32_t>(hash >> 32) | 1
+        cdef uint32_t at = <uint32_t>hash & self.mask
         cdef connection *row
-        cdef int i
-        for i in range(WAYS):
-            if self.buckets[at].tags[i] == tag:
-                row = &self.rows[at * WAYS + i]
+        while self.slots[at].row:
+            if self.slots[at].hash == <uint32_t>hash:
+                row = &self.rows[self.slots[at].row]
                 if row.ports == ports and row.network == network and memcmp(row.ends, ends, 32) == 0:
                     return row
+            at = (at + 1) & self.mask
         return NULL
 
     cdef connection *vacate(self, uint64_t hash, uint64_t time_ns) noexcept nogil:
         """A place for a new connection; who had it is still in it (`number` is 0 where nobody had)."""
-        cdef uint32_t now = <uint32_t>(time_ns >> 26)      # about 1/16 s (67 ms)
-        cdef uint32_t tag = <uint32_t>(hash >> 32) | 1
-        cdef uint64_t at, score, worst
-        cdef int32_t age
-        cdef int i, victim
-        cdef bucket *b
-        cdef connection *row
-        while True:
-            at = hash & self.mask
-            b = &self.buckets[at]
-            victim = 0
-            worst = 0
-            for i in range(WAYS):
-                if b.tags[i] == 0:
-                    b.tags[i] = tag
-                    row = &self.rows[at * WAYS + i]
-                    row.number = 0
+        cdef uint32_t row = self.expired(time_ns), at
+        cdef uint8_t kind = UNANSWERED
+        if row == 0 and self.used < self.capacity and (2 * (self.used + 1) <= self.mask or self.grow()):
+            self.used += 1
+            row = self.used
+        else:
+            if row == 0:
+                row = self.victim()
+                self.evicted[self.rows[row].kind] += 1
+                self.forget(self.rows[row].hash)
+            kind = self.rows[row].kind
+            self.unlink(row, kind)
+            self.remove(row)
+        at = <uint32_t>hash & self.mask
+        while self.slots[at].row:
+            at = (at + 1) & self.mask
+        self.slots[at].row = row
+        self.slots[at].hash = <uint32_t>hash
+        self.append(row, UNANSWERED)
+        return &self.rows[row]
+
+    cdef void become(self, connection *row, uint8_t kind) noexcept nogil:
+        """Notes what it is worth from now on."""
+        cdef uint32_t number = <uint32_t>(row - self.rows)
+        self.unlink(number, row.kind)
+        self.append(number, kind)
+        row.kind = kind
+
+    cdef uint32_t expired(self, uint64_t time_ns) noexcept nogil:
+        """A connection of which nothing can come any more; 0 where there is none."""
+        cdef uint32_t row
+        cdef uint64_t last
+        cdef int kind, i
+        for kind in range(<int>OPEN):
+            for i in range(TRIES):
+                row = self.first[kind]
+                if row == 0:
+                    break
+                last = touched(&self.rows[row])
+                if time_ns > last and time_ns - last > LIFETIME_NS[kind]:
                     return row
-                age = <int32_t>((now << 2) - (b.marks[i] & <uint32_t>~3)) >> 2
-                score = <uint64_t>(age if age > 0 else 0) * SHORTER[b.marks[i] & 3]
-                if score >= worst:
-                    worst = score
-                    victim = i
-            if worst >= HOUR or not self.grow():
-                break
-        row = &self.rows[at * WAYS + victim]
-        if b.marks[victim] & 3 == OPEN:
-            self.evicted_open += 1
-            self.forget(self.hash(row.ends, row.ports, row.network))
-        elif worst < HOUR:
-            if b.marks[victim] & 3 == ENDED:
-                self.evicted_ended += 1
-            else:
-                self.evicted_unanswered += 1
-            self.forget(self.hash(row.ends, row.ports, row.network))
-        b.tags[victim] = tag
+                if row == self.last[kind] or last <= touched(&self.rows[self.links[row].after]):
+                    break
+                # it was heard of again since it stands in line
+                self.unlink(row, kind)
+                self.append(row, kind)
+        return 0
+
+    cdef uint32_t victim(self) noexcept nogil:
+        """The connection that is worth least."""
+        cdef uint32_t row = 0
+        cdef int kind, i
+        for kind in range(<int>KINDS):
+            for i in range(TRIES):
+                row = self.first[kind]
+                if row == 0 or row == self.last[kind] or touched(&self.rows[row]) <= touched(&self.rows[self.links[row].after]):
+                    break
+                self.unlink(row, kind)
+                self.append(row, kind)
+            if row:
+                return self.first[kind]
         return row
 
-    cdef void mark(self, const connection *row, uint64_t hash, uint64_t time_ns, int lifetime) noexcept nogil:
-        """Notes that it was touched, and what it is worth."""
-        self.buckets[hash & self.mask].marks[(row - self.rows) & (WAYS - 1)] = <uint32_t>(time_ns >> 26) << 2 | lifetime
+    cdef void append(self, uint32_t row, uint8_t kind) noexcept nogil:
+        self.links[row].before = self.last[kind]
+        self.links[row].after = 0
+        if self.last[kind]:
+            self.links[self.last[kind]].after = row
+        else:
+            self.first[kind] = row
+        self.last[kind] = row
+
+    cdef void unlink(self, uint32_t row, uint8_t kind) noexcept nogil:
+        cdef link *l = &self.links[row]
+        if l.before:
+            self.links[l.before].after = l.after
+        else:
+            self.first[kind] = l.after
+        if l.after:
+            self.links[l.after].before = l.before
+        else:
+            self.last[kind] = l.before
+
+    cdef void remove(self, uint32_t row) noexcept nogil:
+        """Takes it out of the table; those behind it that were pushed on move back (Knuth, algorithm 6.4R)."""
+        cdef uint32_t at = self.rows[row].hash & self.mask, next, home
+        while self.slots[at].row != row:
+            at = (at + 1) & self.mask
+        next = at
+        while True:
+            next = (next + 1) & self.mask
+            if self.slots[next].row == 0:
+                break
+            home = self.slots[next].hash & self.mask
+            # it may move to `at` unless its own place lies between
+            if (next - home & self.mask) >= (next - at & self.mask):
+                self.slots[at] = self.slots[next]
+                at = next
+        self.slots[at].row = 0
 
     cdef bint grow(self) noexcept nogil:
-        """Doubles the table: one more bit of the hash sends each connection to its bucket or to that one's twin."""
-        cdef uint64_t old = self.mask + 1, at
-        cdef connection *row
-        cdef void *grown
-        cdef int i
-        if old >= self.most:
+        """Twice as many slots."""
+        cdef uint32_t mask = 2 * self.mask + 1, at, i
+        cdef slot *grown = <slot *>calloc(<size_t>mask + 1, sizeof(slot))
+        if grown == NULL:
             return False
-        grown = mremap(self.rows, old * WAYS * sizeof(connection), 2 * old * WAYS * sizeof(connection), MREMAP_MAYMOVE)
-        if grown == <void *>-1:
-            self.most = old     # there is no more memory
-            return False
-        self.rows = <connection *>grown
-        grown = mremap(self.buckets, old * sizeof(bucket), 2 * old * sizeof(bucket), MREMAP_MAYMOVE)
-        if grown == <void *>-1:
-            self.most = old
-            mremap(self.rows, 2 * old * WAYS * sizeof(connection), old * WAYS * sizeof(connection), 0)
-            return False
-        self.buckets = <bucket *>grown
-        for at in range(old):
-            for i in range(WAYS):
-                row = &self.rows[at * WAYS + i]
-                if self.buckets[at].tags[i] and self.hash(row.ends, row.ports, row.network) & old:
-                    self.buckets[at + old].tags[i] = self.buckets[at].tags[i]
-                    self.buckets[at + old].marks[i] = self.buckets[at].marks[i]
-                    memcpy(&self.rows[(at + old) * WAYS + i], row, sizeof(connection))
-                    self.buckets[at].tags[i] = 0
-        self.mask = 2 * old - 1
+        for i in range(self.mask + 1):
+            if self.slots[i].row:
+                at = self.slots[i].hash & mask
+                while grown[at].row:
+                    at = (at + 1) & mask
+                grown[at] = self.slots[i]
+        free(self.slots)
+        self.slots = grown
+        self.mask = mask
         return True
 
-    cdef void forget(self, uint64_t hash) noexcept nogil:
-        cdef uint32_t first = <uint32_t>(hash >> 20), second = <uint32_t>(hash >> 40)
-        self.forgotten[(first >> 6) & (FILTER_WORDS - 1)] |= <uint64_t>1 << (first & 63)
-        self.forgotten[(second >> 6) & (FILTER_WORDS - 1)] |= <uint64_t>1 << (second & 63)
+    cdef void forget(self, uint32_t hash) noexcept nogil:
+        cdef uint32_t first = hash & 0xFFFFF, second = hash * 0x9E3779B1U >> 12
+        self.forgotten[first >> 6] |= <uint64_t>1 << (first & 63)
+        self.forgotten[second >> 6] |= <uint64_t>1 << (second & 63)
 
     cdef bint was_forgotten(self, uint64_t hash) noexcept nogil:
         """Whether it is one that was forgotten; now and then True of another."""
-        cdef uint32_t first = <uint32_t>(hash >> 20), second = <uint32_t>(hash >> 40)
-        return (self.forgotten[(first >> 6) & (FILTER_WORDS - 1)] >> (first & 63) & 1
-                and self.forgotten[(second >> 6) & (FILTER_WORDS - 1)] >> (second & 63) & 1)
+        cdef uint32_t first = <uint32_t>hash & 0xFFFFF, second = <uint32_t>hash * 0x9E3779B1U >> 12
+        return self.forgotten[first >> 6] >> (first & 63) & 1 and self.forgotten[second >> 6] >> (second & 63) & 1

@@ -49,7 +49,7 @@ cdef int ending_of(const connection *row) noexcept nogil:
     return STILL_OPEN
 
 
-cdef int lifetime_of(const connection *row) noexcept nogil:
+cdef uint8_t kind_of(const connection *row) noexcept nogil:
     """What it is worth remembering."""
     if row.reset_by != NOBODY:
         # nothing came of it but a reset
@@ -69,12 +69,15 @@ cdef uint64_t silence_ns(const connection *row, uint64_t time_ns) noexcept nogil
     return time_ns - last if last and time_ns > last else 0
 
 
-cdef void open_connection(connection *row, const segment *s, uint64_t number, int before, bint lost) noexcept nogil:
+cdef void open_connection(connection *row, const segment *s, uint64_t number, uint8_t kind, int before, bint lost) noexcept nogil:
+    """`kind`: the list that the row stands in."""
     memset(row, 0, sizeof(connection))
     memcpy(row.ends, s.ends, 32)
     row.ports = s.ports
     row.network = s.network
     row.family = s.family
+    row.hash = <uint32_t>s.hash
+    row.kind = kind
     row.number = number
     row.began_ns = s.time_ns
     row.began_frame = s.frame

@@ -167,9 +167,9 @@ cdef class Analyzer:
             complete=self.complete,
             reset=self.reset,
             resets=self.waiting.numbers,
-            evicted_open=self.connections.evicted_open,
-            evicted_unanswered=self.connections.evicted_unanswered,
-            evicted_ended=self.connections.evicted_ended,
+            evicted_open=self.connections.evicted[OPEN],
+            evicted_unanswered=self.connections.evicted[UNANSWERED],
+            evicted_ended=self.connections.evicted[ENDED],
             hurried=self.waiting.hurried,
             skipped={REASONS[i - CUT]: self.skipped[i] for i in range(CUT, end) if self.skipped[i]},
         )
@@ -327,6 +327,7 @@ cdef class Analyzer:
         cdef connection *row
         cdef sighting *x
         cdef int before = 0
+        cdef uint8_t now
         while self.waiting.is_due(s.time_ns):
             self.release(True)
         row = self.connections.find(s.ends, s.ports, s.network, s.hash)
@@ -335,13 +336,13 @@ cdef class Analyzer:
             if row.number and row.waiting:
                 self.waiting.settle_all(row)
             self.opened += 1
-            open_connection(row, s, self.opened, NO_ENDING, s.flags & SYN == 0 and self.connections.was_forgotten(s.hash))
+            open_connection(row, s, self.opened, UNANSWERED, NO_ENDING, s.flags & SYN == 0 and self.connections.was_forgotten(s.hash))
         elif begins_anew(row, s):
             before = ending_of(row)
             if row.waiting:
                 self.waiting.settle_all(row)
             self.opened += 1
-            open_connection(row, s, self.opened, before, False)
+            open_connection(row, s, self.opened, row.kind, before, False)
         elif row.waiting:
             x = self.waiting.at(row.waiting)
             if x == NULL:
@@ -357,7 +358,9 @@ cdef class Analyzer:
             before = row.shaken
             follow(row, s)
             self.complete += row.shaken == COMPLETE and before != COMPLETE
-        self.connections.mark(row, s.hash, s.time_ns, lifetime_of(row))
+        now = kind_of(row)
+        if now != row.kind:
+            self.connections.become(row, now)
 
     cdef void take_reset(self, connection *row, const segment *s) noexcept nogil:
         cdef sighting *x

@@ -27,7 +27,7 @@ from whyreset.words import escape, span
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 #: Like resets are counted together for so long; more often costs more, more seldom tells fewer of them apart.
-GROUP_SECONDS = 0.1
+GROUP_SECONDS = 0.25
 #: Explanations that are kept for facts that come again.
 _KEPT = 8192
 

@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 SOURCE = Path(__file__).with_name("traffic.c")
 BUILT = ROOT / "build/traffic"
 NFSTREAM = ROOT / "build/nfstream/bin/python"
-CONNECTIONS = {"web": 10_000, "mixed": 200_000, "scan": 500_000}
+CONNECTIONS = {"web": 40_000, "mixed": 200_000, "scan": 500_000}
 #: Written into a pipe for the test of memory; the second is the first ten times over.
 PIPED = (10_000, 100_000)
 ROUNDS = 3

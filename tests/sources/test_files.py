@@ -7,6 +7,8 @@ import gzip
 import lzma
 import os
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -119,6 +121,25 @@ def test_terminal_and_closed_input_are_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(CaptureError, match="closed"):
         Capture("-")
+
+
+def test_mark_may_come_byte_by_byte(tmp_path: Path) -> None:
+    """A pipe may give so little at first that it tells nothing yet."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    packed = gzip.compress(DATA)
+
+    def feed() -> None:
+        with pipe.open("wb", buffering=0) as out:
+            for at in range(8):
+                out.write(packed[at : at + 1])
+                time.sleep(0.002)  # most likely read by then; where not, the test proves less
+            out.write(packed[8:])
+
+    feeder = threading.Thread(target=feed)
+    feeder.start()
+    assert unpacked(pipe) == (DATA, "")
+    feeder.join()
 
 
 def test_bomb_is_read_block_by_block(tmp_path: Path) -> None:

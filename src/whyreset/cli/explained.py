@@ -182,6 +182,7 @@ def progress(reader: Reader) -> Iterator[None]:
     finally:
         reader.progress = None
         if bar is not None:
+            bar.refresh()
             bar.stop()
 
 

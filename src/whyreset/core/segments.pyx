@@ -70,11 +70,8 @@ cdef class Analyzer:
     cdef uint64_t frames        # over all files
     cdef uint64_t segments
     cdef uint64_t bytes
-    cdef uint64_t opened
-    cdef uint64_t complete
-    cdef uint64_t reset
-    cdef uint64_t first_ns
-    cdef uint64_t last_ns
+    cdef uint64_t opened, complete, reset
+    cdef uint64_t first_ns, last_ns
     cdef uint64_t skipped[OUTCOMES]
 
     def __cinit__(self, uint64_t capacity=1 << 18, bint each=False, uint64_t follow=0):
@@ -87,9 +84,7 @@ cdef class Analyzer:
         self.bases = [0]
         self.extras = {}
         self.builder = Builder(self.names, self.bases, self.extras)
-        self.each = each
-        self.singles = []
-        self.steps = Steps(follow)
+        self.each, self.singles, self.steps = each, [], Steps(follow)
 
     def __dealloc__(self):
         free(self.carried)

@@ -14,16 +14,22 @@ import os
 import stat
 import sys
 import zlib
-from collections.abc import Iterator
-from typing import IO, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from msgspec import Struct
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from typing_extensions import Buffer
 
 #: Standard input's name.
 STDIN = "-"
 #: Measured: smaller and larger blocks are slower, and so is mapping the file.
 BLOCK_BYTES = 1 << 18
 
+#: So many first bytes tell.
+_MARK_BYTES = 6
 _GZIP, _ZSTD, _XZ, _BZIP2 = b"\x1f\x8b", b"\x28\xb5\x2f\xfd", b"\xfd7zXZ\x00", b"BZh"
 
 
@@ -32,9 +38,9 @@ class CaptureError(Exception):
 
 
 class Block(Struct, frozen=True):
-    """Bytes of a capture, and how much of its file has been read by now."""
+    """Bytes of a capture, valid until the next block is asked for, and how much of its file has been read by now."""
 
-    data: bytes
+    data: memoryview
     read_bytes: int
 
 
@@ -60,11 +66,24 @@ class Capture:
             self._raw.close()
 
     def blocks(self) -> Iterator[Block]:
-        """The capture's bytes, unpacked. Raises CaptureError where the file breaks off or is damaged."""
+        """The capture's bytes, unpacked. Raises CaptureError where the file breaks off or is damaged.
+
+        What is there is given out: nobody waits for a whole block of a stream that grows.
+        """
+        # one buffer for all: memory that is given back and taken anew for each block costs as much as reading it
+        room = memoryview(bytearray(BLOCK_BYTES))
         try:
-            unpacked = _unpack(self._raw)
-            while data := _read(unpacked):
-                yield Block(data, self._position())
+            size = more = self._raw.readinto(room) or 0
+            while more and size < _MARK_BYTES:
+                size += (more := self._raw.readinto(room[size:]) or 0)
+            unpacked = _unpack(bytes(room[:size]), self._raw)
+            if unpacked is None:
+                while size:
+                    yield Block(room[:size], self._position())
+                    size = self._raw.readinto(room) or 0
+                return
+            while data := unpacked.read1(BLOCK_BYTES):
+                yield Block(memoryview(data), self._position())
         except EOFError as error:
             raise CaptureError("it breaks off: its compressed data has no end") from error
         except OSError as error:  # also what is no gzip
@@ -84,15 +103,35 @@ def zstd() -> Any:
     return importlib.import_module("compression.zstd" if sys.version_info >= (3, 14) else "backports.zstd")
 
 
-def _open(name: str) -> BinaryIO:
+class _Again(io.RawIOBase):
+    """A file whose first bytes have been read already."""
+
+    def __init__(self, first: bytes, rest: io.RawIOBase) -> None:
+        self._first = first
+        self._rest = rest
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, room: Buffer) -> int | None:
+        if not self._first:
+            return self._rest.readinto(room)
+        view = memoryview(room).cast("B")
+        size = min(len(view), len(self._first))
+        view[:size] = self._first[:size]
+        self._first = self._first[size:]
+        return size
+
+
+def _open(name: str) -> io.RawIOBase:
     if name == STDIN:
         if sys.stdin is None:
-            raise CaptureError("standard input is closed")
+            raise CaptureError("it is closed")
         if sys.stdin.isatty():
             raise CaptureError("it is a terminal: name a file, or pipe a capture in")
-        return sys.stdin.buffer
+        return io.FileIO(sys.stdin.fileno(), closefd=False)
     try:
-        return open(name, "rb", buffering=BLOCK_BYTES)
+        return open(name, "rb", buffering=0)
     except OSError as error:
         if error.errno == errno.EISDIR:
             raise CaptureError("it is a directory: name the captures in it") from error
@@ -101,24 +140,17 @@ def _open(name: str) -> BinaryIO:
         raise CaptureError(f"it cannot be opened: {error}") from error
 
 
-def _unpack(raw: BinaryIO) -> IO[bytes]:
-    """The file's contents, by its first bytes."""
-    first = cast(io.BufferedReader, raw).peek(6)[:6]
+def _unpack(first: bytes, raw: io.RawIOBase) -> io.BufferedReader | None:
+    """What unpacks the file, by its first bytes; None where nothing packed it."""
+    file: Any = io.BufferedReader(_Again(first, raw), BLOCK_BYTES)
     if first.startswith(_GZIP):
         import gzip
 
-        return cast(IO[bytes], gzip.GzipFile(fileobj=raw))
+        return cast(io.BufferedReader, gzip.GzipFile(fileobj=file))
     if first.startswith(_XZ):
-        return lzma.LZMAFile(raw)
+        return cast(io.BufferedReader, lzma.LZMAFile(file))
     if first.startswith(_BZIP2):
         import bz2
 
-        return bz2.BZ2File(raw)
-    if first.startswith(_ZSTD):
-        return cast(IO[bytes], zstd().ZstdFile(raw))
-    return raw
-
-
-def _read(stream: IO[bytes]) -> bytes:
-    """What is there: no waiting for a whole block of a stream that grows, nothing lost before the place of damage."""
-    return cast(io.BufferedReader, stream).read1(BLOCK_BYTES)
+        return cast(io.BufferedReader, bz2.BZ2File(file))
+    return cast(io.BufferedReader, zstd().ZstdFile(file)) if first.startswith(_ZSTD) else None

@@ -109,7 +109,7 @@ def test_group_of_many_ports_is_a_scan() -> None:
     ports = Tally(distinct=5000, exact=False, top=(("80", 9), ("81", 8)))
     group = reset({"dst": "198.51.100.66"}, count=5000, ports=ports, port=None)
     scan = gathered(group).scans()[0]
-    assert phrases.scan(scan).startswith("198.51.100.66 tried about 5,000 ports of 192.0.2.2")
+    assert phrases.scan(scan).startswith("198.51.100.66 tried at least 5,000 ports of 192.0.2.2")
 
 
 def test_ports_that_answered_a_scan_are_counted() -> None:

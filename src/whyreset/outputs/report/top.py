@@ -53,8 +53,13 @@ class Top:
             self._at_least = max(self._at_least, distinct)
 
     @property
+    def about(self) -> str:
+        """What has to be said before `distinct`: nothing, «about», or «at least»."""
+        return "at least " if self._at_least else "" if self.exact else "about "
+
+    @property
     def distinct(self) -> int:
-        """How many different values there were."""
+        """How many different values there were; see `about`."""
         if self._bits is None:
             return max(len(self._counts), self._at_least)
         empty = _BITS - int.from_bytes(self._bits).bit_count()

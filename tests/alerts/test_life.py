@@ -278,7 +278,8 @@ def test_lives_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     lives = Lives()
     lives.update(signal("warning", cookie=1), 0)
     for cookie in range(2, 20):
-        lives.update(signal("clear", cookie=cookie), 0)
+        lives.update(signal("warning", cookie=cookie), 0)
+        lives.update(signal("clear", cookie=cookie), 1)
     assert len(lives.state().lives) == 3
     assert [alert.netns_cookie for alert in lives.firing(0)] == [1]
 

@@ -120,8 +120,9 @@ class Lives:
         self._shares = shares or (lambda _cookie, _seconds: None)
 
     def state(self) -> LifeState:
-        """What survives a restart."""
-        return LifeState(lives=list(self._lives.values()), number=self._number)
+        """What survives a restart: what was never wrong need not."""
+        lives = [life for life in self._lives.values() if life.number]
+        return LifeState(lives=lives, number=self._number)
 
     def firing(self, now: float) -> list[Alert]:
         """All alerts that are raised, as they are now."""

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from whyreset.alerts.mutes import Silence
 from whyreset.alerts.rule import Delay
@@ -183,7 +184,8 @@ class Lives:
             if life.status >= WARNING:
                 told = life.told_status is not None and life.told_status >= WARNING and not life.signal.telling.no_clear
                 life.before, life.status = life.status, CLEAR
-                out.append(self._alert(life, now, "changed", told=told))
+                life.signal = replace(life.signal, value=None, streams=())
+                out.append(replace(self._alert(life, now, "changed", told=told), gone=True))
         return out
 
     def _make_room(self) -> None:

@@ -448,6 +448,8 @@ class Alert(Struct, frozen=True, kw_only=True):
     muted_by: str = ""
     to: str = ""
     flapping: bool = False
+    #: It is over because its namespace is gone.
+    gone: bool = False
     #: Since it was raised.
     since_ns: int = 0
     #: None where nothing could be computed.

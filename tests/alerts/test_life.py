@@ -245,7 +245,8 @@ def test_a_namespace_that_goes_takes_its_alerts_with_it() -> None:
     lives = Lives()
     lives.update(signal("warning", cookie=1), 0)
     lives.update(signal("warning", cookie=2), 0)
-    assert [line(alert) for alert in lives.forget([2], 30)] == ["30 changed: resolved clear (told)"]
+    (over,) = lives.forget([2], 30)
+    assert (line(over), over.gone, over.value) == ("30 changed: resolved clear (told)", True, None)
     assert [alert.netns_cookie for alert in lives.firing(40)] == [1]
 
 
@@ -278,7 +279,8 @@ def test_lives_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     lives = Lives()
     lives.update(signal("warning", cookie=1), 0)
     for cookie in range(2, 20):
-        lives.update(signal("clear", cookie=cookie), 0)
+        lives.update(signal("warning", cookie=cookie), 0)
+        lives.update(signal("clear", cookie=cookie), 1)
     assert len(lives.state().lives) == 3
     assert [alert.netns_cookie for alert in lives.firing(0)] == [1]
 

@@ -101,6 +101,10 @@ def test_a_replayed_alert_has_its_second() -> None:
             "over: surge of TCP resets sent: 0 resets/s over 10 s (usually 0.123) [resets_sent_surge]",
         ),
         (
+            {"new_status": "clear", "state": "resolved", "value": None, "gone": True, "netns_name": "web"},
+            "over: surge of TCP resets sent: in web, the namespace is gone [resets_sent_surge]",
+        ),
+        (
             {"event": "reminder", "new_status": "critical", "shares": None, "usual": None, "threshold": None},
             "still critical: surge of TCP resets sent: 212 resets/s over 2 s [resets_sent_surge]",
         ),

@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal
 
 from msgspec import Struct, field
+from msgspec.structs import replace
 
 from whyreset.alerts.mutes import Silence
 from whyreset.alerts.rule import Delay
@@ -120,8 +121,9 @@ class Lives:
         self._shares = shares or (lambda _cookie, _seconds: None)
 
     def state(self) -> LifeState:
-        """What survives a restart."""
-        return LifeState(lives=list(self._lives.values()), number=self._number)
+        """What survives a restart: what was never wrong need not."""
+        lives = [life for life in self._lives.values() if life.number]
+        return LifeState(lives=lives, number=self._number)
 
     def firing(self, now: float) -> list[Alert]:
         """All alerts that are raised, as they are now."""
@@ -182,7 +184,8 @@ class Lives:
             if life.status >= WARNING:
                 told = life.told_status is not None and life.told_status >= WARNING and not life.signal.telling.no_clear
                 life.before, life.status = life.status, CLEAR
-                out.append(self._alert(life, now, "changed", told=told))
+                life.signal = replace(life.signal, value=None, streams=())
+                out.append(replace(self._alert(life, now, "changed", told=told), gone=True))
         return out
 
     def _make_room(self) -> None:

@@ -21,6 +21,8 @@ from whyreset.alerts.surge import MEAN_SECONDS, Baseline, Detector, Surge
 ALL = "all"
 #: Causes that have a stream of their own; the others are in the sum.
 MOST_CAUSES = 48
+#: Resets a second below which nothing of a cause is worth keeping.
+_RARE = 0.01
 
 
 class Stream(Struct, kw_only=True):
@@ -67,7 +69,7 @@ class Streams:
         return self._on
 
     def state(self) -> list[Stream]:
-        """What survives a restart."""
+        """What survives a restart: a cause that is not there any more need not."""
         return [
             Stream(
                 name=name,
@@ -75,6 +77,7 @@ class Streams:
                 quiet_below=detector.quiet_below if detector.since is not None else None,
             )
             for name, detector in self._detectors.items()
+            if name == ALL or detector.since is not None or detector.baseline.mean >= _RARE
         ]
 
     def step(self, total: int, causes: Mapping[str, int]) -> Surging | None:

@@ -14,8 +14,8 @@ quality control and dynamical systems», J. R. Statist. Soc. B 57 (1995) 613-658
   not at all while a surge is on: it never becomes what is usual by going on. With little learned, more is let pass.
 * End. The mean of the last 30 seconds is down at what is usual (half as much again, or two a second).
 
-Both limits on quiet hosts are there on purpose: a handful of connections given up at once is no surge. About forty
-resets within a second are one, or a hundred within half a minute.
+The floor is there on purpose: a handful of connections given up at once is no surge. On a quiet host 35 resets within
+a second are one, or 100 within 16 s, or 240 within a minute.
 """
 
 from __future__ import annotations

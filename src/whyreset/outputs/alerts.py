@@ -38,6 +38,7 @@ def alert_line(alert: Alert, *, second: int | None = None) -> AlertLine:
         muted_by=alert.muted_by,
         to=alert.to,
         flapping=alert.flapping,
+        gone=alert.gone,
         since=timestamp(alert.since_ns) if alert.since_ns and second is None else "",
         value=alert.value,
         threshold=alert.threshold,
@@ -69,6 +70,8 @@ def alert_sentence(alert: Alert) -> str:
     parts = [_value(alert), *_whose(alert)]
     if alert.netns_name or alert.netns_cookie > _FIRST_COOKIE:
         parts.append(f"in {alert.netns_name}" if alert.netns_name else f"in network namespace {alert.netns}")
+    if alert.gone:
+        parts.append("the namespace is gone")
     if alert.muted_by:
         parts.append(f"nobody is told ({alert.muted_by})")
     if alert.flapping:

@@ -239,6 +239,8 @@ class AlertLine(Line, tag="alert", kw_only=True):
     to: str = ""
     #: It comes and goes so often that no more is told until it is calm.
     flapping: bool = False
+    #: It is over because its namespace is gone.
+    gone: bool = False
     since: str = ""
     value: float | None = None
     #: What the value was held against, and what is usual.

@@ -10,6 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from whyreset.observation import Traits
+
 Direction = Literal["sent", "received", "observed"]
 Certainty = Literal["certain", "likely", "unknown"]
 
@@ -124,15 +126,17 @@ class Facts(Struct, frozen=True, kw_only=True):
     state: str = ""
     #: The state that the connection left for CLOSE; "" where unknown.
     state_before: str = ""
-    #: What a TIME-WAIT mini socket stands for: TIME_WAIT, or FIN_WAIT2.
+    #: What a TIME-WAIT mini socket stands for: TIME_WAIT, or FIN_WAIT2. What a segment for a listener met, where that
+    #: is known: NEW_SYN_RECV for a half-open request, else LISTEN.
     substate: str = ""
     #: Flags of the segment that provoked it, as letters of FSRPAU ("" for none set); None where none did.
     trigger: str | None = None
     trigger_payload: bool = False
     #: The trigger carried TCP options; hand-made segments rarely do, stacks with timestamps always do.
     trigger_options: bool = False
-    #: The trigger's place against a remembered connection: "old", "last-ack", "new"; "" without one.
-    segment: Literal["", "old", "last-ack", "new"] = ""
+    #: The trigger's place against a remembered connection: "old", "last-ack", "new"; "" without one. While a connection
+    #: is being opened, against what was sent: "fits" acknowledges all of it, "old" less, "new" more.
+    segment: Literal["", "old", "last-ack", "new", "fits"] = ""
     #: How the connection of this four-tuple had ended, if the memory of closed connections knows.
     ended: Literal["", "orderly", "half-closed", "reset-sent", "reset-received", "abandoned", "silent"] = ""
     #: Within a round trip or so of that end.
@@ -158,6 +162,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     data_unacked: bool = False
     fin_received: bool = False
     user_timeout: bool = False
+    #: SO_KEEPALIVE was on; said only of resets of the kernel's own accord for which it gives no reason.
+    keepalive: bool = False
     kernel_socket: bool = False
     accept_queue_full: bool = False
     abort_on_overflow: bool = False
@@ -168,6 +174,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     crowded: bool = False
     #: The same reset's cause as seen at its sender, when both ends are on this host.
     twin_cause: Cause | None = None
+    #: What packets tell of it; causes turn to that where the kernel gave no reason.
+    traits: Traits | None = None
 
 
 class Segment(Struct, frozen=True, kw_only=True):
@@ -332,6 +340,32 @@ class Counters(Struct, frozen=True, kw_only=True):
     values: dict[str, int]
 
 
+class Host(Struct, frozen=True, kw_only=True):
+    """What is counted for the whole host, or only for the namespace that whyreset itself is in."""
+
+    #: That namespace's inode number.
+    netns: int = 0
+    #: Seconds since boot.
+    uptime: float = 0.0
+    #: By the names of /proc/net/sockstat and /proc/net/snmp: how many there are now.
+    gauges: dict[str, float] = {}
+    #: Limits, by the names that Netdata's rules know them by.
+    limits: dict[str, float] = {}
+
+
+class FamilyShare(Struct, frozen=True, kw_only=True):
+    """A family's part of the resets that were counted, as far as the kernel's counters tell it."""
+
+    #: "unknown" for what moved no counter of its own.
+    family: str
+    count: int
+    certainty: Certainty
+    #: The counters that speak for it.
+    counters: tuple[str, ...] = ()
+    #: Families that it may be of, where it is unknown.
+    candidates: tuple[str, ...] = ()
+
+
 class Count(Struct, frozen=True, kw_only=True):
     """The account of one namespace since watching began.
 
@@ -359,6 +393,8 @@ class Count(Struct, frozen=True, kw_only=True):
     delta: dict[str, int]
     #: Other counters of the kernel that moved since the last line.
     moved: dict[str, int]
+    #: Where only the kernel's counters are read: families of what was counted since watching began.
+    families: tuple[FamilyShare, ...] = ()
     #: The namespace is gone; resets after its last reading are not in these figures.
     gone: bool = False
 
@@ -378,3 +414,53 @@ class Notice(Struct, frozen=True, kw_only=True):
     name: str
     text: str
     count: int = 0
+
+
+class Shares(Struct, frozen=True, kw_only=True):
+    """Whose the resets of some seconds were: names and counts, the largest first, the rest as «other»."""
+
+    #: Resets sent in those seconds that were explained; the shares are of these.
+    resets: int
+    causes: tuple[tuple[str, int], ...] = ()
+    owners: tuple[tuple[str, int], ...] = ()
+    remotes: tuple[tuple[str, int], ...] = ()
+    #: Of these, those that were declared to be expected.
+    expected: int = 0
+
+
+class Alert(Struct, frozen=True, kw_only=True):
+    """Something that happened to an alert: its status changed, somebody is told, or reminded."""
+
+    #: One for the time from the first warning to the end.
+    id: str
+    rule: str
+    time_ns: int
+    netns: int = 0
+    netns_cookie: int = 0
+    netns_name: str = ""
+    event: Literal["changed", "told", "reminder"]
+    old_status: str
+    new_status: str
+    #: Raised but nobody was told yet; told; over; or the rule could not be evaluated.
+    state: Literal["pending", "firing", "resolved", "unknown"]
+    #: Whether people are told now, and if not, by what it was muted.
+    told: bool = False
+    muted_by: str = ""
+    to: str = ""
+    flapping: bool = False
+    #: It is over because its namespace is gone.
+    gone: bool = False
+    #: Since it was raised.
+    since_ns: int = 0
+    #: None where nothing could be computed.
+    value: float | None = None
+    #: What the value was held against, and what is usual; None where there is no single number.
+    threshold: float | None = None
+    usual: float | None = None
+    units: str = ""
+    #: Seconds that the value is of.
+    window: int = 0
+    summary: str = ""
+    #: Streams of their own that surge: causes, or "all" for everything together.
+    streams: tuple[str, ...] = ()
+    shares: Shares | None = None

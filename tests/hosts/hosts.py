@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Literal, Self
 
-from tests.hosts.actor_process import STATES
+from tests.hosts.actor_process import PATIENCE, STATES
 from whyreset.demo import namespaces
 
 SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h; not in Python 3.11
@@ -27,7 +27,7 @@ _table_numbers = count(1)
 
 def await_true(condition: Callable[[], bool], what: str, timeout: float = 5.0) -> None:
     """Ask until the condition holds; TimeoutError after so many seconds."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * PATIENCE
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited in vain for {what}")
@@ -94,7 +94,7 @@ class Host:
         pipe = subprocess.PIPE
         with self.start(*command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
             try:
-                out, err = process.communicate(text, timeout)
+                out, err = process.communicate(text, timeout * PATIENCE)
             except BaseException:
                 process.kill()
                 raise

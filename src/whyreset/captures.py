@@ -278,7 +278,7 @@ def _words(seen: Observation, port: int | None) -> dict[str, str]:
     return {
         "sender": _bracket(seen.src),
         "receiver": _bracket(seen.dst),
-        "port": str(port) if port is not None else "many",
+        "port": f"port {port}" if port is not None else "many ports",
         "length": str(seen.trigger.length) if seen.trigger else "some",
         "delay": span(seen.time_ns - seen.trigger.time_ns) if seen.trigger else "some time",
         "idle": span(seen.time_ns - last) if (last := _last_ns(seen)) is not None else "some time",

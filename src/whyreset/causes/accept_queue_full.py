@@ -38,7 +38,7 @@ def from_packets(traits: Traits) -> Cause | None:
     return likely(
         NAME,
         FAMILY,
-        "{receiver} completed the handshake with port {port} of {sender}, and that was answered with a reset",
+        "{receiver} completed the handshake with {port} of {sender}, and that was answered with a reset",
         candidates=(NAME, "invalid-syn", "bad-handshake-ack", "half-open", "firewall-reject"),
         missing="counter ListenOverflows of the server, and its net.ipv4.tcp_abort_on_overflow",
     )

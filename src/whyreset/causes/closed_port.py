@@ -39,7 +39,7 @@ def from_packets(traits: Traits) -> Cause | None:
         return likely(
             NAME,
             FAMILY,
-            "{receiver}'s SYN for port {port} of {sender} was answered with a reset {delay} later",
+            "{receiver}'s SYN for {port} of {sender} was answered with a reset {delay} later",
             candidates=(NAME, *_ALIKE, *(["invalid-syn"] if traits.before == "open" else [])),
             missing=_AT_SENDER,
         )

@@ -40,7 +40,7 @@ def from_packets(traits: Traits) -> Cause | None:
     return likely(
         NAME,
         FAMILY,
-        "{receiver} sent another SYN inside a handshake that it had begun with port {port} of {sender}",
+        "{receiver} sent another SYN inside a handshake that it had begun with {port} of {sender}",
         candidates=(NAME, "closed-port"),
         missing="whether the listener was closed meanwhile",
     )

@@ -12,11 +12,11 @@ from __future__ import annotations
 from whyreset.model import Facts
 from whyreset.observation import Traits
 
-#: What evidence may ask for in braces. `sender` and `receiver` of the reset are addresses, `port` names the service,
-#: `length` is the trigger's payload in bytes, `delay` the time since the trigger, `idle` the silence before the reset,
-#: `outstanding` the bytes that the sender had in flight and `unacked` those of the receiver, `probes` unanswered
-#: keepalive probes, `ttl` and `ttls` the reset's hop limit and the sender's own, `next` the time to the next reset,
-#: `mptcp` the meaning of Multipath TCP's reason code.
+#: What evidence may ask for in braces. `sender` and `receiver` of the reset are addresses, `port` is the service's
+#: («port 80», «many ports»), `length` the trigger's payload in bytes, `delay` the time since the trigger, `idle` the
+#: silence before the reset, `outstanding` the bytes that the sender had in flight and `unacked` those of the receiver,
+#: `probes` unanswered keepalive probes, `ttl` and `ttls` the reset's hop limit and the sender's own, `next` the time to
+#: the next reset, `mptcp` the meaning of Multipath TCP's reason code.
 SEEN_WORDS = frozenset(
     {
         *("sender", "receiver", "port", "length", "delay", "idle", "outstanding", "unacked", "probes", "ttl", "ttls"),

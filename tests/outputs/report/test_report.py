@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.outputs.report.seen import CLOSED, EPOCH, HOSTILE, one, reset, totals
 from whyreset import causes
 from whyreset.model import Cause
-from whyreset.observation import Tally, Traits
+from whyreset.observation import Tally, Traits, Tunnel
 from whyreset.outputs.report import phrases, text
 from whyreset.outputs.report.gather import PLACES_MAX, PROBERS_MAX, ROWS_MAX, SCAN_PLACES, Gathering
 from whyreset.outputs.report.html import page
@@ -251,6 +251,15 @@ def test_line_of_a_reset_says_what_would_tell_more() -> None:
         "#1 x.pcap:2 05:43:15.123456  closed-port?  192.0.2.2:8080 -> 192.0.2.1:51234 Sr: a SYN was refused "
         "[or firewall-reject]; to know more: the same reset seen at its sender"
     )
+
+
+def test_line_tells_tunnels_and_comments() -> None:
+    """What the packet was wrapped in, from the inside out, and what its capture says of it, not without end."""
+    tunnels = tuple(Tunnel(kind=kind, src="10.0.0.1", dst="10.0.0.2") for kind in ("GRE", "VXLAN"))
+    line = reset_text(reset({"tunnels": tunnels, "comment": "killed by SIGSEGV " + "x" * 999}))
+    assert "192.0.2.1:51234 in VXLAN in GRE Sr: " in line
+    assert "comment: «killed by SIGSEGV x" in line
+    assert len(line) < 600
 
 
 def test_csv_has_its_columns_and_no_formulas() -> None:

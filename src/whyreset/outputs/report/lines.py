@@ -8,6 +8,9 @@ from whyreset.observed import ObservedReset
 from whyreset.outputs.report.phrases import place
 from whyreset.words import escape
 
+#: What is shown of a packet's comment, in characters.
+COMMENT_MAX = 200
+
 
 def reset_text(reset: ObservedReset) -> str:
     """«#12 x.pcap:34 05:43:15.123456 closed-port? 192.0.2.2:8080 -> 192.0.2.1:51234: why; what would tell more»."""
@@ -21,8 +24,11 @@ def reset_text(reset: ObservedReset) -> str:
     perhaps = f" [{'or' if reset.cause.name in reset.cause.candidates else 'one of'} {', '.join(others)}]"
     more = f"; to know more: {reset.cause.missing}" if reset.cause.missing else ""
     history = f" {seen.history}" if seen.history else ""
+    wrapped = f" in {' in '.join(each.kind for each in reversed(seen.tunnels))}" if seen.tunnels else ""
+    if seen.comment:
+        more += f"; comment: «{seen.comment[:COMMENT_MAX]}»"
     route = f"{place(seen.src, seen.sport)} -> {place(seen.dst, seen.dport)}"
     return escape(
-        f"#{seen.number} {reset.file}:{seen.frame} {clock}  {many}{cause}  {route}{history}: "
+        f"#{seen.number} {reset.file}:{seen.frame} {clock}  {many}{cause}  {route}{wrapped}{history}: "
         f"{why}{perhaps if others else ''}{more}"
     )

@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 
@@ -66,8 +67,10 @@ def measure() -> Iterator[str]:
         slope = statistics.linear_regression([each[0] for each in half], [each[1] for each in half]).slope
         yield f"in the second half it grows by {slope * 3600:+.2f} MB an hour"
     yield f"{used:.2%} of a core; resets {end['counted']:,} counted, {end['seen']:,} seen, {end['lost']:,} lost"
+    notices: Counter[str] = Counter()
     for line in lines[:-1]:
-        yield f"notice {line['name']}: {line.get('count', 0):,} {line['text']}"
+        notices[line["name"]] += line.get("count", 0)
+    yield "notices: " + (", ".join(f"{name} {count:,}" for name, count in notices.items()) or "none")
 
 
 def _scan(pair: Pair, number: int) -> None:

@@ -15,6 +15,9 @@
 
 enum reset_direction { RESET_SENT = 1, RESET_RECEIVED = 2 };
 
+/* how much the kernel tells; on a kernel that tells more a lesser one can be asked for, to see what it would give */
+enum tier { TIER_REASONS, TIER_PASSIVE_REASONS, TIER_FUNCTIONS, TIER_DROPS };
+
 /* reset_event.flags, and close_event.flags where «closed too» is said */
 enum reset_flags {
 	HAS_SOCKET = 1 << 0,		/* the kernel gave a socket: full, TIME-WAIT or listener */
@@ -43,7 +46,7 @@ enum reset_flags {
 };
 
 /* how the owner is known; the words are in owners/ */
-enum owner_via { VIA_NOBODY, VIA_CONNECT, VIA_LISTEN, VIA_LISTENER, VIA_FILE, VIA_READ, VIA_CLOSE };
+enum owner_via { VIA_NOBODY, VIA_CONNECT, VIA_LISTEN, VIA_LISTENER, VIA_FILE, VIA_READ, VIA_CLOSE, VIA_ACCEPT };
 
 /*
  * With the ring's header of 8 bytes three cache lines; what every record is judged by stands in the first, what tells
@@ -62,7 +65,11 @@ struct reset_event {
 	__u8 reason;
 	__u8 state;
 	__u8 state_before;		/* the state that the connection left for CLOSE */
-	__u8 substate;			/* TIME-WAIT mini sockets: FIN_WAIT2 or TIME_WAIT */
+	/*
+	 * TIME-WAIT mini sockets: FIN_WAIT2 or TIME_WAIT. Listeners: NEW_SYN_RECV where the segment met a half-open request,
+	 * LISTEN where it met none, 0 where that is not known.
+	 */
+	__u8 substate;
 	__u8 owner_via;
 	__u8 trigger_flags;
 	__u8 trigger_options;		/* bytes of TCP options */

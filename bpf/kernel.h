@@ -49,7 +49,9 @@ enum {
 enum { TCP_FLAG_FIN = 1, TCP_FLAG_SYN = 2, TCP_FLAG_RST = 4, TCP_FLAG_PSH = 8, TCP_FLAG_ACK = 16, TCP_FLAG_URG = 32 };
 
 /* the type's presence tells whether the tracepoint has a reason; its values are read by user space */
-enum sk_rst_reason { SK_RST_REASON_NOT_SPECIFIED };
+enum sk_rst_reason { SK_RST_REASON_INVALID_SYN = 10 };
+enum skb_drop_reason { SKB_DROP_REASON_NO_SOCKET = 3 };
+enum { RTN_LOCAL = 2, RTF_LOCAL = 1U << 31 };
 enum sock_flags { SOCK_DEAD, SOCK_DONE, SOCK_KEEPOPEN = 3, SOCK_LINGER = 4 };
 enum cgroup_subsys_id { memory_cgrp_id = 4 };
 
@@ -70,6 +72,8 @@ struct net { struct list_head list; struct ns_common ns; struct netns_mib mib; s
 typedef struct { struct net *net; } possible_net_t;
 struct net_device { char name[16]; possible_net_t nd_net; };
 struct dst_entry { struct net_device *dev; };
+struct rtable { struct dst_entry dst; __u16 rt_type; };
+struct rt6_info { struct dst_entry dst; __u32 rt6i_flags; };
 struct sk_buff {
 	struct net_device *dev;
 	unsigned long _skb_refdst;

@@ -6,9 +6,6 @@
  */
 #define MIB_LONGS 256
 
-/* LINUX_MIB_* of the counters wanted: set by user space, which reads the names from BTF */
-const volatile struct { __u32 wanted; __u32 index[EXT_COUNTERS]; } ext = {};
-
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(map_flags, BPF_F_MMAPABLE); __uint(max_entries, NETNS_MAX); __type(key, __u32); __type(value, struct netns_counters); } namespaces SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_ARRAY); __uint(map_flags, BPF_F_MMAPABLE); __uint(max_entries, 1); __type(key, __u32); __type(value, struct walk); } walked SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, __u64[MIB_LONGS]); } scratch SEC(".maps");
@@ -22,16 +19,6 @@ struct walker {
 	__u32 index;
 	__u32 found;
 };
-
-/* a pointer's number: the verifier lets a privileged program read a spilled pointer back as a scalar */
-static __always_inline __u64 address_of(void *pointer)
-{
-	void *volatile spilled = pointer;
-	__u64 address = 0;
-
-	bpf_probe_read_kernel(&address, sizeof address, (void *)&spilled);
-	return address;
-}
 
 static long add_cpu(__u32 cpu, struct walker *w)
 {
@@ -53,8 +40,8 @@ static long add_cpu(__u32 cpu, struct walker *w)
 		return 0;
 	if (bpf_probe_read_kernel(mib, bpf_core_type_size(struct linux_mib) & (MIB_LONGS * 8 - 1), (void *)((__u64)BPF_CORE_READ(net, mib.net_statistics) + offset)))
 		return 1;
-	for (i = 0; i < EXT_COUNTERS && i < ext.wanted; i++)
-		row->ext[i] += mib[ext.index[i] & (MIB_LONGS - 1)];
+	for (i = 0; i < EXT_COUNTERS && i < settings.ext_wanted; i++)
+		row->ext[i] += mib[settings.ext_index[i] & (MIB_LONGS - 1)];
 	return 0;
 }
 

@@ -4,13 +4,18 @@
  * socket, the segment and the current task were at that moment; causes are worked out in user space.
  *
  *   tcp_send_reset, tcp_receive_reset   one record each, into the ring `resets`
+ *   tcp_v4_send_reset, tcp_v6_send_reset, tcp_send_active_reset, tcp_check_req
+ *                                       the same by the kernel's functions, where the tracepoint tells too little
+ *   kfree_skb                           the same for segments that met no socket, where neither tells of them
  *   inet_sock_set_state                 who opened what; each connection that ends, into the ring `closes`
  *   sched_process_exec, _exit           what processes that own sockets became and how they ended, into `lives`
+ *   inet_csk_accept                     who accepted a connection
  *   tcp_rcv_space_adjust (on request)   who reads from an accepted connection: its exact owner
  *   iter/task_file (at the start)       sockets that were open before
  *   walk_namespaces (test_run)          the counters of every network namespace
  *
- * No record wakes the reader; only a ring that fills faster than it is drained does.
+ * User space chooses from the kernel's BTF which of them are loaded. No record wakes the reader; only a ring that fills
+ * faster than it is drained does.
  */
 #include "kernel.h"
 #include <bpf/bpf_helpers.h>
@@ -20,6 +25,14 @@
 #include "events.h"
 
 char LICENSE[] SEC("license") = "GPL";
+
+/* set by user space, which reads numbers that shift between kernels from BTF */
+const volatile struct {
+	__u32 tier;
+	__u32 requests_known;			/* check_request and checked_request are loaded */
+	__u32 ext_wanted;
+	__u32 ext_index[EXT_COUNTERS];		/* LINUX_MIB_* of the counters wanted */
+} settings = {};
 
 #define RESETS_BYTES (1 << 21)
 #define CLOSES_BYTES (1 << 19)
@@ -72,6 +85,16 @@ static __always_inline void submit(void *ring, void *record, __u32 record_bytes)
 	bool crossing = filled >= ring_bytes / 2 && filled < ring_bytes / 2 + 4 * record_bytes;
 
 	bpf_ringbuf_submit(record, crossing ? BPF_RB_FORCE_WAKEUP : BPF_RB_NO_WAKEUP);
+}
+
+/* a pointer's number: the verifier lets a privileged program read a spilled pointer back as a scalar */
+static __always_inline __u64 address_of(const void *pointer)
+{
+	const void *volatile spilled = pointer;
+	__u64 address = 0;
+
+	bpf_probe_read_kernel(&address, sizeof address, (void *)&spilled);
+	return address;
 }
 
 /* ---- processes ---- */
@@ -482,13 +505,28 @@ int BPF_PROG(set_state, const struct sock *sk, int before, int after)
 	return 0;
 }
 
+/* the result's place among the arguments differs from kernel to kernel, so it is asked for */
+SEC("?fexit/inet_csk_accept")
+int BPF_PROG(accepted)
+{
+	struct opened *o;
+	__u64 sk = 0;
+
+	if (bpf_get_func_ret(ctx, &sk) || !sk)
+		return 0;
+	o = find_opened(BPF_CORE_READ((struct sock *)sk, __sk_common.skc_cookie.counter));
+	if (o && o->via == VIA_LISTENER)
+		own(o, bpf_get_current_task_btf(), VIA_ACCEPT);
+	return 0;
+}
+
 /* on request only: the reader of an accepted connection is its owner, whichever process accepted it */
 SEC("?tp_btf/tcp_rcv_space_adjust")
 int BPF_PROG(reader, struct sock *sk)
 {
 	struct opened *o = find_opened(sk->__sk_common.skc_cookie.counter);
 
-	if (o && o->via == VIA_LISTENER && is_locked_by_current(sk))
+	if (o && (o->via == VIA_LISTENER || o->via == VIA_ACCEPT) && is_locked_by_current(sk))
 		own(o, bpf_get_current_task_btf(), VIA_READ);
 	return 0;
 }
@@ -520,6 +558,16 @@ static __always_inline void copy_owner(struct reset_event *e, const struct opene
 		e->flags |= EXITING;
 		e->exit_code = o->exit_code;
 	}
+}
+
+/* TCP holds more memory than the third figure of net.ipv4.tcp_mem; what the kernel does about that it does to orphans */
+static __noinline bool is_memory_exhausted(const struct sock *sk)
+{
+	struct proto *prot = sk->__sk_common.skc_prot;
+	long limit = 0;
+
+	bpf_probe_read_kernel(&limit, sizeof limit, prot->sysctl_mem + 2);
+	return limit && prot->memory_allocated->counter > limit;
 }
 
 static __always_inline void copy_full_socket(struct reset_event *e, const struct sock *sk)
@@ -568,15 +616,13 @@ static __always_inline void copy_full_socket(struct reset_event *e, const struct
 	if (tp->inet_conn.icsk_user_timeout)
 		e->flags |= USER_TIMEOUT;
 	if (flags & (1 << SOCK_DEAD))
-		e->flags |= ORPHANED;
+		e->flags |= ORPHANED | (is_memory_exhausted(sk) ? MEMORY_EXHAUSTED : 0);
 	if (flags & (1 << SOCK_KEEPOPEN))
 		e->flags |= KEEPALIVE;
 	if (flags & (1 << SOCK_LINGER) && !sk->sk_lingertime)
 		e->flags |= LINGER_ZERO;
 	if (BPF_CORE_READ_BITFIELD(sk, sk_kern_sock))
 		e->flags |= KERNEL_SOCKET;
-	if (sk->__sk_common.skc_prot->memory_allocated->counter > sk->__sk_common.skc_prot->sysctl_mem[2])
-		e->flags |= MEMORY_EXHAUSTED;
 	if (sk->sk_socket)
 		e->flags |= HAS_FILE;
 	if (is_released(sk))
@@ -641,17 +687,11 @@ static __always_inline void copy_trigger(struct reset_event *e, const struct sk_
 	bpf_probe_read_kernel(e->interface, sizeof e->interface, skb->dev->name);
 }
 
-/* `from_anyone`: no socket of ours was needed to provoke it; a flood of such shall not take the last of the room */
-static __always_inline struct reset_event *reserve(__u64 netns_cookie, __u32 netns_inode, __u32 direction, __u32 reason, bool from_anyone)
+static __noinline void count_reset(__u64 netns_cookie, __u32 direction, __u32 reason, __u32 lost)
 {
 	struct tally_key key = { netns_cookie, direction, reason };
-	struct reset_event *e = 0;
-	struct tally *t, first = { 1 };
+	struct tally *t = bpf_map_lookup_elem(&tallies, &key), first = { 1, lost };
 
-	if (!from_anyone || bpf_ringbuf_query(&resets, BPF_RB_AVAIL_DATA) < bpf_ringbuf_query(&resets, BPF_RB_RING_SIZE) / 4 * 3)
-		e = bpf_ringbuf_reserve(&resets, sizeof *e, 0);
-	first.lost = !e;
-	t = bpf_map_lookup_elem(&tallies, &key);
 	if (!t && bpf_map_update_elem(&tallies, &key, &first, BPF_NOEXIST)) {
 		t = bpf_map_lookup_elem(&tallies, &key);	/* there is no room, or another CPU was first */
 		if (!t)
@@ -659,10 +699,22 @@ static __always_inline struct reset_event *reserve(__u64 netns_cookie, __u32 net
 	}
 	if (t) {
 		t->seen++;
-		t->lost += !e;
+		t->lost += lost;
 	}
-	if (!e)
+}
+
+/* `from_anyone`: no socket of ours was needed to provoke it; a flood of such shall not take the last of the room */
+static __always_inline struct reset_event *reserve(__u64 netns_cookie, __u32 netns_inode, __u32 direction, __u32 reason, bool from_anyone)
+{
+	struct reset_event *e = 0;
+
+	if (!from_anyone || bpf_ringbuf_query(&resets, BPF_RB_AVAIL_DATA) < bpf_ringbuf_query(&resets, BPF_RB_RING_SIZE) / 4 * 3)
+		e = bpf_ringbuf_reserve(&resets, sizeof *e, 0);
+	if (!e) {	/* asked once: the verifier of 6.1 does not remember the answer */
+		count_reset(netns_cookie, direction, reason, 1);
 		return 0;
+	}
+	count_reset(netns_cookie, direction, reason, 0);
 	__builtin_memset(e, 0, sizeof *e);
 	e->time_ns = bpf_ktime_get_boot_ns();
 	e->netns_cookie = netns_cookie;
@@ -672,17 +724,46 @@ static __always_inline struct reset_event *reserve(__u64 netns_cookie, __u32 net
 	return e;
 }
 
-SEC("tp_btf/tcp_send_reset")
-int BPF_PROG(send_reset, const struct sock *sk, const struct sk_buff *skb)
+/* the segment that tcp_check_req() looks at on this CPU: it belongs to a half-open request */
+struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, __u64); } checked SEC(".maps");
+
+static __always_inline void check(__u64 segment)
+{
+	__u32 zero = 0;
+	__u64 *now = bpf_map_lookup_elem(&checked, &zero);
+	if (now)
+		*now = segment;
+}
+
+SEC("?fentry/tcp_check_req")
+int BPF_PROG(check_request, struct sock *sk, struct sk_buff *skb)
+{
+	check((__u64)skb);
+	return 0;
+}
+
+SEC("?fexit/tcp_check_req")
+int BPF_PROG(checked_request)
+{
+	check(0);
+	return 0;
+}
+
+static __always_inline __u8 met_by(const struct sk_buff *skb)
+{
+	__u32 zero = 0;
+	__u64 *now = bpf_map_lookup_elem(&checked, &zero);
+	return now && *now == (__u64)skb ? TCP_NEW_SYN_RECV : TCP_LISTEN;
+}
+
+/* `sk`, `skb`: NULL where there is none; `request`: what a listener's segment met, 0 where that is not known */
+static __noinline void tell_sent(const struct sock *sk, const struct sk_buff *skb, __u32 reason, __u8 request)
 {
 	struct net *net = 0;
 	struct reset_event *e;
-	__u32 reason = 0, netns_inode = 0;
+	__u32 netns_inode = 0;
 	__u64 netns_cookie = 0;
 
-	/* kernels without the type have no third argument */
-	if (bpf_core_type_exists(enum sk_rst_reason))
-		reason = ctx[2];
 	if (sk)
 		net = sk->__sk_common.skc_net.net;
 	else if (skb)
@@ -693,17 +774,121 @@ int BPF_PROG(send_reset, const struct sock *sk, const struct sk_buff *skb)
 	}
 	e = reserve(netns_cookie, netns_inode, RESET_SENT, reason, !sk || sk->__sk_common.skc_state == TCP_LISTEN);
 	if (!e)
-		return 0;
+		return;
 	if (skb)
 		e->flags |= HAS_TRIGGER;
 	if (sk)
 		copy_socket(e, sk);
 	if (skb)
 		copy_trigger(e, skb);
+	if (e->state == TCP_LISTEN)
+		e->substate = request;
 	/* the children of a closing listener are nobody's: their lock is free, but the closer is at work */
 	if (e->flags & IN_CLOSER || (!skb && e->state == TCP_CLOSE && !(e->flags & HAS_FILE)))
 		copy_closer(e, bpf_get_current_task_btf());
 	submit(&resets, e, sizeof *e);
+}
+
+/*
+ * Kernels before 6.13 have the verifier believe that a tracepoint's arguments are never NULL: it drops a check for that,
+ * and a read through NULL would end the kernel. Half of a pointer is a number to the verifier, so it asks that instead.
+ */
+static __always_inline bool is_given(const void *argument)
+{
+	__u32 half;
+
+	asm volatile("%0 = %1" : "=w"(half) : "w"((__u32)(__u64)argument));
+	return half;
+}
+
+SEC("?tp_btf/tcp_send_reset")
+int BPF_PROG(send_reset, const struct sock *sk, const struct sk_buff *skb)
+{
+	bool has_reason = bpf_core_type_exists(enum sk_rst_reason);	/* kernels without the type have no third argument */
+	bool has_sk = is_given(sk), has_skb = is_given(skb);
+	__u32 reason = 0;
+	__u8 request = 0;
+
+	if (has_reason)
+		reason = ctx[2];
+	if (settings.tier >= TIER_FUNCTIONS || (settings.tier == TIER_PASSIVE_REASONS && !has_skb)) {
+		/* what the kernel functions would tell, or the tracepoint of older kernels */
+		if (settings.tier == TIER_FUNCTIONS)
+			request = has_reason && reason == bpf_core_enum_value(enum sk_rst_reason, SK_RST_REASON_INVALID_SYN) ? TCP_NEW_SYN_RECV : TCP_LISTEN;
+		reason = 0;
+	}
+	if (has_sk && sk) {
+		if (settings.tier == TIER_DROPS && sk->__sk_common.skc_state == TCP_TIME_WAIT)
+			return 0;
+		if (has_skb && skb)
+			tell_sent(sk, skb, reason, request);
+		else
+			tell_sent(sk, 0, reason, request);
+	} else if (has_skb && skb && settings.tier != TIER_DROPS) {
+		tell_sent(0, skb, reason, request);
+	}
+	return 0;
+}
+
+/* whether the stack answers a segment that met no socket: never a reset, and only where it was for this host alone */
+static __always_inline bool is_answered(const struct sk_buff *skb, bool v6)
+{
+	void *route = (void *)(skb->_skb_refdst & ~1UL);
+	unsigned char flags = 0;
+
+	bpf_probe_read_kernel(&flags, 1, skb->head + skb->transport_header + 13);
+	if (flags & TCP_FLAG_RST)
+		return false;
+	return v6 ? BPF_CORE_READ((struct rt6_info *)route, rt6i_flags) & RTF_LOCAL : BPF_CORE_READ((struct rtable *)route, rt_type) == RTN_LOCAL;
+}
+
+static __noinline void tell_answer(const struct sock *sk, const struct sk_buff *skb, bool v6)
+{
+	unsigned char flags = 0;
+
+	if (sk) {
+		bpf_probe_read_kernel(&flags, 1, skb->head + skb->transport_header + 13);
+		if (!(flags & TCP_FLAG_RST))
+			tell_sent(sk, skb, 0, settings.requests_known ? met_by(skb) : 0);
+	} else if (is_answered(skb, v6)) {
+		tell_sent(0, skb, 0, 0);
+	}
+}
+
+SEC("?fentry/tcp_v4_send_reset")
+int BPF_PROG(answer_v4, const struct sock *sk, const struct sk_buff *skb)
+{
+	tell_answer(sk, skb, false);
+	return 0;
+}
+
+SEC("?fentry/tcp_v6_send_reset")
+int BPF_PROG(answer_v6, const struct sock *sk, const struct sk_buff *skb)
+{
+	tell_answer(sk, skb, true);
+	return 0;
+}
+
+SEC("?fentry/tcp_send_active_reset")
+int BPF_PROG(abort, const struct sock *sk)
+{
+	tell_sent(sk, 0, 0, 0);
+	return 0;
+}
+
+/* beside the tracepoint of older kernels, which tells of a reset only where there is a full socket */
+SEC("?tp_btf/kfree_skb")
+int BPF_PROG(drop, const struct sk_buff *skb, void *location, int why)
+{
+	unsigned char ip[20] = {};
+	bool v6;
+
+	if (why != bpf_core_enum_value(enum skb_drop_reason, SKB_DROP_REASON_NO_SOCKET))
+		return 0;
+	bpf_probe_read_kernel(ip, sizeof ip, skb->head + skb->network_header);
+	v6 = ip[0] >> 4 == 6;
+	if (ip[v6 ? 6 : 9] == IPPROTO_TCP && is_answered(skb, v6))
+		tell_sent(0, skb, 0, 0);
 	return 0;
 }
 
@@ -711,11 +896,12 @@ SEC("tp_btf/tcp_receive_reset")
 int BPF_PROG(receive_reset, struct sock *sk)
 {
 	struct net *net = sk->__sk_common.skc_net.net;
-	struct reset_event *e = reserve(net->net_cookie, net->ns.inum, RESET_RECEIVED, 0, false);
 	struct opened *o = find_opened(sk->__sk_common.skc_cookie.counter);
+	struct reset_event *e;
 
 	if (o)
 		o->flags |= OPENED_GOT_RESET;
+	e = reserve(net->net_cookie, net->ns.inum, RESET_RECEIVED, 0, false);
 	if (!e)
 		return 0;
 	copy_socket(e, sk);

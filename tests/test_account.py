@@ -235,6 +235,20 @@ def test_namespaces_are_bounded_and_totals_are_not_forgotten(monkeypatch: pytest
     assert account.totals()["uncounted"] == total
 
 
+def test_namespaces_that_are_gone_are_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A host whose namespaces come and go remembers the latest of them, and all that they came to."""
+    monkeypatch.setattr(account_module, "_GONE", 3)
+    account = Account([counters(1000, 0)], {})
+    for cookie in range(1, 51):
+        account.read([counters(1000, 0), counters(cookie, 2)], {})
+        account.book(group(cookie, 2), unknown=False)
+        account.lines(0)
+        account.read([counters(1000, 0)], {})
+        account.lines(0)
+        assert len(account._sides) <= 6
+    assert account.totals() == account.totals() | {"counted": 100, "seen": 100, "explained": 100, "unseen": 0}
+
+
 def test_more_living_namespaces_than_there_is_room_are_booked_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """Beyond the bound namespaces are not told apart, and nothing is lost."""
     monkeypatch.setattr(account_module, "_CAPACITY", 4)

@@ -39,6 +39,8 @@ class _Side(Struct):
 
 #: Namespaces whose figures are kept apart; those that are gone make room for others.
 _CAPACITY = 8192
+#: Of those that are gone so many are kept, some 6 kB each: what is still to be told of them comes within seconds.
+_GONE = 512
 #: Stands for resets of namespaces that could not be told apart; no namespace has it.
 _NO_COOKIE = 0
 _FIGURES = ("counted", "uncounted", "seen", "explained", "unknown", "lost", "unseen", "received", "received_lost")
@@ -142,6 +144,8 @@ class Account:
             now_ns: nanoseconds since the epoch.
             everything: also namespaces in which nothing moved.
         """
+        for _ in range(sum(side.closed for side in self._sides.values()) - _GONE):
+            self._forget()
         out = []
         for cookie, side in self._sides.items():
             figures = self._figures(side)
@@ -164,6 +168,7 @@ class Account:
                     netns_name="",
                     delta=delta,
                     moved=moved,
+                    families=(),
                     gone=side.gone,
                     pending=min(max(side.traced - side.lost - side.seen, 0), figures["unseen"]),
                     **figures,

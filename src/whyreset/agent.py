@@ -42,6 +42,8 @@ _LIVES = 8192
 _WALK_SHARE = 0.005
 #: So often between two ticks is somebody answered who asks.
 _EARLY_ANSWERS = 4
+#: What is remembered of processes and listeners: with full tables `watch` stays near its budget of memory.
+_PROCESSES, _TEXT_BYTES, _LISTENERS = 6144, 8 << 20, 4096
 _NOTICE_EVERY_NS = 60_000_000_000
 
 
@@ -60,6 +62,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     boot: str = ""
     #: Size of the ring of resets, a power of two; None for the built-in one.
     ring_bytes: int | None = None
+    #: The kernel's tier to use, though it may have a better one; "" for the best.
+    tier: str = ""
 
 
 class Tick(Struct, frozen=True, kw_only=True):
@@ -76,10 +80,10 @@ class Agent:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._program = Program(exact_owners=settings.exact_owners, ring_bytes=settings.ring_bytes)
+        self._program = Program(exact_owners=settings.exact_owners, ring_bytes=settings.ring_bytes, tier=settings.tier)
         self._kernel = KernelSource(self._program, each_per_tick=round(settings.each_per_second * TICK_SECONDS))
         self._counters = CounterSource(self._program)
-        self._owners = Owners(Processes(), Lives())
+        self._owners = Owners(Processes(capacity=_PROCESSES, text_bytes=_TEXT_BYTES), Lives(_LISTENERS))
         self._namespaces = Namespaces(names=settings.names)
         self._pipeline = Pipeline(self._owners, self._netns_name)
         self._recents = Recents()
@@ -114,6 +118,7 @@ class Agent:
     def missing(self) -> tuple[Missing, ...]:
         """Sources that do not run, and what is lost by that."""
         return (
+            *self._program.missing(),
             Missing(source="packets", why="not part of this version", lost="resets that the TCP stack did not send"),
         )
 

@@ -10,6 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from whyreset.observation import Traits
+
 Direction = Literal["sent", "received", "observed"]
 Certainty = Literal["certain", "likely", "unknown"]
 
@@ -124,15 +126,17 @@ class Facts(Struct, frozen=True, kw_only=True):
     state: str = ""
     #: The state that the connection left for CLOSE; "" where unknown.
     state_before: str = ""
-    #: What a TIME-WAIT mini socket stands for: TIME_WAIT, or FIN_WAIT2.
+    #: What a TIME-WAIT mini socket stands for: TIME_WAIT, or FIN_WAIT2. What a segment for a listener met, where that
+    #: is known: NEW_SYN_RECV for a half-open request, else LISTEN.
     substate: str = ""
     #: Flags of the segment that provoked it, as letters of FSRPAU ("" for none set); None where none did.
     trigger: str | None = None
     trigger_payload: bool = False
     #: The trigger carried TCP options; hand-made segments rarely do, stacks with timestamps always do.
     trigger_options: bool = False
-    #: The trigger's place against a remembered connection: "old", "last-ack", "new"; "" without one.
-    segment: Literal["", "old", "last-ack", "new"] = ""
+    #: The trigger's place against a remembered connection: "old", "last-ack", "new"; "" without one. While a connection
+    #: is being opened, against what was sent: "fits" acknowledges all of it, "old" less, "new" more.
+    segment: Literal["", "old", "last-ack", "new", "fits"] = ""
     #: How the connection of this four-tuple had ended, if the memory of closed connections knows.
     ended: Literal["", "orderly", "half-closed", "reset-sent", "reset-received", "abandoned", "silent"] = ""
     #: Within a round trip or so of that end.
@@ -158,6 +162,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     data_unacked: bool = False
     fin_received: bool = False
     user_timeout: bool = False
+    #: SO_KEEPALIVE was on; said only of resets of the kernel's own accord for which it gives no reason.
+    keepalive: bool = False
     kernel_socket: bool = False
     accept_queue_full: bool = False
     abort_on_overflow: bool = False
@@ -168,6 +174,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     crowded: bool = False
     #: The same reset's cause as seen at its sender, when both ends are on this host.
     twin_cause: Cause | None = None
+    #: What packets tell of it; causes turn to that where the kernel gave no reason.
+    traits: Traits | None = None
 
 
 class Segment(Struct, frozen=True, kw_only=True):
@@ -345,6 +353,19 @@ class Host(Struct, frozen=True, kw_only=True):
     limits: dict[str, float] = {}
 
 
+class FamilyShare(Struct, frozen=True, kw_only=True):
+    """A family's part of the resets that were counted, as far as the kernel's counters tell it."""
+
+    #: "unknown" for what moved no counter of its own.
+    family: str
+    count: int
+    certainty: Certainty
+    #: The counters that speak for it.
+    counters: tuple[str, ...] = ()
+    #: Families that it may be of, where it is unknown.
+    candidates: tuple[str, ...] = ()
+
+
 class Count(Struct, frozen=True, kw_only=True):
     """The account of one namespace since watching began.
 
@@ -372,6 +393,8 @@ class Count(Struct, frozen=True, kw_only=True):
     delta: dict[str, int]
     #: Other counters of the kernel that moved since the last line.
     moved: dict[str, int]
+    #: Where only the kernel's counters are read: families of what was counted since watching began.
+    families: tuple[FamilyShare, ...] = ()
     #: The namespace is gone; resets after its last reading are not in these figures.
     gone: bool = False
 

@@ -1,10 +1,15 @@
-"""Where rights, kernel features or libraries are missing: one helpful sentence, exit code 1, never a traceback."""
+"""Where rights, kernel features or libraries are missing: one helpful sentence, never a traceback.
+
+What was asked for by name is refused with exit code 1; else the counters are read, which anybody may.
+"""
 
 import ctypes.util
+import json
 import os
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,8 +20,8 @@ BTF = "/sys/kernel/btf/vmlinux"
 
 
 def refused(*, before: Sequence[str] = ()) -> str:
-    """What a watch says that cannot run."""
-    ended = run("watch", "--json", "--duration", "1", before=before)
+    """What a watch says that cannot run, and was asked for something that only the kernel program can give."""
+    ended = run("watch", "--json", "--exact-owners", "--duration", "1", before=before)
     assert (ended.returncode, ended.stdout) == (1, "")
     assert is_one_sentence(ended.stderr), ended.stderr
     assert ended.stderr.startswith("whyreset: cannot watch: ")
@@ -95,10 +100,13 @@ def test_a_kernel_with_damaged_btf_is_told(tmp_path: Path, content: bytes) -> No
     assert BTF in said
 
 
-def test_a_kernel_without_reset_reasons_is_told(tmp_path: Path) -> None:
-    """BTF that knows no reasons is that of an older kernel."""
+def test_a_kernel_that_tells_nothing_of_resets_is_told(tmp_path: Path) -> None:
+    """BTF that knows no reasons, of resets or of dropped segments, is that of a kernel too old."""
     old = tmp_path / "vmlinux"
-    old.write_bytes(Path(BTF).read_bytes().replace(b"SK_RST_REASON_NO_SOCKET", b"SK_RST_REASON_NO_SUCKET"))
+    blob = Path(BTF).read_bytes()
+    for name in (b"SK_RST_REASON_NO_SOCKET", b"SKB_DROP_REASON_NO_SOCKET", b"tcp_send_active_reset"):
+        blob = blob.replace(name, name[:-1] + b"_")
+    old.write_bytes(blob)
     assert "6.10" in refused(before=where(f"mount --bind {old} {BTF}"))
 
 
@@ -129,3 +137,56 @@ def test_too_few_descriptors_get_one_sentence() -> None:
     needs.program()
     said = refused(before=["sh", "-c", 'ulimit -n 12; exec "$@"', "sh"])
     assert "Too many open files" in said
+
+
+def reduced(*, before: Sequence[str] = ()) -> tuple[dict[str, Any], str]:
+    """The start line of a watch that only counts, and what its notice says."""
+    ended = run("watch", "--json", "--duration", "0.3", before=before)
+    assert (ended.returncode, ended.stderr) == (0, "")
+    lines = [json.loads(line) for line in ended.stdout.splitlines()]
+    assert [lines[0]["type"], lines[-1]["type"]] == ["start", "end"]
+    [notice] = [line for line in lines if line["type"] == "notice"]
+    return lines[0], notice["text"]
+
+
+def test_without_rights_the_counters_are_watched() -> None:
+    """The first line says that, why and what is lost; one sentence says what rights would add."""
+    start, said = reduced(before=as_nobody())
+    assert (start["tier"], start["sources"]) == ("counters", ["counters"])
+    kernel = next(each for each in start["missing"] if each["source"] == "kernel")
+    assert "CAP_BPF" in kernel["why"]
+    assert "who sends them" in kernel["lost"]
+    assert said.startswith(kernel["why"])
+    assert "its cause and its owner" in said
+
+
+def test_without_btf_or_libbpf_the_counters_are_watched() -> None:
+    """Whatever keeps the kernel program from running is said in its place."""
+    _, said = reduced(before=where("mount -t tmpfs none /sys/kernel/btf"))
+    assert BTF in said
+
+
+def test_without_counters_nothing_can_be_watched() -> None:
+    """Then it ends with one sentence."""
+    ended = run(
+        "watch", "--duration", "1", before=where("mount -t tmpfs none /sys/kernel/btf && mount -t tmpfs none /proc")
+    )
+    assert ended.returncode == 1
+    assert is_one_sentence(ended.stderr), ended.stderr
+
+
+@pytest.mark.parametrize("words", [["--exact-owners"], ["--each"]], ids=" ".join)
+def test_what_counters_cannot_give_is_refused(words: list[str]) -> None:
+    """Who asked for it by name is not given something else."""
+    ended = run("watch", "--duration", "1", *words, before=as_nobody())
+    assert (ended.returncode, ended.stdout) == (1, "")
+    assert is_one_sentence(ended.stderr)
+    assert "CAP_BPF" in ended.stderr
+
+
+def test_a_plain_watch_without_rights_says_it_in_words() -> None:
+    """Lines for people, also on a terminal: there is no row to show."""
+    ended = run("watch", "--duration", "0.3", before=as_nobody())
+    assert ended.returncode == 0
+    assert "tier counters" in ended.stdout
+    assert "note: loading eBPF needs root" in ended.stdout

@@ -76,7 +76,9 @@ def test_without_a_command_there_is_help() -> None:
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
 @pytest.mark.parametrize(
-    "words", [[], ["watch"], ["who"], ["alerts"], ["schema"]], ids=lambda words: " ".join(words) or "whyreset"
+    "words",
+    [[], ["watch"], ["who"], ["explain"], ["alerts"], ["schema"]],
+    ids=lambda words: " ".join(words) or "whyreset",
 )
 def test_help_is_no_mistake(words: list[str], flag: str) -> None:
     """Help goes to stdout with exit code 0."""

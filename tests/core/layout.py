@@ -16,7 +16,7 @@ FLAGS = (
     *("RESET_RECEIVED_HERE", "KEEPALIVE"),
 )
 #: enum owner_via, by number.
-VIA = ("NOBODY", "CONNECT", "LISTEN", "LISTENER", "FILE", "READ", "CLOSE")
+VIA = ("NOBODY", "CONNECT", "LISTEN", "LISTENER", "FILE", "READ", "CLOSE", "ACCEPT")
 
 
 def flags(*names: str) -> int:

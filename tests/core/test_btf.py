@@ -13,7 +13,7 @@ import pytest
 from whyreset.core import btf
 
 VMLINUX = Path("/sys/kernel/btf/vmlinux")
-INT, ARRAY, STRUCT, ENUM, FUNC_PROTO, VAR, DATASEC, DECL_TAG, ENUM64 = 1, 3, 4, 6, 13, 14, 15, 17, 19
+INT, ARRAY, STRUCT, ENUM, FUNC, FUNC_PROTO, VAR, DATASEC, DECL_TAG, ENUM64 = 1, 3, 4, 6, 12, 13, 14, 15, 17, 19
 #: Bytes behind each kind's type: a fixed part and one for each member (Documentation/bpf/btf.rst).
 OTHER_KINDS = {
     INT: (4, 0),
@@ -70,6 +70,29 @@ def test_an_enumeration_is_found_by_one_of_its_names() -> None:
     values = {"A_ONE": 1, "A_MINUS": -7, "A_MAX": (1 << 31) - 1, "A_ZERO": 0}
     builder.enum(values, flag=True)
     assert btf.enums(builder.blob(), ["A_ZERO"]) == {"A_ZERO": values}
+
+
+def test_functions_are_found_by_their_type() -> None:
+    """A name alone is not enough: a structure's member may have it too. The number is the type's, from one on."""
+    builder = Builder()
+    builder.add(INT, builder.text("int"), body=bytes(4))
+    builder.add(STRUCT, builder.text("tcp_check_req"), 0)
+    builder.add(FUNC_PROTO)
+    builder.add(FUNC, builder.text("inet_csk_accept"), 1)  # the count of a function is its linkage
+    builder.add(FUNC, builder.text("tcp_send_active_reset"))
+    wanted = ["tcp_send_active_reset", "inet_csk_accept", "tcp_check_req", "absent"]
+    assert btf.functions(builder.blob(), wanted) == {"inet_csk_accept": 4, "tcp_send_active_reset": 5}
+
+
+def test_functions_of_this_kernel_are_those_that_bpftool_finds() -> None:
+    """The same numbers as by another reader."""
+    bpftool = shutil.which("bpftool")
+    if bpftool is None or not VMLINUX.exists():
+        pytest.skip("needs bpftool and the kernel's BTF")
+    shown = subprocess.run([bpftool, "btf", "dump", "file", str(VMLINUX)], check=True, capture_output=True, text=True)
+    found = dict(re.findall(r"^\[(\d+)\] FUNC '(tcp_v4_rcv|inet_csk_accept)'", shown.stdout, re.MULTILINE))
+    expected = {name: int(number) for number, name in found.items()}
+    assert btf.functions(VMLINUX.read_bytes(), ["tcp_v4_rcv", "inet_csk_accept"]) == expected
 
 
 def test_several_enumerations_are_found_and_absent_ones_left_out() -> None:

@@ -3,7 +3,7 @@
 import os
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,7 @@ import pytest
 from tests import needs
 from tests.cli.whyreset import is_one_sentence, run
 from tests.hosts.hosts import await_true
-from tests.hosts.watch import Watch
+from tests.hosts.watch import Line, Watch
 from tests.kernel_objects import held, left
 from whyreset.demo.actors import Actor
 from whyreset.demo.scenes import SCENES
@@ -123,6 +123,21 @@ def test_ctrl_c_is_for_the_watch(machine: None) -> None:
     assert end
     assert end["reason"] == "SIGINT"
     assert not [x for x in watch.lines if x["type"] == "notice" and "ended by itself" in x["text"]]
+
+
+def test_a_service_that_somebody_kills_is_started_again(machine: None) -> None:
+    """Whoever kills one to see what happens ends no scene: the next playing has another."""
+
+    def owners(lines: "Iterable[Line]") -> set[int]:
+        sent = (line for line in lines if line.get("cause") == "data-after-close" and line["direction"] == "sent")
+        return {line["owner"]["pid"] for line in sent if line.get("netns_name") == "demo-server"}
+
+    with Watch("--scene", "stale") as watch:
+        (first,) = watch.wait(owners)
+        os.kill(first, signal.SIGKILL)
+        watch.wait(lambda lines: owners(lines) - {first})
+        watch.stop()
+    assert not [x for x in watch.lines if x["type"] == "notice" and "cannot be played" in x["text"]]
 
 
 def test_a_demo_that_dies_is_told(machine: None) -> None:

@@ -14,11 +14,11 @@ import sys
 from pathlib import Path
 from typing import Any, Self
 
-from tests.hosts.actor_process import LISTEN_FDS_START
+from tests.hosts.actor_process import LISTEN_FDS_START, PATIENCE
 from tests.hosts.hosts import Host
 
 SCRIPT = Path(__file__).with_name("actor_process.py")
-ANSWER_TIMEOUT_SECONDS = 30.0
+ANSWER_TIMEOUT_SECONDS = 30.0 * PATIENCE
 TCP = socket.IPPROTO_TCP
 TCP_LINGER2 = 8
 Request = str | int | bytes

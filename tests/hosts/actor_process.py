@@ -18,7 +18,8 @@ import time
 from collections.abc import Callable
 from typing import NoReturn
 
-TIMEOUT_SECONDS = 5.0
+PATIENCE = float(os.environ.get("WHYRESET_PATIENCE", "1"))  # how much slower this machine is than most
+TIMEOUT_SECONDS = 5.0 * PATIENCE
 SIOCOUTQ = termios.TIOCOUTQ  # bytes sent and not acknowledged yet, and bytes not sent yet
 LISTEN_FDS_START = 3  # sd_listen_fds(3)
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ = 19, 20, 21  # include/uapi/linux/tcp.h

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Literal, Self
 
-from tests.hosts.actor_process import STATES
+from tests.hosts.actor_process import PATIENCE, STATES
 from whyreset.demo import namespaces
 
 SO_NETNS_COOKIE = 71  # include/uapi/asm-generic/socket.h; not in Python 3.11
@@ -27,7 +27,7 @@ _table_numbers = count(1)
 
 def await_true(condition: Callable[[], bool], what: str, timeout: float = 5.0) -> None:
     """Ask until the condition holds; TimeoutError after so many seconds."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout * PATIENCE
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited in vain for {what}")
@@ -94,7 +94,7 @@ class Host:
         pipe = subprocess.PIPE
         with self.start(*command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
             try:
-                out, err = process.communicate(text, timeout)
+                out, err = process.communicate(text, timeout * PATIENCE)
             except BaseException:
                 process.kill()
                 raise
@@ -138,13 +138,20 @@ class Host:
 
     def tcp_states(self, port: int) -> list[str]:
         """The states of the sockets with this local port, mini sockets included (FIN_WAIT2, TIME_WAIT, SYN_RECV)."""
-        states = []
+        return [STATES[int(row[3], 16)] for row in self._sockets() if int(row[1].rpartition(":")[2], 16) == port]
+
+    def unread(self) -> int:
+        """How many bytes lie unread in all connections of this host."""
+        queues = [row[4].partition(":")[2] for row in self._sockets() if STATES[int(row[3], 16)] != "LISTEN"]
+        return sum(int(queue, 16) for queue in queues)
+
+    def _sockets(self) -> list[list[str]]:
+        rows = []
         with self.inside():
             for name in ("tcp", "tcp6"):
                 with open(f"/proc/thread-self/net/{name}") as file:
-                    rows = [line.split() for line in file.readlines()[1:]]
-                states += [STATES[int(row[3], 16)] for row in rows if int(row[1].rpartition(":")[2], 16) == port]
-        return states
+                    rows += [line.split() for line in file.readlines()[1:]]
+        return rows
 
     def await_states(self, port: int, state: str, count: int = 1) -> None:
         """Wait until exactly so many sockets with this local port are in a state."""

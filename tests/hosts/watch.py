@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, Self, TypeVar
 
+from tests.hosts.actor_process import PATIENCE
 from tests.hosts.hosts import Host
 
 Line = dict[str, Any]
@@ -84,7 +85,7 @@ class Watch:
 
         Raises TimeoutError after so many seconds, RuntimeError when the command ended or wrote what is no JSON line.
         """
-        deadline = time.monotonic() + timeout
+        deadline = time.monotonic() + timeout * PATIENCE
         with self._changed:
             while not (result := condition(self.lines)):
                 if self.unreadable:
@@ -125,8 +126,8 @@ class Watch:
 
     def told(self, *hosts: Host, timeout: float = 10.0) -> dict[str, list[Line]]:
         """Settle several hosts at once; the resets of each by its name."""
-        marks = {host: {self._mark(host, timeout)} for host in hosts}
-        deadline = time.monotonic() + timeout
+        marks = {host: {self._mark(host, timeout * PATIENCE)} for host in hosts}
+        deadline = time.monotonic() + timeout * PATIENCE
 
         def told(lines: deque[Line], host: Host) -> bool:
             # received, not sent: of one visit to the kernel's records what was sent is written first
@@ -141,7 +142,7 @@ class Watch:
                 if time.monotonic() > deadline:
                     raise
                 for host in hosts:  # in a flood the ring has no room for resets that anyone can provoke
-                    marks[host].add(self._mark(host, timeout))
+                    marks[host].add(self._mark(host, timeout * PATIENCE))
 
     def _mark(self, host: Host, timeout: float) -> int:
         """Have a closed port of MARKER refuse; the port that tried."""
@@ -168,13 +169,13 @@ class Watch:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            self.process.wait(timeout)
+            self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
             raise
         finally:
-            self._reader.join(timeout)
+            self._reader.join(timeout * PATIENCE)
             self.stderr()  # keep what it said
             self._errors.close()
         return next((line for line in reversed(self.lines) if line["type"] == "end"), None)

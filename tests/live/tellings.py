@@ -39,6 +39,11 @@ class Told:
         """The values at a dotted path."""
         return set(self.count(path))
 
+    @property
+    def troubles(self) -> "Told":
+        """Those that are more than echoes: a busy host sends one segment or another too late, and each is answered."""
+        return Told([line for line in self.lines if line["cause"] not in ("in-flight", "late-duplicate")])
+
     def of(self, *causes: str) -> "Told":
         """Those of these causes."""
         return Told([line for line in self.lines if line["cause"] in causes])
@@ -70,7 +75,8 @@ class Tellings:
 def tellings(watch: Watch, pair: Pair, timeout: float = 20.0) -> Tellings:
     """All that was told of a pair, once it is whole: each account closes, nothing is unknown.
 
-    Every reset that one of them received was sent by the other, and is explained by that alone.
+    Every reset that one of them received was sent by the other, and is explained by that alone. Every echo belongs to
+    a reset of its own connection.
     """
     lines = watch.told(pair.a, pair.b, timeout=timeout)
     for host in (pair.a, pair.b):
@@ -78,11 +84,20 @@ def tellings(watch: Watch, pair: Pair, timeout: float = 20.0) -> Tellings:
         assert account["seen"] + account["lost"] == account["counted"], account
         assert account["explained"] == account["seen"], account
         assert account["uncounted"] == account["unseen"] == account["unknown"] == 0, account
+        assert not account["lost"], (account, watch.losses())
     told = [line for host in lines.values() for line in host]
     assert not [line for line in told if line["cause"] == "unknown"]
     received = [line for line in told if line["direction"] == "received"]
-    assert not [line for line in received if TWIN not in line["evidence"]]
+    assert not [line for line in received if TWIN not in line["evidence"]], watch.losses()
+    for mine in lines.values():
+        if all(line["count"] == 1 for line in mine):
+            reset = {_ends(line) for line in mine if line["cause"] != "in-flight"}
+            assert not [line for line in mine if line["cause"] == "in-flight" and _ends(line) not in reset]
     return Tellings(lines)
+
+
+def _ends(line: Line) -> frozenset[tuple[str, int]]:
+    return frozenset([(line["src"], line["sport"]), (line["dst"], line["dport"])])
 
 
 def _settled_account(watch: Watch, host: Host, timeout: float) -> Line:

@@ -25,7 +25,9 @@ class Terminal:
         given = {key: value for key, value in os.environ.items() if key not in ("NO_COLOR", "COLORTERM")}
         given |= {"TERM": "xterm-256color", "PS1": "$ ", "PS0": "", **environment}
         self.pid, self.descriptor = pty.fork()
-        if not self.pid:  # the child
+        if not self.pid:  # the child; what is ignored here, as in a script's background, is ignored in the shell too
+            for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTSTP):
+                signal.signal(number, signal.SIG_DFL)
             os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], given)
         self.text = ""
         self.resize(80, 24)

@@ -126,5 +126,5 @@ def test_spoofed_syns_are_a_closed_port_each(watch: Watch, pair: Pair) -> None:
     sent = told(pair.b, "sent")
     assert sent.causes == {"closed-port": len(sent)}
     assert SEGMENTS // 2 < len(sent) <= arrived <= SEGMENTS
-    assert len(sent.values("dst")) == len(sent)
+    assert len(sent.values("dst")) > 1
     assert sent.values("owner.pid") == {None}

@@ -343,3 +343,42 @@ def test_there_is_something_to_wait_for() -> None:
         assert peer.recv(1000)
     served.close()
     assert served.fileno() == -1
+
+
+def test_who_meets_a_full_queue_waits_for_its_turn() -> None:
+    """Somebody who fills the watch's queue does not keep others from being answered."""
+    crowd: list[socket.socket] = []
+    served, done = Desk(), threading.Event()
+    served.open()
+    try:
+        with contextlib.suppress(BlockingIOError):
+            while len(crowd) < 1000:
+                peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+                crowd.append(peer)
+                peer.setblocking(False)
+                peer.connect("\0" + next(iter(names())).removeprefix("@"))
+
+        def serve() -> None:
+            now_ns = 0
+            while not done.wait(0.01):
+                served.serve(now_ns, answer, walk)
+                now_ns += 200_000_000
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        try:
+            answered: list[Answer] = []
+            for _ in range(20):  # while the crowd is shown out
+                with Asked(QUESTION) as asked:
+                    answered += ours(asked.replies(0.5))
+                if answered:
+                    break
+        finally:
+            done.set()
+            thread.join()
+        assert len(crowd) < 1000
+        assert answered
+    finally:
+        for peer in crowd:
+            peer.close()
+        served.close()

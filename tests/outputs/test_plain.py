@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.outputs.values import EPOCH, count, notice, owner, process, reset
-from whyreset.model import Cause, Remotes, Stop
+from whyreset.model import Cause, FamilyShare, Remotes, Stop
 from whyreset.outputs import plain
 from whyreset.words import escape
 
@@ -173,6 +173,19 @@ def test_an_account_tells_figures_that_are_not_zero() -> None:
     """In the order in which they explain each other."""
     line = plain.count_text(count(counted=5, seen=3, explained=3, lost=2, received_lost=1, netns_name="blue"))
     assert line == "account of blue: counted 5, seen 3, explained 3, lost 2, received lost 1"
+
+
+def test_families_are_told_as_what_counters_make_likely() -> None:
+    """What a counter speaks for, and what the rest may be."""
+    families = (
+        FamilyShare(family="abort", count=30, certainty="likely", counters=("TCPAbortOnClose", "TCPAbortOnData")),
+        FamilyShare(family="unknown", count=10, certainty="unknown", candidates=("closed-port", "half-open", "abort")),
+    )
+    told = plain.families_text(count(counted=40, delta={"counted": 1}, families=families))
+    assert told.endswith(
+        "sent      1 reset; 40 so far: about 30 abort (TCPAbortOnClose, TCPAbortOnData),"
+        " 10 perhaps closed-port, half-open or abort"
+    )
 
 
 def test_a_namespace_without_a_name_has_its_number() -> None:

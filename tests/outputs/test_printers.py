@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.outputs.values import EPOCH, count, notice, reset
-from whyreset.model import Alert, Missing
+from whyreset.model import Alert, FamilyShare, Missing
 from whyreset.outputs.printers import JsonPrinter, PlainPrinter, Printer
 
 TOTALS = dict.fromkeys(
@@ -95,6 +95,15 @@ def test_plain_lines_tell_an_account_only_when_something_of_it_is_lost(delta: di
     out = Out()
     PlainPrinter(out).write([], [count(delta=delta)], [])
     assert bool(out.getvalue()) is told
+
+
+def test_plain_lines_tell_families_where_something_was_counted() -> None:
+    """Where only counters are read they are all there is to tell."""
+    out = io.StringIO()
+    families = (FamilyShare(family="abort", count=3, certainty="likely", counters=("TCPAbortOnClose",)),)
+    for counted in (0, 3):
+        PlainPrinter(out).write([], [count(counted=3, delta={"counted": counted}, families=families)], [])
+    assert out.getvalue().count("about 3 abort") == 1
 
 
 def test_json_tells_every_account() -> None:

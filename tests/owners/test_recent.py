@@ -10,7 +10,7 @@ def test_like_resets_are_one_entry() -> None:
     recents.add([reset(count=2, time_ns=100, last_ns=200, owner=owner())])
     recents.add([reset(count=3, time_ns=300, last_ns=400, owner=owner(), evidence=("later",))])
     (entry,) = recents.of_port(8080)
-    assert (entry.count, entry.first_ns, entry.reset.last_ns, entry.reset.evidence) == (5, 100, 400, ("later",))
+    assert (entry.count, entry.first_ns, entry.last_ns, entry.evidence) == (5, 100, 400, ("later",))
 
 
 def test_what_differs_is_told_apart() -> None:
@@ -34,7 +34,7 @@ def test_they_are_found_by_either_port_and_the_latest_comes_first() -> None:
     """Whoever asks for the client's port finds the reset too."""
     recents = Recents()
     recents.add([reset(last_ns=1), reset(last_ns=2, owner=owner())])
-    assert [entry.reset.last_ns for entry in recents.of_port(8080)] == [2, 1]
+    assert [entry.last_ns for entry in recents.of_port(8080)] == [2, 1]
     assert len(recents.of_port(51234)) == 2
     assert recents.of_port(1) == []
 

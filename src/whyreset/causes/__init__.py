@@ -14,6 +14,7 @@ from whyreset.causes import (
     data_after_close,
     destroyed,
     disconnect,
+    forged,
     half_open,
     in_flight,
     invalid_syn,
@@ -24,6 +25,7 @@ from whyreset.causes import (
     mptcp,
     not_accepted,
     old_ack,
+    older,
     out_of_memory,
     paws,
     scan_probe,
@@ -41,6 +43,7 @@ from whyreset.model import Cause, Facts
 
 #: The order matters where a later cause takes what an earlier one leaves.
 CAUSES: tuple[ModuleType, ...] = (
+    forged,
     closed_port,
     scan_probe,
     linger_zero,
@@ -87,6 +90,13 @@ def explain(facts: Facts) -> Cause:
             evidence=("seen on this host when it was sent",),
             missing=twin.missing,
         )
+    inferred = older.infer(facts)
+    if inferred is not None:
+        return older.without_word(_ask(older.with_reason(facts, inferred)), inferred)
+    return _ask(facts)
+
+
+def _ask(facts: Facts) -> Cause:
     for module in CAUSES:
         cause: Cause | None = module.explain(facts)
         if cause is not None:

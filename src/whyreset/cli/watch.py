@@ -18,8 +18,9 @@ import click
 from whyreset.words import escape
 
 if TYPE_CHECKING:
-    from whyreset.agent import Agent, Tick
+    from whyreset.agent import Agent, Settings, Tick
     from whyreset.alerts.rules import Rules
+    from whyreset.counting import Counting
     from whyreset.demo.demo import Demo
     from whyreset.filter import Filter
     from whyreset.model import Notice
@@ -55,6 +56,7 @@ EACH_PER_SECOND = 2500
 @click.option("--rules", multiple=True, metavar="FILE", help="More rules of alerts: a file, or a folder of them.")
 @click.option("--state", metavar="FILE", help="Remember in this file what is usual here, and which alerts are on.")
 @click.option("--ring-kib", type=click.IntRange(4, 1 << 20), hidden=True)
+@click.option("--tier", type=click.Choice(["reasons", "passive reasons", "functions", "drops"]), hidden=True)
 def watch(
     *,
     as_json: bool,
@@ -72,11 +74,12 @@ def watch(
     rules: tuple[str, ...],
     state: str | None,
     ring_kib: int | None,
+    tier: str | None,
 ) -> None:
     """Watch this host's TCP resets until Ctrl-C: why each was sent, who sent it, what it means."""
     # imported here so that --help and mistakes answer at once
     from whyreset import __version__, causes
-    from whyreset.agent import TICK_SECONDS, Agent, Settings
+    from whyreset.agent import TICK_SECONDS, Settings
     from whyreset.filter import Filter
     from whyreset.sources.base import SourceError
     from whyreset.statefile import Memory, StateFileError
@@ -113,8 +116,11 @@ def watch(
                 alert_state=memory.load(),
                 boot=memory.boot,
                 ring_bytes=ring_kib * 1024 if ring_kib else None,
+                tier=tier or "",
             )
-            agent = stack.enter_context(Agent(settings))
+            agent = _agent(stack, settings)
+            if agent.tier == "counters" and form == "screen":
+                form = "lines"
             printer = stack.enter_context(_printer(form, agent, chosen, opened=verbose))
             printer.start(
                 time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=agent.missing
@@ -149,8 +155,22 @@ def _rules(names: tuple[str, ...]) -> Rules:
     return found
 
 
+def _agent(stack: ExitStack, settings: Settings) -> Agent | Counting:
+    """What watches: counters where the kernel program cannot, unless something was asked for that they cannot give."""
+    from whyreset.agent import Agent
+    from whyreset.counting import Counting
+    from whyreset.sources.base import SourceError
+
+    try:
+        return stack.enter_context(Agent(settings))
+    except SourceError as error:
+        if settings.tier or settings.exact_owners or settings.each_per_second or settings.names:
+            raise
+        return stack.enter_context(Counting(str(error), settings.alert_state))
+
+
 @contextmanager
-def _printer(form: str, agent: Agent, chosen: Filter, *, opened: bool) -> Iterator[Printer]:
+def _printer(form: str, agent: Agent | Counting, chosen: Filter, *, opened: bool) -> Iterator[Printer]:
     """The way of writing that was asked for, as far as standard output can have it."""
     from whyreset.outputs.printers import JsonPrinter, PlainPrinter
 

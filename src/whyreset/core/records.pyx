@@ -14,6 +14,7 @@ from libc.string cimport memcpy, memset
 from whyreset.core.events cimport *
 from whyreset.core.memory cimport Memory, closed
 from whyreset.core.ring cimport Ring
+from whyreset.core.sequence cimport is_segment_of, sequence_difference
 from whyreset.core.table cimport *
 from whyreset.core.twins cimport Twins, twin_slot
 from whyreset.core.values cimport Values
@@ -28,10 +29,15 @@ cdef enum:
     FIN_WAIT1 = 4
     FIN_WAIT2 = 5
     TIME_WAIT = 6
+    CLOSE = 7
     LAST_ACK = 9
     LISTEN = 10
     CLOSING = 11
+    NEW_SYN_RECV = 12
     ABORTS = 8192
+    # what a segment without a socket of its own came to: of a connection that has ended, perhaps; a handshake refused
+    MAY_BE_LATE = 1
+    REFUSED = 2
 
 #: how long a record waits for those that bear on it; far above the microseconds that were seen
 cdef uint64_t HOLD = 2000000
@@ -43,8 +49,6 @@ cdef uint64_t REPORT_DELAY = 1000000
 #: what a busy peer takes to notice that its connection is gone
 cdef uint64_t AT_ONCE_NS = 2000000
 cdef uint64_t SOON_NS = 50000000
-#: no window is larger (RFC 7323 section 2.3)
-cdef int64_t WINDOW = 1 << 30
 
 #: what of reset_event.flags makes a group
 cdef uint32_t FACT_FLAGS = (
@@ -56,28 +60,8 @@ cdef struct abort_slot:
     uint64_t time_ns
 
 
-cdef inline int64_t sequence_difference(uint32_t a, uint32_t b) noexcept nogil:
-    # RFC 9293 section 3.4: sequence numbers compare modulo 2**32
-    cdef uint32_t d = a - b
-    return <int64_t>d - (<int64_t>1 << 32) if d & 0x80000000U else <int64_t>d
-
-
 cdef inline bint is_young(const reset_event *e, uint64_t until_ns) noexcept nogil:
     return e.time_ns + (GRACE if e.direction == RESET_RECEIVED else 0) > until_ns
-
-
-cdef inline bint is_segment_of(const reset_event *e, const closed *row) noexcept nogil:
-    """Whether a segment's numbers are of that connection, not of another between the same ports: nobody acknowledges
-    what was never sent, or what came before the SYN."""
-    cdef int64_t acknowledged = sequence_difference(e.trigger_ack, row.event.snd_nxt)
-    cdef int64_t place = sequence_difference(e.trigger_seq, row.event.rcv_nxt)
-    # SYN and FIN take a number each; beyond half of all numbers every one fits
-    cdef int64_t sent = <int64_t>min(row.event.bytes_out, <uint64_t>1 << 31) + 2
-    cdef int64_t came = <int64_t>min(row.event.bytes_in, <uint64_t>1 << 31) + 2
-    if e.trigger_flags & ACK and (acknowledged > 0 or acknowledged < -sent):
-        return False
-    # a SYN that was never answered did not learn the peer's numbers
-    return row.event.state_before == SYN_SENT or -came <= place <= WINDOW
 
 
 cdef class Recorder:
@@ -97,9 +81,9 @@ cdef class Recorder:
     cdef Table table
     cdef Twins twins
     cdef Values values
-    cdef int reason_abort_on_data
-    cdef int reason_invalid_syn
-    cdef uint8_t may_be_late[256]    # by reason: the segment belonged to no connection
+    cdef bint has_reasons
+    cdef int reason_not_given
+    cdef uint8_t came_to[256]    # by reason
     cdef abort_slot *aborts
     cdef uint64_t number
     cdef readonly uint64_t records
@@ -114,10 +98,10 @@ cdef class Recorder:
         self.table = Table(group_limit, kind_limit or group_limit, sample_limit, samples_per_group, samples_per_kind or sample_limit)
         self.twins = Twins()
         self.values = Values(reasons, states, hz)
-        self.reason_abort_on_data = reasons.index("TCP_ABORT_ON_DATA") if "TCP_ABORT_ON_DATA" in reasons else -1
-        self.reason_invalid_syn = reasons.index("INVALID_SYN") if "INVALID_SYN" in reasons else -1
+        self.has_reasons = bool(reasons)
+        self.reason_not_given = reasons.index("NOT_SPECIFIED") if "NOT_SPECIFIED" in reasons else 0
         for number, name in enumerate(reasons[:256]):
-            self.may_be_late[number] = name in ("NO_SOCKET", "TCP_FLAGS")
+            self.came_to[number] = MAY_BE_LATE if name in ("NO_SOCKET", "TCP_FLAGS") else REFUSED if name == "INVALID_SYN" else 0
         self.aborts = <abort_slot *>calloc(ABORTS, sizeof(abort_slot))
         if self.aborts == NULL:
             raise MemoryError
@@ -224,7 +208,8 @@ cdef class Recorder:
                 young = True
             if not e.flags & HAS_SOCKET or e.direction != RESET_SENT or e.state == LISTEN:
                 continue
-            if e.state != TIME_WAIT and e.reason == self.reason_abort_on_data:
+            # data for a connection that nobody reads any more: no other segment meets a socket that is closed
+            if e.state == CLOSE and e.flags & HAS_TRIGGER:
                 slot = &self.aborts[e.socket_cookie % ABORTS]
                 slot.cookie = e.socket_cookie
                 slot.time_ns = e.time_ns
@@ -249,11 +234,11 @@ cdef class Recorder:
             twin = self.twins.find(e)
             if twin != NULL:
                 key.twin_group = twin.group_number
-        elif (e.flags & HAS_SOCKET and e.state != LISTEN) or (e.trigger_flags & (ACK | FIN) and self.may_be_late[e.reason]):
+        elif (e.flags & HAS_SOCKET and e.state != LISTEN) or (e.trigger_flags & (ACK | FIN) and self.met(e) == MAY_BE_LATE):
             joined = e[0]
             self.join_memory(&joined, &key, &ended_ms)
             e = &joined
-        elif e.reason == self.reason_invalid_syn and e.trigger_flags & (SYN | ACK) == ACK:
+        elif self.met(e) == REFUSED and e.trigger_flags & (SYN | ACK) == ACK:
             self.remember_refused(e)
         self.fill_key(e, &key)
         index = self.table.place(&key, self.number)
@@ -263,6 +248,9 @@ cdef class Recorder:
             self.twins.join(twin, self.table, index, kept, self.number)
         elif e.direction == RESET_SENT:
             self.twins.sent(e, self.table, index, kept, self.number, key.facts.ended == ENDED_RESET_SENT and key.facts.flags & AT_ONCE != 0)
+
+    cdef uint8_t met(self, const reset_event *e) noexcept nogil:
+        return self.came_to[e.reason] if self.has_reasons else REFUSED if e.substate == NEW_SYN_RECV else MAY_BE_LATE
 
     cdef void join_memory(self, reset_event *e, group_key *key, uint32_t *ended_ms) noexcept nogil:
         """What the four-tuple was: the connection that is just ending, or one that has ended before."""
@@ -366,6 +354,7 @@ cdef class Recorder:
 
     cdef void fill_key(self, const reset_event *e, group_key *key) noexcept nogil:
         cdef facts_key *f = &key.facts
+        cdef int64_t acknowledged
         f.flags |= e.flags & FACT_FLAGS
         if e.flags & IN_CLOSER and e.closer_pid and e.closer_pid == e.owner_pid and e.closer_start_ns == e.owner_start_ns:
             f.flags |= BY_OWNER
@@ -375,12 +364,17 @@ cdef class Recorder:
             f.flags |= OPTIONS
         if e.unread and e.state != LISTEN:
             f.flags |= UNREAD
+        if e.reason == self.reason_not_given and not e.flags & HAS_TRIGGER:
+            f.flags |= e.flags & KEEPALIVE
         f.direction = e.direction
         f.reason = e.reason
         f.state = e.state
         f.state_before = e.state_before
         f.substate = e.substate
         f.trigger = e.trigger_flags & 0x3F
+        if e.trigger_flags & ACK and (e.state == SYN_SENT or e.state == SYN_RECV):
+            acknowledged = sequence_difference(e.trigger_ack, e.snd_nxt)
+            f.segment = NEW if acknowledged > 0 else OLD if acknowledged < 0 else FITS
         key.netns_inode = e.netns_inode
         key.netns_cookie = e.netns_cookie
         key.owner_pid = e.owner_pid

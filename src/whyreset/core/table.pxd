@@ -24,11 +24,12 @@ cdef enum:
     ABANDONED = 5
     SILENT = 6
 
-# a trigger's place against a remembered connection
+# a trigger's place against a remembered connection, or one that is being opened
 cdef enum:
     OLD = 1
     LAST_ACK_OF_ALL = 2
     NEW = 3
+    FITS = 4
 
 cdef struct facts_key:
     uint32_t flags

@@ -19,8 +19,8 @@ cdef enum:
     FACTS_KEPT = 4096
 
 ENDED = ("", "orderly", "half-closed", "reset-sent", "reset-received", "abandoned", "silent")
-SEGMENTS = ("", "old", "last-ack", "new")
-VIA = ("", "connect", "listener", "listener", "open file", "reader", "closer")
+SEGMENTS = ("", "old", "last-ack", "new", "fits")
+VIA = ("", "connect", "listener", "listener", "open file", "reader", "closer", "accept")
 LETTERS = "FSRPAU"
 
 
@@ -79,7 +79,7 @@ cdef class Values:
         return self.states[number] if number < len(self.states) and self.states[number] else f"STATE_{number}"
 
     cdef str reason(self, int direction, int number):
-        if direction != RESET_SENT:
+        if direction != RESET_SENT or not self.reasons:
             return ""
         return self.reasons[number] if number < len(self.reasons) and self.reasons[number] else f"REASON_{number}"
 
@@ -118,6 +118,7 @@ cdef class Values:
                 data_unacked=bool(f.flags & DATA_UNACKED),
                 fin_received=bool(f.flags & FIN_RECEIVED),
                 user_timeout=bool(f.flags & USER_TIMEOUT),
+                keepalive=bool(f.flags & KEEPALIVE),
                 kernel_socket=bool(f.flags & KERNEL_SOCKET),
                 accept_queue_full=bool(f.flags & ACCEPT_QUEUE_FULL),
                 abort_on_overflow=bool(f.flags & ABORT_ON_OVERFLOW),

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from whyreset.model import Alert, Shares
-from whyreset.outputs.lines import SCHEMA, AlertLine, ShareKey, SharesKey
+from whyreset.outputs.keys import ShareKey, SharesKey
+from whyreset.outputs.lines import SCHEMA, AlertLine
 from whyreset.outputs.wire import timestamp
 from whyreset.words import clock, escape
 

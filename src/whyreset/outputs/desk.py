@@ -32,6 +32,8 @@ ANSWER_BYTES_MAX = 64 << 10
 ASKERS_MAX = 8
 _ACCEPTS = 32
 _PATIENCE_NS = 1_000_000_000
+#: How long an asker queues: a timeval of 0.3 s.
+_QUEUEING = struct.pack("@ll", 0, 300_000)
 #: The list of Unix sockets is read so far.
 _TABLE_BYTES_MAX = 32 << 20
 #: Watches that are asked at most.
@@ -187,9 +189,11 @@ class Asked:
 
     def _ask(self, name: bytes, question: bytes) -> None:
         peer = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        peer.setblocking(False)
         try:
+            # where somebody fills the watch's queue, this waits for its turn
+            peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, _QUEUEING)
             peer.connect(b"\0" + name[1:])
+            peer.setblocking(False)
             if _trusted(_uid(peer)):
                 peer.send(question)
                 self._peers.append(peer)

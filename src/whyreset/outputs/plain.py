@@ -38,6 +38,23 @@ def count_text(count: Count) -> str:
     return escape(f"account of {where}{' (gone)' if count.gone else ''}: {_figures(figures)}")
 
 
+def families_text(count: Count) -> str:
+    """«12:00:03  sent      12 resets; 40 so far: about 30 abort (TCPAbortOnClose), 10 perhaps closed-port or …»"""
+    parts = [
+        f"about {each.count} {each.family} ({', '.join(each.counters)})"
+        if each.certainty != "unknown"
+        else f"{each.count} perhaps {_either(each.candidates)}"
+        for each in count.families
+    ]
+    now = count.delta.get("counted", 0)
+    told = f"{now} reset{'' if now == 1 else 's'}; {count.counted} so far: {', '.join(parts)}"
+    return escape(f"{clock(count.time_ns)}  sent      {told}")
+
+
+def _either(words: tuple[str, ...]) -> str:
+    return " or ".join(part for part in (", ".join(words[:-1]), words[-1]) if part)
+
+
 def totals_text(totals: dict[str, int]) -> str:
     """The account of all namespaces in one line."""
     return f"account: {_figures(totals)}"

@@ -100,6 +100,7 @@ class PlainPrinter:
         lines += [
             plain.count_text(each) for each in counts if each.delta.get("lost") or each.delta.get("received_lost")
         ]
+        lines += [plain.families_text(each) for each in counts if each.families and each.delta.get("counted")]
         lines += [plain.notice_text(each) for each in notices]
         lines += [alert_words.alert_text(each) for each in alerts]
         self._print(lines)

@@ -8,6 +8,7 @@ is not certain it says so.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Protocol
 
 from msgspec import Struct
 
@@ -82,7 +83,17 @@ RECEIVED: dict[str, Saying] = {
 _SAFE = frozenset({"closed-port", "in-flight", "unknown", "stray-segment", "abort", "listen-queue", "protocol"})
 
 
-def say(reset: Reset) -> Saying:
+class Explained(Protocol):
+    """What was explained: a reset, or what is kept of it."""
+
+    @property
+    def cause(self) -> Cause: ...
+
+    @property
+    def facts(self) -> Facts: ...
+
+
+def say(reset: Explained) -> Saying:
     """What happened and what it means."""
     return _say(reset.cause, reset.facts)
 

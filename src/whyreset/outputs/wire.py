@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import datetime
 
-from whyreset.model import Count, Missing, Notice, Owner, Process, Record, Remotes, Reset, Segment
+from whyreset.model import Count, FamilyShare, Missing, Notice, Owner, Process, Record, Remotes, Reset, Segment
+from whyreset.outputs.keys import ConnectionKey, KernelKey, QueueKey, RemoteKey, RemotesKey, SegmentKey
 from whyreset.outputs.lines import (
     SCHEMA,
-    ConnectionKey,
     CountLine,
     EndLine,
-    KernelKey,
+    FamilyKey,
     MissingSource,
     NoticeLine,
     ProcessKey,
-    QueueKey,
-    RemoteKey,
-    RemotesKey,
     ResetKeys,
     ResetLine,
-    SegmentKey,
     StartLine,
 )
 from whyreset.words import describe_exit
@@ -114,7 +110,18 @@ def count_line(count: Count) -> CountLine:
         received_lost=count.received_lost,
         second={name: value for name, value in count.delta.items() if value},
         counters=count.moved,
+        families=[_share(each) for each in count.families],
         gone=count.gone,
+    )
+
+
+def _share(share: FamilyShare) -> FamilyKey:
+    return FamilyKey(
+        family=share.family,
+        count=share.count,
+        certainty=share.certainty,
+        counters=list(share.counters),
+        candidates=list(share.candidates),
     )
 
 

@@ -1,7 +1,7 @@
 """The resets of late by cause, port and owner: what `who` is told of them.
 
-Bounded. A scan of closed ports makes a new entry for each port: these have a bound of their own, so that they
-do not push out what real services did.
+Bounded. A scan of closed ports makes a new entry for each port: these have a bound of their own, so that they do not
+push out what real services did.
 """
 
 from __future__ import annotations
@@ -11,28 +11,40 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from whyreset.model import Reset
+from whyreset.model import Cause, Facts, Owner, Process, Reset
 
 _Key = tuple[str, str, int, int | None, tuple[int, int], tuple[int, int]]
 
 
-class Entry(Struct):
-    """Resets alike."""
+class Entry(Struct, kw_only=True):
+    """Resets alike; but for count and beginning all is of the last of them, and no more than is asked for."""
 
     count: int
     first_ns: int
-    #: The last of them.
-    reset: Reset
+    last_ns: int
+    facts: Facts
+    cause: Cause
+    evidence: tuple[str, ...]
+    netns: int
+    netns_cookie: int
+    netns_name: str
+    port: int | None
+    local: str
+    local_port: int
+    remote: str
+    remote_port: int
+    owner: Owner | None
+    closer: Process | None
 
 
 class Recents:
     """What was seen lately.
 
     Args:
-        capacity: entries of resets with an owner, and as many without (some 3 kB each); the eldest go first.
+        capacity: entries of resets with an owner, and as many without (some 1.5 kB each); the eldest go first.
     """
 
-    def __init__(self, capacity: int = 512) -> None:
+    def __init__(self, capacity: int = 256) -> None:
         self._capacity = capacity
         self._owned: OrderedDict[_Key, Entry] = OrderedDict()
         self._unowned: OrderedDict[_Key, Entry] = OrderedDict()
@@ -45,12 +57,8 @@ class Recents:
         for reset in resets:
             table = self._owned if reset.owner or reset.closer else self._unowned
             key = _key(reset)
-            entry = table.pop(key, None)
-            if entry is None:
-                entry = Entry(count=0, first_ns=reset.time_ns, reset=reset)
-            entry.count += reset.count
-            entry.reset = reset
-            table[key] = entry
+            known = table.pop(key, None)
+            table[key] = _entry(reset, known)
             if len(table) > self._capacity:
                 table.popitem(last=False)
 
@@ -60,7 +68,7 @@ class Recents:
             entry
             for table in (self._owned, self._unowned)
             for entry in table.values()
-            if port in (entry.reset.port, entry.reset.sample.local_port, entry.reset.sample.remote_port)
+            if port in (entry.port, entry.local_port, entry.remote_port)
         )
 
     def of_process(self, pid: int) -> list[Entry]:
@@ -68,13 +76,34 @@ class Recents:
         return self._sorted(
             entry
             for entry in self._owned.values()
-            if (entry.reset.owner and entry.reset.owner.process.pid == pid)
-            or (entry.reset.closer and entry.reset.closer.pid == pid)
+            if (entry.owner and entry.owner.process.pid == pid) or (entry.closer and entry.closer.pid == pid)
         )
 
     @staticmethod
     def _sorted(entries: Iterable[Entry]) -> list[Entry]:
-        return sorted(entries, key=lambda entry: entry.reset.last_ns, reverse=True)
+        return sorted(entries, key=lambda entry: entry.last_ns, reverse=True)
+
+
+def _entry(reset: Reset, known: Entry | None) -> Entry:
+    sample = reset.sample
+    return Entry(
+        count=reset.count + (known.count if known else 0),
+        first_ns=known.first_ns if known else reset.time_ns,
+        last_ns=reset.last_ns,
+        facts=reset.facts,
+        cause=reset.cause,
+        evidence=reset.evidence,
+        netns=sample.netns,
+        netns_cookie=sample.netns_cookie,
+        netns_name=reset.netns_name,
+        port=reset.port,
+        local=sample.local,
+        local_port=sample.local_port,
+        remote=sample.remote,
+        remote_port=sample.remote_port,
+        owner=reset.owner,
+        closer=reset.closer,
+    )
 
 
 def _key(reset: Reset) -> _Key:

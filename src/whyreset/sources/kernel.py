@@ -47,7 +47,7 @@ class KernelSource:
     @property
     def tier(self) -> str:
         """How deep this kernel lets us see (DESIGN section 5)."""
-        return "reasons" if self._program.active_reasons else "passive reasons"
+        return self._program.tier.name
 
     @property
     def _running(self) -> Recorder:

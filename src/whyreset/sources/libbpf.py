@@ -47,6 +47,27 @@ class _TestRun(ctypes.Structure):
     )
 
 
+class _ProgLoad(ctypes.Structure):
+    """struct bpf_prog_load_opts of bpf/bpf.h, as far as it is used."""
+
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("attempts", ctypes.c_int),
+        ("expected_attach_type", ctypes.c_int),
+        ("prog_btf_fd", ctypes.c_uint32),
+        ("prog_flags", ctypes.c_uint32),
+        ("prog_ifindex", ctypes.c_uint32),
+        ("kern_version", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
+        ("attach_prog_fd", ctypes.c_uint32),
+    )
+
+
+#: linux/bpf.h: numbers of the stable interface.
+_PROG_TYPE_TRACING, _TRACE_FENTRY = 26, 24
+#: r0 = 0; exit
+_NOTHING = bytes.fromhex("b700000000000000 9500000000000000")
+
 _PRINT = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 _vsnprintf = ctypes.CDLL(None).vsnprintf
 _vsnprintf.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_void_p)
@@ -108,6 +129,10 @@ class Library:
         )
         self.delete = self._function("bpf_map_delete_elem", number, number, pointer)
         self.test_run = self._function("bpf_prog_test_run_opts", number, number, ctypes.POINTER(_TestRun))
+        self.prog_load = self._function(
+            "bpf_prog_load", number, number, text, text, text, size, ctypes.POINTER(_ProgLoad)
+        )
+        self.raw_tracepoint_open = self._function("bpf_raw_tracepoint_open", number, text, number)
         self.possible_cpus = self._function("libbpf_num_possible_cpus", number)
         self.set_print(_voice)
 
@@ -118,6 +143,26 @@ class Library:
             raise OSError(f"{LIBRARY} has no {name}") from error
         function.restype, function.argtypes = result, arguments
         return function  # type: ignore[no-any-return]
+
+    def traces(self, function: int) -> bool:
+        """Whether this kernel lets a program be attached to one of its functions: tried with one that does nothing.
+
+        Args:
+            function: its number in the kernel's BTF.
+        """
+        options = _ProgLoad(expected_attach_type=_TRACE_FENTRY, attach_btf_id=function)
+        options.sz = ctypes.sizeof(_ProgLoad)
+        program = self.prog_load(
+            _PROG_TYPE_TRACING, b"probe", b"GPL", _NOTHING, len(_NOTHING) // 8, ctypes.byref(options)
+        )
+        if program < 0:
+            return False
+        link = self.raw_tracepoint_open(None, program)
+        os.close(program)
+        if link < 0:
+            return False
+        os.close(link)
+        return True
 
     @staticmethod
     def take_log() -> str:

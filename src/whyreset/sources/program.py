@@ -12,7 +12,7 @@ import mmap
 import select
 import struct
 import time
-from collections.abc import Container
+from collections.abc import Container, Mapping
 from pathlib import Path
 
 from whyreset.core import btf, lives
@@ -20,6 +20,7 @@ from whyreset.core.memory import Memory
 from whyreset.core.records import Recorder
 from whyreset.core.ring import Ring
 from whyreset.model import Missing
+from whyreset.sources import tiers
 from whyreset.sources.base import SourceError
 from whyreset.sources.libbpf import BpfError, Library, Object, read_per_cpu
 
@@ -29,26 +30,28 @@ _TALLY_KEY = struct.Struct("=QII")
 _TALLY = struct.Struct("=QQ")
 #: Namespaces that the table is mapped for at first.
 _ROWS = 128
-_PROGRAMS = ("set_state", "process_exec", "process_exit", "receive_reset", "send_reset", "held_sockets")
+#: Loaded on every kernel; tiers.py says which else.
+_PROGRAMS = ("set_state", "process_exec", "process_exit", "receive_reset", "held_sockets")
 _REASON = "SK_RST_REASON_"
 _LOSSES = ("namespaces", "lives", "closes")
-#: One enumerator of each enumeration whose names are needed.
-_ENUMS = ("SK_RST_REASON_NO_SOCKET", "TCP_ESTABLISHED", "TCP_MIB_OUTRSTS", "LINUX_MIB_LISTENOVERFLOWS")
 
 
-def kernel_names() -> dict[str, dict[str, int]]:
-    """The kernel's enumerations that this program reads, by one of their members.
+def kernel_here(library: Library) -> tiers.Kernel:
+    """What the running kernel has of all that this program can use.
 
     Raises:
         SourceError: the kernel's BTF cannot be read.
     """
     try:
-        return btf.enums(_BTF.read_bytes(), _ENUMS)
+        blob = _BTF.read_bytes()
+        enums, functions = btf.enums(blob, tiers.ENUMS), btf.functions(blob, tiers.FUNCTIONS_TRACED)
     except (OSError, ValueError) as error:
         raise SourceError(f"this kernel's BTF cannot be read ({_BTF}: {error})") from error
+    probe = functions.get("tcp_send_active_reset")
+    return tiers.Kernel(enums=enums, functions=functions, traces_functions=probe is not None and library.traces(probe))
 
 
-def _dense(values: dict[str, int], prefix: str) -> list[str]:
+def _dense(values: Mapping[str, int], prefix: str) -> list[str]:
     """Names by number, without their prefix; gaps are empty."""
     small = {number: name.removeprefix(prefix) for name, number in values.items() if 0 <= number < 256}
     return [small.get(number, "") for number in range(max(small, default=-1) + 1)]
@@ -60,9 +63,11 @@ class Program:
     Args:
         exact_owners: also watch reads from accepted connections; costs some nanoseconds for each.
         ring_bytes: size of the ring of resets, a power of two; None for the built-in one.
+        tier: the tier to use, though the kernel may have a better one; "" for the best.
     """
 
-    def __init__(self, *, exact_owners: bool = False, ring_bytes: int | None = None) -> None:
+    def __init__(self, *, exact_owners: bool = False, ring_bytes: int | None = None, tier: str = "") -> None:
+        self._forced = tier
         self._exact_owners = exact_owners
         self._ring_bytes = ring_bytes
         self._object: Object | None = None
@@ -91,26 +96,28 @@ class Program:
         """
         if missing := self.can_run():
             raise SourceError(missing.why)
-        names = kernel_names()
-        if "SK_RST_REASON_NO_SOCKET" not in names:
-            raise SourceError("this kernel does not give reasons for resets (Linux 6.10 and newer do)")
-        self.active_reasons = "SK_RST_REASON_TCP_ABORT_ON_CLOSE" in names["SK_RST_REASON_NO_SOCKET"]
-        self.reasons = _dense(names["SK_RST_REASON_NO_SOCKET"], _REASON)
-        self.states = _dense(names.get("TCP_ESTABLISHED", {}), "TCP_")
-        self.tcp_counters = names.get("TCP_MIB_OUTRSTS", {})
-        self.ext_counters = names.get("LINUX_MIB_LISTENOVERFLOWS", {})
-        wanted = [self.ext_counters[name] for name in EXT_NAMES if name in self.ext_counters][: lives.EXT_MAX]
-        self.ext_names = [label for name, label in EXT_NAMES.items() if name in self.ext_counters][: lives.EXT_MAX]
         self._library = Library()
+        self.kernel = kernel = kernel_here(self._library)
+        self.tier = tier = tiers.choose(kernel, self._forced)
+        # a tier without reasons reads none where a richer kernel stands in for it, either
+        named = tier.number < tiers.FUNCTIONS.number
+        self.reasons = _dense(kernel.enums["SK_RST_REASON_NO_SOCKET"], _REASON) if named else []
+        self.states = _dense(kernel.enums.get("TCP_ESTABLISHED", {}), "TCP_")
+        self.tcp_counters = kernel.enums.get("TCP_MIB_OUTRSTS", {})
+        ext_counters = kernel.enums.get("LINUX_MIB_LISTENOVERFLOWS", {})
+        wanted = [ext_counters[name] for name in EXT_NAMES if name in ext_counters][: lives.EXT_MAX]
+        self.ext_names = [label for name, label in EXT_NAMES.items() if name in ext_counters][: lives.EXT_MAX]
+        chosen = tiers.programs(kernel, tier) | ({"reader"} if self._exact_owners else set())
+        settings = (tier.number, "check_request" in chosen, len(wanted), *wanted)
         try:
             self._object = Object(
                 importlib.resources.files("whyreset.sources").joinpath(_OBJECT).read_bytes(),
                 library=self._library,
-                optional=frozenset({"walk_namespaces", *(("reader",) if self._exact_owners else ())}),
+                optional=frozenset({"walk_namespaces", *chosen}),
                 sizes={"resets": self._ring_bytes} if self._ring_bytes else {},
-                constants=struct.pack(f"={1 + len(wanted)}I", len(wanted), *wanted),
+                constants=struct.pack(f"={len(settings)}I", *settings),
             )
-            for name in (*_PROGRAMS, *(("reader",) if self._exact_owners else ())):
+            for name in (*_PROGRAMS, *sorted(chosen)):
                 self._object.attach(name)
         except BpfError as error:
             self.close()
@@ -118,6 +125,10 @@ class Program:
         self._map_everything()
         # libbpf's copy of the kernel's BTF (some 10 MB) was freed, but only this gives the room back
         ctypes.CDLL(None).malloc_trim(0)
+
+    def missing(self) -> list[Missing]:
+        """What this kernel does not let us see, and why."""
+        return tiers.missing(self.tier)
 
     def _map_everything(self) -> None:
         program = self._loaded

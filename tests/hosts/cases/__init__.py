@@ -18,6 +18,8 @@ from tests.hosts.cases import (
 )
 from tests.hosts.cases.compare import differences
 from tests.hosts.cases.model import ANY, Case, Expected, Missing, Stage, Version
+from tests.hosts.cases.run import Told, run
+from tests.hosts.cases.tiers import TIERS, at_tier
 
 CASES: tuple[Case, ...] = (
     *closed_port.CASES,
@@ -32,4 +34,17 @@ CASES: tuple[Case, ...] = (
     *scans.CASES,
 )
 
-__all__ = ["ANY", "CASES", "Case", "Expected", "Missing", "Stage", "Version", "differences"]
+__all__ = [
+    "ANY",
+    "CASES",
+    "TIERS",
+    "Case",
+    "Expected",
+    "Missing",
+    "Stage",
+    "Told",
+    "Version",
+    "at_tier",
+    "differences",
+    "run",
+]

@@ -100,10 +100,20 @@ def bad_syn(stage: Stage) -> Iterator[Expected]:
 
 CASES = (
     Case("07a", "accept queue full when the SYN comes", full_at_syn),
-    Case("07b1", "accept queue full when the ACK comes, tcp_abort_on_overflow 1", full_at_ack),
+    Case(
+        "07b1",
+        "accept queue full when the ACK comes, tcp_abort_on_overflow 1",
+        full_at_ack,
+        lesser={"drops": {"certainty": "likely"}},
+    ),
     Case("07b0", "accept queue full when the ACK comes, tcp_abort_on_overflow 0", full_at_ack_silent),
     Case("07c1", "SYN queue full, with SYN cookies", syn_flood_with_cookies),
     Case("07c0", "SYN queue full, without SYN cookies", syn_flood_without_cookies),
     Case("07d", "ACK with a bad SYN cookie", bad_cookie),
-    Case("18e", "second SYN with another number to a half-open request", bad_syn),
+    Case(
+        "18e",
+        "second SYN with another number to a half-open request",
+        bad_syn,
+        lesser={"drops": {"cause": "unknown", "certainty": "unknown"}},  # or Multipath TCP refuses a join
+    ),
 )

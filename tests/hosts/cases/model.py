@@ -211,7 +211,10 @@ Provoke = Callable[[Stage], Iterator[Expected]]
 
 @dataclass(frozen=True)
 class Case:
-    """One way to provoke resets, or to provoke none. `alone`: it changes a setting of the whole machine."""
+    """One way to provoke resets, or to provoke none. `alone`: it changes a setting of the whole machine.
+
+    `lesser`: by tier, what differs in all that is sent, where a kernel tells less (tiers.py has what holds for all).
+    """
 
     id: str
     title: str
@@ -219,3 +222,4 @@ class Case:
     versions: tuple[Version, ...] = (4, 6)
     needs: tuple[str, ...] = ()  # commands
     alone: bool = False
+    lesser: Mapping[str, Mapping[str, object]] = field(default_factory=dict)

@@ -84,6 +84,18 @@ def test_closing_twice_gives_back_once(terminal: Pair) -> None:
     assert text.endswith(NORMAL)
 
 
+@pytest.mark.parametrize("number", [signal.SIGTSTP, signal.SIGQUIT])
+def test_a_signal_that_is_ignored_stays_ignored(terminal: Pair, number: signal.Signals) -> None:
+    """As in the background of a script."""
+    before = signal.signal(number, signal.SIG_IGN)
+    try:
+        screen = printer(terminal)
+        assert signal.getsignal(number) == signal.SIG_IGN
+        screen.close()
+    finally:
+        signal.signal(number, before)
+
+
 def test_a_screen_that_was_never_begun_gives_back_nothing(terminal: Pair) -> None:
     """Where the program could not be attached the terminal is left alone."""
     ScreenPrinter(terminal.out, namespaces=list).close()

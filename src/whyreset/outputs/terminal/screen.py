@@ -78,8 +78,9 @@ class ScreenPrinter:
     ) -> None:
         """Takes the screen."""
         self._missing = missing
-        self._handlers[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, self._suspend)
-        self._handlers[signal.SIGQUIT] = signal.signal(signal.SIGQUIT, self._quit)
+        for number, handler in ((signal.SIGTSTP, self._suspend), (signal.SIGQUIT, self._quit)):
+            if signal.getsignal(number) != signal.SIG_IGN:  # whoever started us may want it ignored
+                self._handlers[number] = signal.signal(number, handler)
         self.write((), (), ())
 
     def write(

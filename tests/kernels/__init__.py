@@ -1,0 +1,1 @@
+"""Tests on other kernels than the one that runs here."""

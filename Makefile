@@ -14,8 +14,8 @@ SCRIPTS := $(wildcard tools/*.sh) .ci/run
 UV := uv==0.13.9
 ARGS ?=
 
-.PHONY: help setup run test test-kernels check bench bench-alerts screens bpf lock clean
-.PHONY: packages-run packages-test packages-kernels FORCE
+.PHONY: help setup run test test-kernels check bench bench-alerts bench-captures compare-tshark fuzz screens
+.PHONY: bpf lock clean packages-run packages-test packages-kernels packages-bench FORCE
 
 help:
 	@sed -n 's/^## /make /p' $(MAKEFILE_LIST)
@@ -59,6 +59,14 @@ bench-alerts: packages-test setup
 screens: packages-test setup
 	@tools/as_root.sh $(BIN)/python -m tools.screens
 
+## bench-captures  CPU time and memory on captures, against what else reads them (ARGS="5": files five times as large)
+bench-captures: packages-test packages-bench setup build/nfstream
+	$(BIN)/python -m benchmarks.captures $(ARGS)
+
+## compare-tshark  whether the core finds the resets that tshark finds, in all captures of FOLDER
+compare-tshark: packages-test setup
+	$(BIN)/python -m tools.compare_tshark $(FOLDER) $(ARGS)
+
 ## bpf      rebuild the kernel program's object, which is committed beside its source
 bpf: setup
 	$(BIN)/python -m tools.build_bpf
@@ -85,6 +93,14 @@ packages-test:
 
 packages-kernels:
 	@tools/install_packages.sh kernels
+
+packages-bench:
+	@tools/install_packages.sh bench
+
+# a peer of the benchmark, with half a gigabyte of its own; the benchmark does without it where it cannot be had
+build/nfstream: | $(VENV)/.python
+	@$(BIN)/python -m venv $@ && $@/bin/python -m pip --quiet --disable-pip-version-check install nfstream==6.6.0 || \
+		{ rm -rf $@; echo "nfstream cannot be installed: it is not compared"; }
 
 # another PYTHON than last time needs another environment
 ifneq ($(PYTHON),)

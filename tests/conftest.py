@@ -46,6 +46,6 @@ def pair(machine: None) -> Iterator[Pair]:
 
 @pytest.fixture(scope="module")
 def watch(machine: None) -> Iterator[Watch]:
-    """The command at work, one for all tests of a module."""
-    with Watch() as running:
+    """The command at work, one for all tests of a module; floods of other tests find room in its ring, too."""
+    with Watch("--ring-kib", "16384") as running:
         yield running

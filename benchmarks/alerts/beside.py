@@ -17,9 +17,10 @@ from benchmarks.alerts.netdata import STOCK, STOCK_FILES, Netdata
 from benchmarks.alerts.traffic import follow, steps
 from tests.hosts.hosts import Host
 from whyreset.alerts.charts import Charts
-from whyreset.alerts.evaluate import STATUS_NAMES, Evaluator
+from whyreset.alerts.evaluate import Evaluator
 from whyreset.alerts.rule import Rule
 from whyreset.alerts.rules import read_rules
+from whyreset.alerts.status import NAMES as STATUS_NAMES
 from whyreset.sources.counters import CounterSource
 from whyreset.sources.program import Program
 

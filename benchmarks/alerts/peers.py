@@ -7,8 +7,9 @@ from importlib import resources
 from itertools import accumulate
 
 from whyreset.alerts.charts import Charts
-from whyreset.alerts.evaluate import WARNING, Evaluator
+from whyreset.alerts.evaluate import Evaluator
 from whyreset.alerts.rules import read_rules
+from whyreset.alerts.status import WARNING
 
 #: When an alarm was raised and when it was cleared; the end of the day where it was not.
 Interval = tuple[float, float]

@@ -12,11 +12,13 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from whyreset.account import Account
+from whyreset.alerts.alerting import Alerting, AlertState
+from whyreset.alerts.rules import Rules
 from whyreset.answers import Answerer
 from whyreset.clock import boottime_ns as _boottime_ns
 from whyreset.clock import epoch_ns as _epoch_ns
 from whyreset.core import lives
-from whyreset.model import Count, Counters, Group, Missing, Notice, Record, Reset
+from whyreset.model import Alert, Count, Counters, Group, Missing, Notice, Record, Reset
 from whyreset.outputs.desk import Desk
 from whyreset.owners.lives import Lives
 from whyreset.owners.namespaces import Namespaces
@@ -27,6 +29,7 @@ from whyreset.pipeline import Pipeline, singles
 from whyreset.questions import Answer, Question
 from whyreset.sources.counters import CounterSource
 from whyreset.sources.kernel import KernelSource
+from whyreset.sources.limits import LimitSource
 from whyreset.sources.program import Program
 
 TICK_SECONDS = 0.1
@@ -52,6 +55,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     each_per_second: int = 0
     #: Names of namespaces that have none on disk, by inode.
     names: Mapping[int, str] = {}
+    #: Rules of alerts, with silences and what is expected.
+    rules: Rules = Rules()
+    #: What alerts knew before, and what identifies this boot.
+    alert_state: AlertState | None = None
+    boot: str = ""
     #: Size of the ring of resets, a power of two; None for the built-in one.
     ring_bytes: int | None = None
     #: The kernel's tier to use, though it may have a better one; "" for the best.
@@ -64,6 +72,7 @@ class Tick(Struct, frozen=True, kw_only=True):
     resets: tuple[Reset, ...] = ()
     counts: tuple[Count, ...] = ()
     notices: tuple[Notice, ...] = ()
+    alerts: tuple[Alert, ...] = ()
 
 
 class Agent:
@@ -80,6 +89,15 @@ class Agent:
         self._recents = Recents()
         self._answerer = Answerer(self._owners, self._recents, self._netns_name, since_ns=time.time_ns())
         self._desk = Desk()
+        self._limits = LimitSource()
+        self._alerting = Alerting(
+            settings.rules.rules,
+            silences=settings.rules.silences,
+            expected=settings.rules.expected,
+            names=self._netns_name,
+            boot=settings.boot,
+            state=settings.alert_state,
+        )
         self._account: Account | None = None
         self._counted_ns = 0
         self._take_after_ns = 0
@@ -167,14 +185,23 @@ class Agent:
         for group, reset in explained:
             self._account.book(group, unknown=reset.cause.certainty == "unknown")
         self._recents.add(reset for _, reset in explained)
+        self._alerting.see(reset for _, reset in explained)
         self._serve()
         counts: Iterable[Count] = ()
         notices: Iterable[Notice] = ()
+        alerts: Iterable[Alert] = ()
         if last or now_ns - self._counted_ns >= 1_000_000_000:
             self._counted_ns = now_ns
-            counts = self._count(now_ns + epoch_ns, everything=last)
+            counters = self._counters.read(time.monotonic_ns())
+            counts = self._count(counters, now_ns + epoch_ns, everything=last)
+            alerts = self._alerts(counters, now_ns + epoch_ns)
             notices = self._notices(now_ns + epoch_ns)
-        return Tick(resets=tuple(reset for _, reset in explained), counts=tuple(counts), notices=tuple(notices))
+        return Tick(
+            resets=tuple(reset for _, reset in explained),
+            counts=tuple(counts),
+            notices=tuple(notices),
+            alerts=tuple(alerts),
+        )
 
     def totals(self) -> dict[str, int]:
         """The whole account so far."""
@@ -195,10 +222,17 @@ class Agent:
         inodes = self._account.namespaces() if self._account else []
         return [(inode, self._netns_name(inode)) for inode in inodes]
 
-    def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
+    def alert_state(self) -> AlertState:
+        """What alerts are to know after a restart."""
+        return self._alerting.state()
+
+    def _alerts(self, counters: Iterable[Counters], time_ns: int) -> list[Alert]:
+        return self._alerting.read(time_ns / 1e9, counters, self._limits.read(time.monotonic()))
+
+    def _count(self, counters: Iterable[Counters], time_ns: int, *, everything: bool) -> list[Count]:
         assert self._account is not None
         tallies = self._program.tallies(self._account.settled())
-        self._account.read(self._counters.read(time.monotonic_ns()), tallies)
+        self._account.read(counters, tallies)
         lines = self._account.lines(time_ns, everything=everything)
         return [replace(line, netns_name=self._netns_name(line.netns)) for line in lines]
 
@@ -213,6 +247,7 @@ class Agent:
             after = self._program.tallies()
             if before == after:
                 break
+        self._alerts(counters, _boottime_ns() + _epoch_ns())
         return Account(counters, after)
 
     def _walk_files(self, wanted: Container[int] = ()) -> None:

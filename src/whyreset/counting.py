@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from whyreset.account import Account
 from whyreset.agent import Tick
+from whyreset.alerts.alerting import AlertState
 from whyreset.causes import fingerprint
 from whyreset.model import Count, Counters, Missing, Notice
 from whyreset.owners.namespaces import Namespaces
@@ -27,12 +28,14 @@ class Counting:
 
     Args:
         why: one sentence on why the kernel cannot tell more, for the user.
+        alert_state: what was saved of alerts; it is kept as it is, for nothing is judged here.
     """
 
     tier = "counters"
 
-    def __init__(self, why: str) -> None:
+    def __init__(self, why: str, alert_state: AlertState | None = None) -> None:
         self._why = why
+        self._alert_state = alert_state or AlertState()
         self._source = OwnCounters()
         self._namespaces = Namespaces()
         self._account: Account | None = None
@@ -50,7 +53,7 @@ class Counting:
     def missing(self) -> tuple[Missing, ...]:
         """Sources that do not run, and what is lost by that."""
         return (
-            Missing(source="kernel", why=self._why, lost="why resets are sent and who sends them"),
+            Missing(source="kernel", why=self._why, lost="why resets are sent, who sends them, and alerts"),
             Missing(source="packets", why="not part of this version", lost="resets that the TCP stack did not send"),
         )
 
@@ -63,6 +66,10 @@ class Counting:
 
     def __exit__(self, *_: object) -> None:
         self._source.close()
+
+    def alert_state(self) -> AlertState:
+        """What alerts are to know after a restart: what they knew before."""
+        return self._alert_state
 
     def wait(self, until: float) -> None:
         """Sleeps until that time of time.monotonic()."""

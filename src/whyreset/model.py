@@ -10,6 +10,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from whyreset.observation import Traits
+
 Direction = Literal["sent", "received", "observed"]
 Certainty = Literal["certain", "likely", "unknown"]
 
@@ -172,6 +174,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     crowded: bool = False
     #: The same reset's cause as seen at its sender, when both ends are on this host.
     twin_cause: Cause | None = None
+    #: What packets tell of it; causes turn to that where the kernel gave no reason.
+    traits: Traits | None = None
 
 
 class Segment(Struct, frozen=True, kw_only=True):
@@ -336,7 +340,20 @@ class Counters(Struct, frozen=True, kw_only=True):
     values: dict[str, int]
 
 
-class Share(Struct, frozen=True, kw_only=True):
+class Host(Struct, frozen=True, kw_only=True):
+    """What is counted for the whole host, or only for the namespace that whyreset itself is in."""
+
+    #: That namespace's inode number.
+    netns: int = 0
+    #: Seconds since boot.
+    uptime: float = 0.0
+    #: By the names of /proc/net/sockstat and /proc/net/snmp: how many there are now.
+    gauges: dict[str, float] = {}
+    #: Limits, by the names that Netdata's rules know them by.
+    limits: dict[str, float] = {}
+
+
+class FamilyShare(Struct, frozen=True, kw_only=True):
     """A family's part of the resets that were counted, as far as the kernel's counters tell it."""
 
     #: "unknown" for what moved no counter of its own.
@@ -377,7 +394,7 @@ class Count(Struct, frozen=True, kw_only=True):
     #: Other counters of the kernel that moved since the last line.
     moved: dict[str, int]
     #: Where only the kernel's counters are read: families of what was counted since watching began.
-    families: tuple[Share, ...] = ()
+    families: tuple[FamilyShare, ...] = ()
     #: The namespace is gone; resets after its last reading are not in these figures.
     gone: bool = False
 
@@ -397,3 +414,53 @@ class Notice(Struct, frozen=True, kw_only=True):
     name: str
     text: str
     count: int = 0
+
+
+class Shares(Struct, frozen=True, kw_only=True):
+    """Whose the resets of some seconds were: names and counts, the largest first, the rest as «other»."""
+
+    #: Resets sent in those seconds that were explained; the shares are of these.
+    resets: int
+    causes: tuple[tuple[str, int], ...] = ()
+    owners: tuple[tuple[str, int], ...] = ()
+    remotes: tuple[tuple[str, int], ...] = ()
+    #: Of these, those that were declared to be expected.
+    expected: int = 0
+
+
+class Alert(Struct, frozen=True, kw_only=True):
+    """Something that happened to an alert: its status changed, somebody is told, or reminded."""
+
+    #: One for the time from the first warning to the end.
+    id: str
+    rule: str
+    time_ns: int
+    netns: int = 0
+    netns_cookie: int = 0
+    netns_name: str = ""
+    event: Literal["changed", "told", "reminder"]
+    old_status: str
+    new_status: str
+    #: Raised but nobody was told yet; told; over; or the rule could not be evaluated.
+    state: Literal["pending", "firing", "resolved", "unknown"]
+    #: Whether people are told now, and if not, by what it was muted.
+    told: bool = False
+    muted_by: str = ""
+    to: str = ""
+    flapping: bool = False
+    #: It is over because its namespace is gone.
+    gone: bool = False
+    #: Since it was raised.
+    since_ns: int = 0
+    #: None where nothing could be computed.
+    value: float | None = None
+    #: What the value was held against, and what is usual; None where there is no single number.
+    threshold: float | None = None
+    usual: float | None = None
+    units: str = ""
+    #: Seconds that the value is of.
+    window: int = 0
+    summary: str = ""
+    #: Streams of their own that surge: causes, or "all" for everything together.
+    streams: tuple[str, ...] = ()
+    shares: Shares | None = None

@@ -127,6 +127,16 @@ def duration(milliseconds: int | None) -> str:
     return f"{milliseconds // 3_600_000} h"
 
 
+def span(nanoseconds: int) -> str:
+    """A span that may be short, in the words of a person: «42 µs», «3 ms», «1.2 s», «12 s»."""
+    nanoseconds = max(0, nanoseconds)
+    if nanoseconds < 1_000_000:
+        return f"{nanoseconds // 1_000} µs"
+    if 1_000_000_000 <= nanoseconds < 10_000_000_000:
+        return f"{nanoseconds / 1e9:.1f} s"
+    return duration(nanoseconds // 1_000_000)
+
+
 def _full_comm(process: Process) -> str:
     """The kernel's name, completed where the kernel cut it."""
     exe = _base(process.exe)

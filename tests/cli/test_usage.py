@@ -40,6 +40,9 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "who a name's port": (["who", "localhost:80"], "numeric"),
     "who escapes": (["who", "\x1b[2J"], "a port"),
     "who an address as a pid": (["who", "--pid", "127.0.0.1:80"], "pid"),
+    "a phase that is no number": (["alerts", "--phase", "x"], "--phase"),
+    "a phase before the beginning": (["alerts", "--phase", "-1"], "--phase"),
+    "a word for alerts": (["alerts", "list"], "list"),
     "a command with escapes": (["\x1b[2J\nx"], "no such command"),
 }
 
@@ -72,7 +75,11 @@ def test_without_a_command_there_is_help() -> None:
 
 
 @pytest.mark.parametrize("flag", ["-h", "--help"])
-@pytest.mark.parametrize("words", [[], ["watch"], ["who"], ["schema"]], ids=lambda words: " ".join(words) or "whyreset")
+@pytest.mark.parametrize(
+    "words",
+    [[], ["watch"], ["who"], ["explain"], ["alerts"], ["schema"]],
+    ids=lambda words: " ".join(words) or "whyreset",
+)
 def test_help_is_no_mistake(words: list[str], flag: str) -> None:
     """Help goes to stdout with exit code 0."""
     ended = run(*words, flag)

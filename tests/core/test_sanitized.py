@@ -11,7 +11,10 @@ import pytest
 ROOT = Path(__file__).parents[2]
 #: Where it is built; what has not changed since the last time is not built again.
 PLACE = ROOT / "build/sanitized"
-NAMES = ("hostile", "drains", "ring", "groups", "limits", "joins", "twins", "memory", "lives")
+NAMES = (
+    *("hostile", "drains", "ring", "groups", "limits", "joins", "twins", "memory", "lives"),
+    *("hostile_captures", "formats", "fragments", "conversations", "alike"),
+)
 BUILD = """
 from pathlib import Path
 from Cython.Build import cythonize
@@ -61,9 +64,9 @@ def sanitizer() -> Path:
     return library
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1500)
 def test_the_core_stays_within_its_tables() -> None:
-    """Every test of rings, groups, joins and noise passes on a core whose every access is checked."""
+    """Every test of rings, groups, captures and noise passes on a core whose every access is checked."""
     library = sanitizer()
     ignored = shutil.ignore_patterns("*.so", "*.c", "__pycache__", "build")
     for part in ("src", "bpf"):
@@ -99,5 +102,5 @@ def test_the_core_stays_within_its_tables() -> None:
         f"cache_dir={PLACE}/cache",
         *tests,
     ]
-    ran = subprocess.run(run, check=False, cwd=ROOT, capture_output=True, text=True, timeout=240, env=environment)
+    ran = subprocess.run(run, check=False, cwd=ROOT, capture_output=True, text=True, timeout=800, env=environment)
     assert ran.returncode == 0, ran.stdout + ran.stderr

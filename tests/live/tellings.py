@@ -84,10 +84,11 @@ def tellings(watch: Watch, pair: Pair, timeout: float = 20.0) -> Tellings:
         assert account["seen"] + account["lost"] == account["counted"], account
         assert account["explained"] == account["seen"], account
         assert account["uncounted"] == account["unseen"] == account["unknown"] == 0, account
+        assert not account["lost"], (account, watch.losses())
     told = [line for host in lines.values() for line in host]
     assert not [line for line in told if line["cause"] == "unknown"]
     received = [line for line in told if line["direction"] == "received"]
-    assert not [line for line in received if TWIN not in line["evidence"]]
+    assert not [line for line in received if TWIN not in line["evidence"]], watch.losses()
     for mine in lines.values():
         if all(line["count"] == 1 for line in mine):
             reset = {_ends(line) for line in mine if line["cause"] != "in-flight"}

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.outputs.values import EPOCH, count, notice, owner, process, reset
-from whyreset.model import Cause, Remotes, Share, Stop
+from whyreset.model import Cause, FamilyShare, Remotes, Stop
 from whyreset.outputs import plain
 from whyreset.words import escape
 
@@ -178,8 +178,8 @@ def test_an_account_tells_figures_that_are_not_zero() -> None:
 def test_families_are_told_as_what_counters_make_likely() -> None:
     """What a counter speaks for, and what the rest may be."""
     families = (
-        Share(family="abort", count=30, certainty="likely", counters=("TCPAbortOnClose", "TCPAbortOnData")),
-        Share(family="unknown", count=10, certainty="unknown", candidates=("closed-port", "half-open", "abort")),
+        FamilyShare(family="abort", count=30, certainty="likely", counters=("TCPAbortOnClose", "TCPAbortOnData")),
+        FamilyShare(family="unknown", count=10, certainty="unknown", candidates=("closed-port", "half-open", "abort")),
     )
     told = plain.families_text(count(counted=40, delta={"counted": 1}, families=families))
     assert told.endswith(

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.outputs.values import EPOCH, count, notice, reset
-from whyreset.model import Missing, Share
+from whyreset.model import Alert, FamilyShare, Missing
 from whyreset.outputs.printers import JsonPrinter, PlainPrinter, Printer
 
 TOTALS = dict.fromkeys(
@@ -32,19 +32,32 @@ class Out(io.StringIO):
         self.calls.append("flush")
 
 
+ALERT = Alert(
+    id="a1", rule="r", time_ns=EPOCH, event="changed", old_status="clear", new_status="warning", state="firing"
+)
+
+
 def watch(printer: Printer) -> None:
     """A short watch."""
     printer.start(EPOCH, version="0.1.0", sources=("kernel",), tier="reasons", missing=MISSING)
-    printer.write([reset(), reset(number=2)], [count(counted=1)], [notice()])
+    printer.write([reset(), reset(number=2)], [count(counted=1)], [notice()], [ALERT])
     printer.end(EPOCH, reason="SIGINT", totals=TOTALS)
 
 
 def test_json_is_one_object_a_line_in_order() -> None:
-    """Start, resets, counts, notices, end."""
+    """Start, resets, counts, notices, alerts, end."""
     out = Out()
     watch(JsonPrinter(out))
     lines = out.getvalue().splitlines()
-    assert [json.loads(line)["type"] for line in lines] == ["start", "reset", "reset", "count", "notice", "end"]
+    assert [json.loads(line)["type"] for line in lines] == [
+        "start",
+        "reset",
+        "reset",
+        "count",
+        "notice",
+        "alert",
+        "end",
+    ]
     assert out.getvalue().endswith("}\n")
 
 
@@ -87,7 +100,7 @@ def test_plain_lines_tell_an_account_only_when_something_of_it_is_lost(delta: di
 def test_plain_lines_tell_families_where_something_was_counted() -> None:
     """Where only counters are read they are all there is to tell."""
     out = io.StringIO()
-    families = (Share(family="abort", count=3, certainty="likely", counters=("TCPAbortOnClose",)),)
+    families = (FamilyShare(family="abort", count=3, certainty="likely", counters=("TCPAbortOnClose",)),)
     for counted in (0, 3):
         PlainPrinter(out).write([], [count(counted=3, delta={"counted": counted}, families=families)], [])
     assert out.getvalue().count("about 3 abort") == 1

@@ -28,8 +28,6 @@ class Dimension(Struct, frozen=True):
     key: str
     #: Grows for ever, and its rate is shown; else a gauge.
     counter: bool = True
-    #: What one of the kernel's units is in the chart's.
-    scale: float = 1.0
 
 
 class ChartKind(Struct, frozen=True):
@@ -41,13 +39,13 @@ class ChartKind(Struct, frozen=True):
     dimensions: tuple[Dimension, ...]
 
 
-def _chart(names: str, family: str, dimensions: str, *, counter: bool = True, scale: float = 1.0) -> ChartKind:
+def _chart(names: str, family: str, dimensions: str, *, counter: bool = True) -> ChartKind:
     """Dimensions are written «id», «id:name», or «id<key» where the kernel's name is another."""
     found = []
     for word in dimensions.split():
         shown, _, key = word.partition("<")
         identifier, _, name = shown.partition(":")
-        found.append(Dimension(identifier, name or identifier, key or identifier, counter, scale))
+        found.append(Dimension(identifier, name or identifier, key or identifier, counter))
     return ChartKind(tuple(names.split()), family, tuple(found))
 
 
@@ -65,7 +63,7 @@ CHARTS = (
         " TCPAbortOnLinger:linger TCPAbortFailed:failed",
     ),
     _chart("ipv4.sockstat_tcp_sockets ip.sockstat_tcp_sockets", "tcp", "alloc orphan inuse timewait<tw", counter=False),
-    _chart("ipv4.sockstat_tcp_mem ip.sockstat_tcp_mem", "tcp", "mem", counter=False, scale=4.0),  # pages in KiB
+    _chart("ipv4.sockstat_tcp_mem ip.sockstat_tcp_mem", "tcp", "mem", counter=False),
     _chart("system.uptime", "uptime", "uptime", counter=False),
     _chart("netdata.uptime", "netdata", "uptime<agent_uptime", counter=False),
 )
@@ -129,7 +127,7 @@ class Chart:
             full = self._grown(partial, rates, share)
             partial = [0.0] * len(full)
             if not all(map(math.isnan, full)):
-                self.append(second, tuple(value * each.scale for value, each in zip(full, dimensions, strict=True)))
+                self.append(second, tuple(full))
         self._partial = self._grown(partial, rates, time - max(began, last))
         self._read_at, self._totals = time, now
 
@@ -160,10 +158,12 @@ class Charts:
 
     Args:
         memory: how many seconds are kept.
+        kinds: which charts there can be.
     """
 
-    def __init__(self, memory: int = MEMORY) -> None:
+    def __init__(self, memory: int = MEMORY, kinds: tuple[ChartKind, ...] = CHARTS) -> None:
         self._memory = min(memory, LONGEST_MEMORY)
+        self._kinds = kinds
         self._charts: dict[str, Chart] = {}
         #: In the order in which they appeared.
         self.all: list[Chart] = []
@@ -176,9 +176,9 @@ class Charts:
 
     def add(self, second: int, values: Mapping[str, float]) -> None:
         """What was counted within this second, and gauges at its end, by the kernel's names."""
-        for kind in CHARTS:
+        for kind in self._kinds:
             if any(each.key in values for each in kind.dimensions):
-                row = tuple(float(values.get(each.key, math.nan)) * each.scale for each in kind.dimensions)
+                row = tuple(float(values.get(each.key, math.nan)) for each in kind.dimensions)
                 self._chart(kind).append(second, row)
 
     def read(self, time: float, totals: Mapping[str, float]) -> None:
@@ -188,7 +188,7 @@ class Charts:
             time: when, in seconds since the epoch.
             totals: what they had come to.
         """
-        for kind in CHARTS:
+        for kind in self._kinds:
             if any(each.key in totals for each in kind.dimensions):
                 self._chart(kind).read(time, totals)
 

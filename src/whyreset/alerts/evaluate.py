@@ -8,29 +8,12 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 
 from whyreset.alerts.charts import CHARTS, Chart, Charts
-from whyreset.alerts.expression import evaluate
+from whyreset.alerts.expression import evaluate, limit
 from whyreset.alerts.lookup import apply, window
 from whyreset.alerts.patterns import accepts
 from whyreset.alerts.rule import Expression, Rule
+from whyreset.alerts.status import CLEAR, CONSTANTS, CRITICAL, UNDEFINED, UNINITIALIZED, WARNING
 
-#: Netdata's numbers for a status, which expressions see.
-REMOVED, UNDEFINED, UNINITIALIZED, CLEAR, RAISED, WARNING, CRITICAL = range(-2, 5)
-STATUS_NAMES = {
-    REMOVED: "removed",
-    UNDEFINED: "undefined",
-    UNINITIALIZED: "uninitialized",
-    CLEAR: "clear",
-    WARNING: "warning",
-    CRITICAL: "critical",
-}
-_CONSTANTS = {
-    "REMOVED": REMOVED,
-    "UNDEFINED": UNDEFINED,
-    "UNINITIALIZED": UNINITIALIZED,
-    "CLEAR": CLEAR,
-    "WARNING": WARNING,
-    "CRITICAL": CRITICAL,
-}
 #: Rules are looked after at least so often, seconds.
 _AT_LEAST_EVERY = 10
 
@@ -45,6 +28,8 @@ class Change(Struct, frozen=True, kw_only=True):
     old_status: int
     status: int
     value: float
+    #: What the value was held against; nan where the expression compares nothing.
+    limit: float
     #: Seconds since the change before.
     lasted: int
 
@@ -108,6 +93,7 @@ class Evaluator:
                             old_status=alarm.status,
                             status=status,
                             value=alarm.value,
+                            limit=self._limit(alarm, status, now),
                             lasted=now - alarm.changed if alarm.changed else 0,
                         )
                     )
@@ -165,6 +151,12 @@ class Evaluator:
                 status = CRITICAL if crit else CLEAR if status == UNDEFINED else status
         return status
 
+    def _limit(self, alarm: _Alarm, status: int, now: int) -> float:
+        """What decided; asked before the status changes, since limits depend on it."""
+        expression = alarm.rule.crit if CRITICAL in (status, alarm.status) and alarm.rule.crit else alarm.rule.warn
+        against = limit(expression.node) if expression else None
+        return math.nan if against is None else evaluate(against, lambda name: self._variable(alarm, name, now))
+
     def _evaluate(self, alarm: _Alarm, expression: Expression, now: int) -> float:
         return evaluate(expression.node, lambda name: self._variable(alarm, name, now))
 
@@ -186,8 +178,8 @@ class Evaluator:
                 return 1
             case "last_collected_t":
                 return alarm.chart.last
-        if name in _CONSTANTS:
-            return _CONSTANTS[name]
+        if name in CONSTANTS:
+            return CONSTANTS[name]
         return self._known(alarm, name)
 
     def _known(self, alarm: _Alarm, name: str) -> float | None:

@@ -338,3 +338,22 @@ def variables(node: Node) -> frozenset[str]:
             return variables(left) | variables(right)
         case Choice(condition, then, other):
             return variables(condition) | variables(then) | variables(other)
+
+
+def limit(node: Node) -> Node | None:
+    """What an expression holds `$this` against: the other side of that comparison; else of the last comparison."""
+    match node:
+        case Binary(operator, left, right) if _LOOSENESS[operator] == 3:
+            inner = limit(left) or limit(right)
+            return right if inner is None or _names_this(left) else inner
+        case Binary(_, left, right):
+            found = [each for each in (left, right) if limit(each) is not None]
+            this = [each for each in found if "this" in variables(each)]
+            return limit((this or found)[-1]) if found else None
+        case Parentheses(inside) | Unary(_, inside):
+            return limit(inside)
+    return None
+
+
+def _names_this(node: Node) -> bool:
+    return isinstance(node, Variable) and node.name == "this"

@@ -7,7 +7,6 @@ percentile that is a mean) is what it does.
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Sequence
 
 from whyreset.alerts.patterns import accepts
@@ -126,12 +125,16 @@ def _percentile(values: list[float], percent: float | None) -> float:
 
 
 def _stddev(values: list[float], _percent: float | None) -> float:
-    return statistics.stdev(values) if len(values) > 1 else 0.0
+    """Of a sample. (The library's statistics would take longer to import than all rules take to read.)"""
+    if len(values) < 2:
+        return 0.0
+    mean = math.fsum(values) / len(values)
+    return math.sqrt(math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1))
 
 
 def _cv(values: list[float], _percent: float | None) -> float:
-    mean = sum(values) / len(values)
-    return 100 * statistics.stdev(values) / abs(mean) if len(values) > 1 and mean else math.nan
+    mean = math.fsum(values) / len(values)
+    return 100 * _stddev(values, None) / abs(mean) if len(values) > 1 and mean else math.nan
 
 
 def _ses(values: list[float], _percent: float | None) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from whyreset.alerts.expression import ExpressionError, parse
 from whyreset.alerts.rule import Delay, Expression, Lookup, Rule
@@ -46,12 +47,14 @@ class Wrong(Exception):
         self.at = at
 
 
-def _words(value: str) -> Iterator[tuple[int, str]]:
+def words_of(value: str) -> Iterator[tuple[int, str]]:
+    """Each word with its place."""
     for match in re.finditer(r"\S+", value):
         yield match.start(), match[0]
 
 
-def _duration(word: str, at: int) -> int:
+def duration(word: str, at: int) -> int:
+    """«10s», «-1.5m», «2h» in seconds."""
     match = _DURATION.fullmatch(word)
     if not match:
         raise Wrong(at, f"expected a duration such as 10s, 5m or 1h, not {word!r}")
@@ -77,11 +80,11 @@ def _next(words: Iterator[tuple[int, str]], value: str, after: str) -> tuple[int
 
 
 def _lookup(value: str, rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
-    words = _words(value)
+    words = words_of(value)
     at, method = _next(words, value, "lookup:")
     name, percent = _method(method, at)
     at, word = _next(words, value, method)
-    after = _duration(word, at)
+    after = duration(word, at)
     if after == 0:
         raise Wrong(at, f"expected a window such as -10s, not {word!r}")
     every, before, options, dimensions = abs(after), 0, set(), ()
@@ -91,7 +94,7 @@ def _lookup(value: str, rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
             options.add(_LOOKUP_OPTIONS[key])
         elif key in ("at", "every"):
             at, amount = _next(words, value, word)
-            seconds = _duration(amount, at)
+            seconds = duration(amount, at)
             before, every = (seconds, every) if key == "at" else (before, seconds)
         elif key == "of":
             rest = value[at + len(word) :].strip()
@@ -120,14 +123,14 @@ def _method(word: str, at: int) -> tuple[str, float | None]:
 
 
 def _every(value: str, _rule: Rule, _wrong: list[Wrong]) -> dict[str, object]:
-    seconds = _duration(value, 0)
+    seconds = duration(value, 0)
     if seconds <= 0:
         raise Wrong(0, f"expected a duration of a second or more, not {value!r}")
     return {"every": seconds}
 
 
 def _delay(value: str, _rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
-    words, found = _words(value), dict[str, float]()
+    words, found = words_of(value), dict[str, float]()
     for at, word in words:
         key = word.lower()
         if key not in ("up", "down", "multiplier", "max"):
@@ -136,7 +139,7 @@ def _delay(value: str, _rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
             continue
         at, amount = _next(words, value, word)
         try:
-            found[key] = _number(amount, at) if key == "multiplier" else _duration(amount, at)
+            found[key] = _number(amount, at) if key == "multiplier" else duration(amount, at)
             if key == "multiplier" and not 0 < found[key] < float("inf"):
                 del found[key]
                 raise Wrong(at, f"expected a multiplier above 0, not {amount!r}")
@@ -148,7 +151,7 @@ def _delay(value: str, _rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
 
 
 def _repeat(value: str, _rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
-    words, found = _words(value), {"warning": 0, "critical": 0}
+    words, found = words_of(value), {"warning": 0, "critical": 0}
     for at, word in words:
         key = word.lower()
         if key == "off":
@@ -159,7 +162,7 @@ def _repeat(value: str, _rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
             continue
         at, amount = _next(words, value, word)
         try:
-            found[key] = max(_duration(amount, at), 0)
+            found[key] = max(duration(amount, at), 0)
         except Wrong as error:
             wrong.append(error)
     return {"repeat_warning": found["warning"], "repeat_critical": found["critical"]}
@@ -167,7 +170,7 @@ def _repeat(value: str, _rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
 
 def _options(value: str, rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
     options = set(rule.options)
-    for at, word in _words(value):
+    for at, word in words_of(value):
         if word.lower() in ("no-clear-notification", "no-clear"):
             options.add("no-clear-notification")
         else:
@@ -175,10 +178,11 @@ def _options(value: str, rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
     return {"options": frozenset(options)}
 
 
-_Key = Callable[[str, Rule, list[Wrong]], dict[str, object]]
+#: From a value, what there is so far, and a list for what is wrong with it: the fields that it sets.
+Key = Callable[[str, Any, list[Wrong]], dict[str, object]]
 
 
-def _expression(key: str) -> _Key:
+def _expression(key: str) -> Key:
     def read(value: str, _rule: Rule, _wrong: list[Wrong]) -> dict[str, object]:
         try:
             return {key: Expression(value, parse(value))}
@@ -188,11 +192,12 @@ def _expression(key: str) -> _Key:
     return read
 
 
-def _text(name: str, *, quotes: bool = True) -> _Key:
+def _text(name: str, *, quotes: bool = True) -> Key:
     return lambda value, _rule, _wrong: {name: value if quotes else re.sub("['\"]", " ", value).strip()}
 
 
-def _patterns(name: str) -> _Key:
+def patterns(name: str) -> Key:
+    """A key whose value is a list of simple patterns."""
     return lambda value, _rule, _wrong: {name: tuple(value.split())}
 
 
@@ -201,11 +206,16 @@ def _nothing(_value: str, _rule: Rule, _wrong: list[Wrong]) -> dict[str, object]
     return {}
 
 
-KEYS: dict[str, _Key] = {
+def _labels(value: str, _rule: Rule, _wrong: list[Wrong]) -> dict[str, object]:
+    """Newer files name the system here: «_os=linux freebsd»."""
+    return {"os": tuple(value[4:].replace("|", " ").split())} if value.startswith("_os=") else {}
+
+
+KEYS: dict[str, Key] = {
     "on": _text("on"),
-    "os": _patterns("os"),
-    "hosts": _patterns("hosts"),
-    "families": _patterns("families"),
+    "os": patterns("os"),
+    "hosts": patterns("hosts"),
+    "families": patterns("families"),
     "lookup": _lookup,
     "calc": _expression("calc"),
     "every": _every,
@@ -224,5 +234,6 @@ KEYS: dict[str, _Key] = {
     "class": _text("kind"),
     "type": _text("type"),
     "component": _text("component"),
-    **dict.fromkeys(("plugin", "module", "charts", "host labels", "chart labels"), _nothing),
+    "host labels": _labels,
+    **dict.fromkeys(("plugin", "module", "charts", "chart labels"), _nothing),
 }

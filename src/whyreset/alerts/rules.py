@@ -13,13 +13,17 @@ from collections.abc import Iterator
 from msgspec import Struct, field
 from msgspec.structs import replace
 
+from whyreset.alerts.mute_keys import EXPECT_KEYS, SILENCE_KEYS
+from whyreset.alerts.mutes import Expected, Silence
 from whyreset.alerts.patterns import accepts
 from whyreset.alerts.rule import Rule
-from whyreset.alerts.rule_keys import KEYS, Wrong
+from whyreset.alerts.rule_keys import KEYS, Key, Wrong
 
 #: What a statement may have with its continued lines, as in Netdata; and rules of one file.
 LONGEST_STATEMENT = 4096
 MOST_RULES = 2000
+#: Nobody reads more complaints of one file.
+MOST_PROBLEMS = 200
 _NOT_IN_NAMES = re.compile(r"[^A-Za-z0-9._]")
 
 
@@ -38,8 +42,10 @@ class Problem(Struct, frozen=True):
 class Rules(Struct, frozen=True):
     """What a file came to."""
 
-    rules: tuple[Rule, ...]
-    problems: tuple[Problem, ...]
+    rules: tuple[Rule, ...] = ()
+    silences: tuple[Silence, ...] = ()
+    expected: tuple[Expected, ...] = ()
+    problems: tuple[Problem, ...] = ()
 
 
 class _Statement(Struct):
@@ -57,78 +63,140 @@ class _Statement(Struct):
 
 
 def read_rules(text: str, file: str) -> Rules:
-    """The rules of a file.
+    """The rules of a file, with the silences and what is expected.
 
     Args:
         text: what is in it.
         file: its name, for messages.
     """
-    problems: list[Problem] = []
-    rules: list[Rule] = []
-    current: Rule | None = None
-    given: set[str] = set()
-
-    def finish(rule: Rule | None) -> None:
-        if rule is None:
-            return
-        if lacks := _lacks(rule):
-            problems.append(Problem(file, rule.line, 1, f"{rule.name} {lacks}: it is left out"))
-        elif not accepts(rule.os, "linux"):
-            pass  # Netdata's files hold the same rule once for each system
-        elif any((rule.name, rule.on) == (each.name, each.on) for each in rules):
-            problems.append(
-                Problem(file, rule.line, 1, f"{rule.name} on {rule.on} stands here twice: the first counts")
-            )
-        elif len(rules) < MOST_RULES:
-            rules.append(rule)
-        else:
-            problems.append(Problem(file, rule.line, 1, f"more than {MOST_RULES} rules: this one is left out"))
-
+    reader = _Reader(file)
     for statement in _statements(text):
+        reader.take(statement)
+    return reader.finished()
+
+
+#: What begins a block, and the keys that it may have.
+_BLOCKS: dict[str, dict[str, Key]] = {
+    "alarm": KEYS,
+    "template": KEYS,
+    "silence": SILENCE_KEYS,
+    "expect": EXPECT_KEYS,
+}
+
+
+class _Block(Struct):
+    """What stands between two beginnings."""
+
+    kind: str
+    line: int
+    value: Rule | Silence | Expected
+    given: set[str] = field(default_factory=set)
+    wrong: bool = False
+
+
+class _Reader:
+    """Takes the statements of one file."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._problems: list[Problem] = []
+        self._blocks: list[_Block] = []
+        self._block: _Block | None = None
+
+    def take(self, statement: _Statement) -> None:
         line, column = statement.place(0)
         key, colon, value = statement.text.partition(":")
         at = len(key) + 1 + len(value) - len(value.lstrip())
         key, value = key.strip().lower(), value.strip()
         if len(statement.text) > LONGEST_STATEMENT:
-            message = f"expected at most {LONGEST_STATEMENT} characters with continued lines"
+            self._complain(line, column, f"expected at most {LONGEST_STATEMENT} characters with continued lines")
         elif not colon:
-            message = "expected «key: value»"
+            self._complain(line, column, "expected «key: value»")
         elif not value:
-            message = f"expected a value after «{key}:»"
-        elif key in ("alarm", "template"):
-            finish(current)
-            name = _NOT_IN_NAMES.sub("_", value)
-            current, given = Rule(name=name, template=key == "template", file=file, line=line), set()
-            continue
-        elif current is None:
-            message = "expected «alarm: name» or «template: name» first"
-        elif key not in KEYS:
-            message = f"expected one of {', '.join(KEYS)}, not {key!r}"
+            self._complain(line, column, f"expected a value after «{key}:»")
+        elif key in _BLOCKS:
+            self._finish()
+            self._block = _Block(kind=key, line=line, value=_beginning(key, value, self._file, line))
+        elif self._block is None:
+            self._complain(line, column, "expected «alarm: name» or «template: name» first")
+        elif key not in (keys := _BLOCKS[self._block.kind]):
+            self._complain(line, column, f"expected one of {', '.join(keys)}, not {key!r}")
         else:
-            if key in given:
-                problems.append(
-                    Problem(file, line, column, f"{key!r} is given twice for {current.name}: the last counts")
-                )
-            given.add(key)
-            wrong: list[Wrong] = []
-            try:
-                current = replace(current, **KEYS[key](value, current, wrong))
-            except Wrong as error:
-                wrong.append(error)
-            problems += [Problem(file, *statement.place(at + each.at), str(each)) for each in wrong]
-            continue
-        problems.append(Problem(file, line, column, message))
-    finish(current)
-    return Rules(tuple(rules), tuple(sorted(problems, key=lambda each: (each.line, each.column))))
+            self._set(self._block, keys[key], key, value, statement, at)
+
+    def finished(self) -> Rules:
+        self._finish()
+        values = [block.value for block in self._blocks]
+        return Rules(
+            tuple(value for value in values if isinstance(value, Rule)),
+            tuple(value for value in values if isinstance(value, Silence)),
+            tuple(value for value in values if isinstance(value, Expected)),
+            tuple(sorted(self._problems, key=lambda each: (each.line, each.column))),
+        )
+
+    def _set(self, block: _Block, read: Key, key: str, value: str, statement: _Statement, at: int) -> None:
+        if key in block.given:
+            self._complain(*statement.place(0), f"{key!r} is given twice for {block.value.name}: the last counts")
+        block.given.add(key)
+        wrong: list[Wrong] = []
+        try:
+            block.value = replace(block.value, **read(value, block.value, wrong))
+        except Wrong as error:
+            wrong.append(error)
+        for each in wrong:
+            self._complain(*statement.place(at + each.at), str(each))
+
+    def _complain(self, line: int, column: int, text: str) -> None:
+        if len(self._problems) < MOST_PROBLEMS:
+            self._problems.append(Problem(self._file, line, column, text))
+        elif len(self._problems) == MOST_PROBLEMS:
+            self._problems.append(Problem(self._file, line, column, "there is more that cannot be read"))
+        if self._block is not None:
+            self._block.wrong = True
+
+    def _finish(self) -> None:
+        block, self._block = self._block, None
+        if block is None:
+            return
+        lacks = _lacks(block)
+        if not lacks and isinstance(block.value, Rule):
+            if not accepts(block.value.os, "linux"):
+                return  # Netdata's files hold the same rule once for each system
+            if any(_same(block.value, each.value) for each in self._blocks):
+                lacks = f"stands here twice for {block.value.on}: the first counts"
+        if not lacks and len(self._blocks) >= MOST_RULES:
+            lacks = f"is more than the {MOST_RULES}th of this file: it is left out"
+        if lacks:
+            self._complain(block.line, 1, f"{block.value.name} {lacks}")
+        else:
+            self._blocks.append(block)
 
 
-def _lacks(rule: Rule) -> str:
+def _beginning(kind: str, name: str, file: str, line: int) -> Rule | Silence | Expected:
+    if kind == "silence":
+        return Silence(name=name)
+    if kind == "expect":
+        return Expected(name=name)
+    return Rule(name=_NOT_IN_NAMES.sub("_", name), template=kind == "template", file=file, line=line)
+
+
+def _same(rule: Rule, other: Rule | Silence | Expected) -> bool:
+    return isinstance(other, Rule) and (rule.name, rule.on) == (other.name, other.on)
+
+
+def _lacks(block: _Block) -> str:
+    rule = block.value
+    if not isinstance(rule, Rule):
+        # half of a silence would mute too much
+        if block.wrong:
+            return "is left out, since not all of it can be read"
+        return "" if block.given else "says nothing: it is left out"
     if not rule.on:
-        return "names no chart («on: chart»)"
+        return "names no chart («on: chart»): it is left out"
     if not rule.every:
-        return "does not say how often («every: 10s»)"
+        return "does not say how often («every: 10s»): it is left out"
     if not (rule.lookup or rule.calc or rule.warn or rule.crit):
-        return "has nothing to evaluate (none of lookup, calc, warn, crit)"
+        return "has nothing to evaluate (none of lookup, calc, warn, crit): it is left out"
     return ""
 
 

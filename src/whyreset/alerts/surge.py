@@ -14,8 +14,8 @@ quality control and dynamical systems», J. R. Statist. Soc. B 57 (1995) 613-658
   not at all while a surge is on: it never becomes what is usual by going on. With little learned, more is let pass.
 * End. The mean of the last 30 seconds is down at what is usual (half as much again, or two a second).
 
-Both limits on quiet hosts are there on purpose: a handful of connections given up at once is no surge. About forty
-resets within a second are one, or a hundred within half a minute.
+The floor is there on purpose: a handful of connections given up at once is no surge. On a quiet host 35 resets within
+a second are one, or 100 within 16 s, or 240 within a minute.
 """
 
 from __future__ import annotations
@@ -134,6 +134,7 @@ class Detector:
 
     Args:
         baseline: what was learned before; it is changed in place.
+        quiet_below: of a surge that was on when this was saved, `quiet_below` of then.
     """
 
     __slots__ = (
@@ -150,7 +151,7 @@ class Detector:
         "since",
     )
 
-    def __init__(self, baseline: Baseline | None = None) -> None:
+    def __init__(self, baseline: Baseline | None = None, *, quiet_below: float | None = None) -> None:
         self.baseline = baseline or Baseline()
         self._at = 0
         self._total = 0
@@ -160,9 +161,9 @@ class Detector:
         self._late: deque[tuple[int, int, int, int]] = deque()
         self._born = 0 if self.baseline.seconds == 0 else -LATE * 2
         #: The second in which the surge was found that is on; None without one.
-        self.since: int | None = None
+        self.since: int | None = None if quiet_below is None else 0
         #: Below this mean it is over.
-        self.quiet_below = 0.0
+        self.quiet_below = quiet_below or 0.0
         #: the limits, and the mean and spread that they were made for
         self._limits: tuple[tuple[int, float], ...] = ()
         self._null = (0.0, 0.0)
@@ -192,6 +193,20 @@ class Detector:
                 self._learn(at, (seconds, added + count, squares + count * count))
         return found
 
+    def skip(self, seconds: int) -> None:
+        """So many seconds without a reset; cheap however many."""
+        for _ in range(min(seconds, 2 * LATE)):
+            self.step(0)
+        if (rest := seconds - 2 * LATE) > 0:
+            self._at += rest
+            self._ring = [self._total] * _RING
+            self.baseline.learn(min(rest, int(SPREAD_SECONDS)), 0, 0)
+            self._set_limits()
+
+    def rate(self, seconds: int) -> float:
+        """Resets a second over the last so many, at most 64."""
+        return (self._total - self._ring[(self._at - seconds) & 127]) / seconds
+
     def _found(self, at: int, total: int, seconds: int, most: float) -> Surge:
         self.since = at
         self.quiet_below = max(FLOOR, _CALM_TIMES * self.baseline.mean)
@@ -207,6 +222,8 @@ class Detector:
             mean = (total - self._ring[(at - _CALM_SECONDS) & 127]) / _CALM_SECONDS
             if mean <= self.quiet_below:
                 self.since = None
+                # no window looks back into what is over
+                self._ring = [total] * _RING
 
     def _learn(self, at: int, batch: tuple[int, int, int]) -> None:
         self._batch = (0, 0, 0)

@@ -14,6 +14,7 @@ from whyreset.causes import (
     data_after_close,
     destroyed,
     disconnect,
+    forged,
     half_open,
     in_flight,
     invalid_syn,
@@ -42,6 +43,7 @@ from whyreset.model import Cause, Facts
 
 #: The order matters where a later cause takes what an earlier one leaves.
 CAUSES: tuple[ModuleType, ...] = (
+    forged,
     closed_port,
     scan_probe,
     linger_zero,

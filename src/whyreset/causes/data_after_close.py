@@ -6,13 +6,17 @@ A connection in FIN-WAIT-2 that nobody holds any more is soon kept as a TIME-WAI
 from __future__ import annotations
 
 from whyreset.causes.base import certain, gave_up_on_ack, likely, reason
+from whyreset.causes.packets import answers_data_after_close, seen
 from whyreset.model import Cause, Facts
+from whyreset.observation import Traits
 
 NAME = "data-after-close"
 FAMILY = "abort"
 
 
 def explain(facts: Facts) -> Cause | None:
+    if (traits := seen(facts)) is not None:
+        return from_packets(traits)
     if facts.reason == "TCP_ABORT_ON_DATA" and facts.trigger_payload and not gave_up_on_ack(facts):
         done = "closed" if facts.orphaned else "shut down both directions (shutdown(2))"
         return certain(
@@ -34,3 +38,15 @@ def explain(facts: Facts) -> Cause | None:
             missing="the same reset seen at its sender",
         )
     return None
+
+
+def from_packets(traits: Traits) -> Cause | None:
+    if not answers_data_after_close(traits):
+        return None
+    return likely(
+        NAME,
+        FAMILY,
+        "{sender} had closed its side; then {length} more bytes came from {receiver}, and it answered with a reset",
+        candidates=(NAME, "half-open"),
+        missing="whether the host that closed still knew the connection then",
+    )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from whyreset.model import Share
+from whyreset.model import FamilyShare
 
 #: Counters that move with each reset of a family and else never; then those that also move without a reset, so that
 #: they bound what a family has. With them the kernel function.
@@ -25,7 +25,7 @@ _AT_MOST = (
 _REST = ("closed-port", "half-open", "abort", "time-wait", "probe", "protocol")
 
 
-def shares(moved: Mapping[str, int], *, abort_on_overflow: bool) -> tuple[Share, ...]:
+def shares(moved: Mapping[str, int], *, abort_on_overflow: bool) -> tuple[FamilyShare, ...]:
     """What families had which part of the resets that one namespace counted.
 
     Args:
@@ -42,13 +42,13 @@ def shares(moved: Mapping[str, int], *, abort_on_overflow: bool) -> tuple[Share,
             claims[family] = claims.get(family, 0) + taken
             by.setdefault(family, []).append(counter)
     out = [
-        Share(family=family, count=count, certainty="likely", counters=tuple(by[family]))
+        FamilyShare(family=family, count=count, certainty="likely", counters=tuple(by[family]))
         for family, count in sorted(claims.items(), key=lambda item: -item[1])
     ]
     if left > 0:
         # tcp_check_req() refuses a second SYN, too
         candidates = (*_REST, "listen-queue") if moved.get("EmbryonicRsts", 0) else _REST
-        out.append(Share(family="unknown", count=left, certainty="unknown", candidates=candidates))
+        out.append(FamilyShare(family="unknown", count=left, certainty="unknown", candidates=candidates))
     return tuple(out)
 
 

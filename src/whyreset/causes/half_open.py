@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from whyreset.causes.base import certain, goes_on_after_reset, has_no_connection, likely, reason, remembered
+from whyreset.causes.packets import NOT_ITS_OWN, answers_ack, between_ends, seen, trigger
 from whyreset.model import Cause, Facts
+from whyreset.observation import Traits
 
 NAME = "half-open"
 FAMILY = "half-open"
@@ -12,6 +14,8 @@ _END = "the connection's end: it closed before watching began, or elsewhere"
 
 
 def explain(facts: Facts) -> Cause | None:
+    if (traits := seen(facts)) is not None:
+        return from_packets(traits)
     trigger = facts.trigger or ""
     if facts.reason == "TCP_INVALID_ACK_SEQUENCE" and facts.state == "SYN_SENT":
         return _met_by_syn(facts, trigger)
@@ -91,4 +95,37 @@ def _not_remembered(facts: Facts, trigger: str) -> Cause | None:
         "an acknowledgement with TCP options, as stacks send them, for a connection that this host does not know",
         candidates=(NAME, "late-duplicate", "stray-segment"),
         missing=_END,
+    )
+
+
+def from_packets(traits: Traits) -> Cause | None:
+    if not answers_ack(traits) or "S" in trigger(traits):
+        return None
+    if traits.sender_resets != "none" and (between_ends(traits) or traits.receiver_sent_data):
+        return likely(
+            NAME,
+            FAMILY,
+            "{sender} had reset the connection before; {receiver} went on, and was reset again",
+            candidates=(NAME, "in-flight", *NOT_ITS_OWN),
+            missing="whether the reset before had reached the other side",
+        )
+    if between_ends(traits):
+        silence = {"none": (), "short": (), "long": ("after {idle} of silence: firewalls and balancers forget, too",)}
+        return likely(
+            NAME,
+            FAMILY,
+            "{receiver} went on with the connection; {sender} answered as a host does that does not know it",
+            *silence[traits.idle],
+            candidates=(NAME, *NOT_ITS_OWN, *(["late-duplicate"] if "F" in trigger(traits) else [])),
+            missing="what ended the connection at the host that reset it",
+        )
+    more = traits.trigger_payload or traits.trigger_options or traits.receiver_sent_data or traits.state_lost
+    if traits.handshake != "none" or not more:  # stray-segment
+        return None
+    return likely(
+        FAMILY,
+        FAMILY,
+        "{receiver} sent {length} bytes on a connection whose beginning was not seen; {sender} did not know it",
+        candidates=(NAME, "stray-segment", "late-duplicate", "bad-handshake-ack"),
+        missing="what came before the capture",
     )

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from whyreset.causes.base import certain, goes_on_after_reset, has_no_connection, likely, reason, remembered
+from whyreset.causes.packets import answers_ack, between_ends, closed_in_order, seen, trigger
 from whyreset.model import Cause, Facts
+from whyreset.observation import Traits
 
 NAME = "in-flight"
 FAMILY = "abort"
 
 
 def explain(facts: Facts) -> Cause | None:
+    if (traits := seen(facts)) is not None:
+        return from_packets(traits)
     trigger = facts.trigger or ""
     if not has_no_connection(facts) or "A" not in trigger or "S" in trigger or goes_on_after_reset(facts):
         return None
@@ -34,3 +38,20 @@ def explain(facts: Facts) -> Cause | None:
             missing="whether the reset before had reached the peer by then",
         )
     return None
+
+
+def from_packets(traits: Traits) -> Cause | None:
+    """What is sent again did not hear of the reset before it: that is half-open."""
+    if traits.sender_resets == "none" or not answers_ack(traits) or "S" in trigger(traits):
+        return None
+    if closed_in_order(traits) or not (between_ends(traits) or traits.receiver_sent_data):
+        return None
+    if traits.idle != "none" or (traits.trigger_again and traits.trigger_payload):
+        return None
+    return likely(
+        NAME,
+        FAMILY,
+        "{sender} had reset the connection; it answered what {receiver} had on its way meanwhile",
+        candidates=(NAME, "half-open"),
+        missing="whether the reset before had reached the other side by then",
+    )

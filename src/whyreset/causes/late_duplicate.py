@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from whyreset.causes.base import certain, has_no_connection, likely, reason, remembered
+from whyreset.causes.packets import answers_ack, closed_in_order, seen, trigger
 from whyreset.model import Cause, Facts
+from whyreset.observation import Traits
 
 NAME = "late-duplicate"
 FAMILY = "half-open"
@@ -15,6 +17,8 @@ _DROPPED = (
 
 
 def explain(facts: Facts) -> Cause | None:
+    if (traits := seen(facts)) is not None:
+        return from_packets(traits)
     trigger = facts.trigger or ""
     if not has_no_connection(facts) or "A" not in trigger or "S" in trigger:
         return None
@@ -33,3 +37,16 @@ def explain(facts: Facts) -> Cause | None:
             + (", or never came to be here" if facts.cookies_recent else ""),
         )
     return None
+
+
+def from_packets(traits: Traits) -> Cause | None:
+    if not answers_ack(traits) or "F" not in trigger(traits) or "S" in trigger(traits) or traits.trigger_new_data:
+        return None
+    if not closed_in_order(traits) or not traits.trigger_again:
+        return None
+    return certain(
+        NAME,
+        FAMILY,
+        "both sides had closed and acknowledged that; {receiver} sent its FIN once more",
+        "it brings nothing new: harmless",
+    )

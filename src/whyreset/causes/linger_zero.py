@@ -6,7 +6,9 @@ Where data lay unread as well the kernel speaks of that; on purpose wins.
 from __future__ import annotations
 
 from whyreset.causes.base import before, certain, closing, is_fast_close, likely, reason
+from whyreset.causes.packets import aborts, harm, nothing_but_resets, of_its_own_accord, seen
 from whyreset.model import Cause, Facts
+from whyreset.observation import Traits
 
 NAME = "linger-zero"
 FAMILY = "abort"
@@ -17,6 +19,8 @@ _SET = "SO_LINGER 0 was set"
 
 
 def explain(facts: Facts) -> Cause | None:
+    if (traits := seen(facts)) is not None:
+        return from_packets(traits)
     if not facts.linger_zero or facts.trigger is not None:
         return None
     if is_fast_close(facts):
@@ -42,3 +46,23 @@ def explain(facts: Facts) -> Cause | None:
 
 def _on_purpose(facts: Facts, *more: str) -> Cause:
     return certain(NAME, FAMILY, reason(facts), _SET, *more, *closing(facts), *before(facts))
+
+
+def from_packets(traits: Traits) -> Cause | None:
+    """Nothing was received that could lie unread, so that this leads what else it may be."""
+    if (
+        not of_its_own_accord(traits)
+        or nothing_but_resets(traits)
+        or traits.receiver_sent_data
+        or traits.sender_keepalives
+    ):
+        return None
+    return likely(
+        FAMILY,
+        FAMILY,
+        "{sender} reset the connection of its own accord: its own next number, and an ACK",
+        "it had received no data, so that none lay unread",
+        *harm(traits),
+        candidates=aborts(traits),
+        missing="the application that sent it: packets do not show why it gave up",
+    )

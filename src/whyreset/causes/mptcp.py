@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from whyreset.causes.base import before, certain, is_fast_close, reason
 from whyreset.model import Cause, Facts
+from whyreset.observation import Traits
 
 NAME = "mptcp"
 FAMILY = "protocol"
@@ -25,6 +26,8 @@ _MEANINGS = {
 
 
 def explain(facts: Facts) -> Cause | None:
+    if facts.traits is not None and not facts.reason:
+        return from_packets(facts.traits)
     if is_fast_close(facts) and not (facts.linger_zero and facts.state != "CLOSE"):
         return certain(
             NAME,
@@ -39,3 +42,17 @@ def explain(facts: Facts) -> Cause | None:
     meaning = _MEANINGS.get(facts.reason.removeprefix(_PREFIX), "a reason newer than this program")
     did = "refused" if "S" in (facts.trigger or "") else "gave up"
     return certain(NAME, FAMILY, reason(facts), f"Multipath TCP {did} a subflow: {meaning}")
+
+
+def from_packets(traits: Traits) -> Cause | None:
+    if traits.mptcp == "fastclose":
+        return certain(
+            NAME,
+            FAMILY,
+            "MP_FASTCLOSE in the reset: Multipath TCP at {sender} aborted the whole connection",
+            "it does so for unread data, SO_LINGER 0, connect(AF_UNSPEC), connections not accepted, and time-outs",
+        )
+    if traits.mptcp == "tcprst":
+        did = "refused" if traits.handshake in ("none", "syn") else "gave up"
+        return certain(NAME, FAMILY, f"MP_TCPRST in the reset: Multipath TCP at {{sender}} {did} a subflow: {{mptcp}}")
+    return None

@@ -9,6 +9,8 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from whyreset import __version__
+from whyreset.cli.alerts import alerts
+from whyreset.cli.explain import explain
 from whyreset.cli.schema import schema
 from whyreset.cli.watch import watch
 from whyreset.cli.who import who
@@ -21,7 +23,9 @@ def commands() -> None:
 
 
 commands.add_command(watch)
+commands.add_command(explain)
 commands.add_command(who)
+commands.add_command(alerts)
 commands.add_command(schema)
 
 

@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from whyreset.words import escape
+
 if TYPE_CHECKING:
     from whyreset.agent import Agent, Settings, Tick
+    from whyreset.alerts.rules import Rules
     from whyreset.counting import Counting
     from whyreset.demo.demo import Demo
     from whyreset.filter import Filter
@@ -50,6 +53,8 @@ EACH_PER_SECOND = 2500
 )
 @click.option("--demo", is_flag=True, help="Make resets of many causes in network namespaces of their own, to look at.")
 @click.option("--scene", multiple=True, metavar="NAME", help="Only this scene of the demo, for example crash or scan.")
+@click.option("--rules", multiple=True, metavar="FILE", help="More rules of alerts: a file, or a folder of them.")
+@click.option("--state", metavar="FILE", help="Remember in this file what is usual here, and which alerts are on.")
 @click.option("--ring-kib", type=click.IntRange(4, 1 << 20), hidden=True)
 @click.option("--tier", type=click.Choice(["reasons", "passive reasons", "functions", "drops"]), hidden=True)
 def watch(
@@ -66,6 +71,8 @@ def watch(
     exact_owners: bool,
     demo: bool,
     scene: tuple[str, ...],
+    rules: tuple[str, ...],
+    state: str | None,
     ring_kib: int | None,
     tier: str | None,
 ) -> None:
@@ -75,6 +82,7 @@ def watch(
     from whyreset.agent import TICK_SECONDS, Settings
     from whyreset.filter import Filter
     from whyreset.sources.base import SourceError
+    from whyreset.statefile import Memory, StateFileError
 
     known = {module.NAME for module in causes.CAUSES} | {module.FAMILY for module in causes.CAUSES}
     for name in cause:
@@ -85,6 +93,7 @@ def watch(
     if ring_kib is not None and ring_kib & (ring_kib - 1):
         raise click.UsageError("--ring-kib takes a power of two")
     chosen = Filter(direction=direction, netns=frozenset(netns), ports=frozenset(port), causes=frozenset(cause))
+    told, memory = _rules(rules), Memory(state)
     stopped: list[str] = []
 
     def stop(number: int, _frame: FrameType | None) -> None:
@@ -103,6 +112,9 @@ def watch(
                 exact_owners=exact_owners,
                 each_per_second=EACH_PER_SECOND if each else 0,
                 names=stage.names if stage else {},
+                rules=told,
+                alert_state=memory.load(),
+                boot=memory.boot,
                 ring_bytes=ring_kib * 1024 if ring_kib else None,
                 tier=tier or "",
             )
@@ -120,11 +132,27 @@ def watch(
             while not stopped and following < end:
                 following = min(max(following + TICK_SECONDS, time.monotonic()), end)
                 agent.wait(following)
-                _write(printer, agent.tick(), chosen, stage.notices() if stage else ())
-            _write(printer, agent.tick(last=True), chosen)
+                played = stage.notices() if stage else ()
+                kept = memory.keep(agent.alert_state, time.monotonic())
+                _write(printer, agent.tick(), chosen, [*played, *kept])
+            tick = agent.tick(last=True)
+            _write(printer, tick, chosen, memory.keep(agent.alert_state, time.monotonic(), at_once=True))
             printer.end(time.time_ns(), reason=stopped[0] if stopped else "duration", totals=agent.totals())
-    except SourceError as error:
+    except (SourceError, StateFileError) as error:
         raise click.ClickException(f"cannot watch: {error}") from error
+
+
+def _rules(names: tuple[str, ...]) -> Rules:
+    """A user's rules, then ours; of one name the first counts."""
+    from whyreset.rulefiles import RuleFileError, joined, read, shipped
+
+    try:
+        found = joined([*(each for name in names for each in read(name)), *shipped()])
+    except RuleFileError as error:
+        raise click.ClickException(str(error)) from error
+    for problem in found.problems:
+        click.echo(escape(f"whyreset: {problem}"), err=True)
+    return found
 
 
 def _agent(stack: ExitStack, settings: Settings) -> Agent | Counting:
@@ -138,7 +166,7 @@ def _agent(stack: ExitStack, settings: Settings) -> Agent | Counting:
     except SourceError as error:
         if settings.tier or settings.exact_owners or settings.each_per_second or settings.names:
             raise
-        return stack.enter_context(Counting(str(error)))
+        return stack.enter_context(Counting(str(error), settings.alert_state))
 
 
 @contextmanager
@@ -182,4 +210,5 @@ def _write(printer: Printer, tick: Tick, chosen: Filter, more: Iterable[Notice] 
         [each for each in tick.resets if chosen.wants(each)],
         [each for each in tick.counts if chosen.wants_netns(each.netns, each.netns_name)],
         [*tick.notices, *more],
+        [each for each in tick.alerts if chosen.wants_netns(each.netns, each.netns_name)],
     )

@@ -10,6 +10,19 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from whyreset.outputs.keys import (
+    ConnectionKey,
+    KernelKey,
+    PacketKey,
+    PortsKey,
+    QueueKey,
+    RemoteKey,
+    RemotesKey,
+    SegmentKey,
+    SharesKey,
+    TunnelKey,
+)
+
 #: Version of the line format.
 SCHEMA = 1
 
@@ -39,47 +52,6 @@ class StartLine(Line, tag="start", kw_only=True):
     missing: list[MissingSource] = []
 
 
-class SegmentKey(Struct, kw_only=True):
-    """The segment that provoked a reset; flags are letters of FSRPAU."""
-
-    flags: str
-    seq: int
-    ack: int
-    #: Payload bytes.
-    length: int
-    window: int
-    ttl: int
-
-
-class KernelKey(Struct, kw_only=True, omit_defaults=True):
-    """The kernel's own words."""
-
-    reason: str = ""
-    #: The state that the connection was in.
-    state: str = ""
-
-
-class ConnectionKey(Struct, kw_only=True, omit_defaults=True):
-    """What the socket knew at that moment."""
-
-    age_ms: int | None = None
-    idle_ms: int | None = None
-    bytes_in: int | None = None
-    bytes_out: int | None = None
-    unread: int | None = None
-    snd_nxt: int | None = None
-    rcv_nxt: int | None = None
-    #: A remembered connection ended so long before.
-    ended_ms: int | None = None
-
-
-class QueueKey(Struct, kw_only=True):
-    """A listener's accept queue."""
-
-    waiting: int
-    limit: int
-
-
 class ProcessKey(Struct, kw_only=True, omit_defaults=True):
     """A process; with `via` it is the owner, and `via` says how that is known."""
 
@@ -99,22 +71,6 @@ class ProcessKey(Struct, kw_only=True, omit_defaults=True):
     via: str = ""
 
 
-class RemoteKey(Struct, kw_only=True):
-    """One remote address of a group, and how many resets went to or came from it."""
-
-    address: str
-    count: int
-
-
-class RemotesKey(Struct, kw_only=True):
-    """The remote addresses of a group: how many, and those seen most."""
-
-    distinct: int
-    #: False: `distinct` is an estimate, and counts are upper bounds.
-    exact: bool
-    top: list[RemoteKey]
-
-
 class ResetKeys(Struct, kw_only=True, omit_defaults=True):
     """What one reset, or all of a group, have in common."""
 
@@ -126,6 +82,18 @@ class ResetKeys(Struct, kw_only=True, omit_defaults=True):
     trigger: SegmentKey | None = None
     connection: ConnectionKey | None = None
     queue: QueueKey | None = None
+    #: Of a capture: its file, and the frame's number in it as Wireshark counts.
+    file: str = ""
+    frame: int | None = None
+    packet: PacketKey | None = None
+    #: Zeek's letters for the connection up to and with this reset.
+    history: str = ""
+    #: What the reset says in its payload.
+    says: str = ""
+    #: The packet's comment in the capture.
+    comment: str = ""
+    #: From the outside in.
+    tunnels: list[TunnelKey] = []
 
 
 class ResetLine(Line, tag="reset", kw_only=True):
@@ -134,12 +102,13 @@ class ResetLine(Line, tag="reset", kw_only=True):
     id: str
     direction: Literal["sent", "received", "observed"]
     count: int
-    netns: int
     cause: str
     family: str
     certainty: Literal["certain", "likely", "unknown"]
     sources: list[str]
     evidence: list[str]
+    #: The network namespace; captures do not know it.
+    netns: int | None = None
     netns_cookie: int | None = None
     netns_name: str = ""
     candidates: list[str] = []
@@ -163,10 +132,21 @@ class ResetLine(Line, tag="reset", kw_only=True):
     first: str = ""
     last: str = ""
     remotes: RemotesKey | None = None
+    file: str = ""
+    frame: int | None = None
+    packet: PacketKey | None = None
+    history: str = ""
+    says: str = ""
+    comment: str = ""
+    tunnels: list[TunnelKey] = []
+    #: Of a group in a capture: who sent them, who got them, and which ports name the service.
+    senders: RemotesKey | None = None
+    receivers: RemotesKey | None = None
+    ports: PortsKey | None = None
     sample: ResetKeys | None = None
 
 
-class ShareKey(Struct, kw_only=True, omit_defaults=True):
+class FamilyKey(Struct, kw_only=True, omit_defaults=True):
     """A family's part of what was counted, as far as counters tell; "unknown" for what moved none of its own."""
 
     family: str
@@ -198,7 +178,7 @@ class CountLine(Line, tag="count", kw_only=True):
     #: Other counters of the kernel that moved meanwhile.
     counters: dict[str, int]
     #: On the tier `counters`: families of what was counted since watching began.
-    families: list[ShareKey] = []
+    families: list[FamilyKey] = []
     netns_name: str = ""
     #: The namespace is gone; resets after its last reading are not in the account.
     gone: bool = False
@@ -212,19 +192,82 @@ class NoticeLine(Line, tag="notice", kw_only=True):
     count: int = 0
 
 
+class CaptureLine(Line, tag="capture", kw_only=True):
+    """What was read of captures in all, and what was not."""
+
+    files: list[str]
+    packets: int
+    #: TCP segments.
+    segments: int
+    bytes: int
+    connections: int
+    #: Connections whose handshake was seen whole, and those with a reset.
+    complete: int
+    reset: int
+    resets: int
+    #: Of the first and the last packet.
+    first: str = ""
+    last: str = ""
+    #: Packets in which no TCP segment could be read though there may have been one, by reason.
+    skipped: dict[str, int] = {}
+    #: Connections that were forgotten for want of room: still open, and never answered.
+    evicted_open: int = 0
+    evicted_unanswered: int = 0
+    #: Resets that had to be judged before all that followed them was seen.
+    hurried: int = 0
+
+
+class AlertLine(Line, tag="alert", kw_only=True):
+    """Something happened to an alert: `changed` its status, somebody is `told` after a delay, or gets a `reminder`."""
+
+    #: One for the time from the first warning to the end.
+    id: str
+    rule: str
+    event: Literal["changed", "told", "reminder"]
+    old_status: str
+    new_status: str
+    state: Literal["pending", "firing", "resolved", "unknown"]
+    #: Whether people are told now; if not, perhaps what it is muted by.
+    told: bool
+    text: str
+    #: Of a replayed series: the row's second.
+    second: int | None = None
+    netns: int | None = None
+    netns_cookie: int | None = None
+    netns_name: str = ""
+    muted_by: str = ""
+    to: str = ""
+    #: It comes and goes so often that no more is told until it is calm.
+    flapping: bool = False
+    #: It is over because its namespace is gone.
+    gone: bool = False
+    since: str = ""
+    value: float | None = None
+    #: What the value was held against, and what is usual.
+    threshold: float | None = None
+    usual: float | None = None
+    units: str = ""
+    #: Seconds that the value is of.
+    window: int = 0
+    summary: str = ""
+    #: What surges: causes, or `all` for all resets together.
+    streams: list[str] = []
+    shares: SharesKey | None = None
+
+
 class EndLine(Line, tag="end", kw_only=True):
-    """Totals over all namespaces, and why watching ended."""
+    """Totals over all namespaces, where a kernel was watched; and why it ended."""
 
     reason: str
-    counted: int
-    seen: int
-    explained: int
-    unknown: int
-    lost: int
-    unseen: int
-    uncounted: int
-    received: int
-    received_lost: int
+    counted: int | None = None
+    seen: int | None = None
+    explained: int | None = None
+    unknown: int | None = None
+    lost: int | None = None
+    unseen: int | None = None
+    uncounted: int | None = None
+    received: int | None = None
+    received_lost: int | None = None
 
 
 class ListenerKey(Struct, kw_only=True, omit_defaults=True):
@@ -334,7 +377,7 @@ class WhoLine(Line, tag="who", kw_only=True):
     left_out: int = 0
 
 
-Lines = StartLine | ResetLine | CountLine | NoticeLine | EndLine | WhoLine
+Lines = StartLine | ResetLine | CountLine | CaptureLine | NoticeLine | AlertLine | EndLine | WhoLine
 
 
 def schema() -> dict[str, Any]:

@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import datetime
 
-from whyreset.model import Count, Missing, Notice, Owner, Process, Record, Remotes, Reset, Segment, Share
+from whyreset.model import Count, FamilyShare, Missing, Notice, Owner, Process, Record, Remotes, Reset, Segment
+from whyreset.outputs.keys import ConnectionKey, KernelKey, QueueKey, RemoteKey, RemotesKey, SegmentKey
 from whyreset.outputs.lines import (
     SCHEMA,
-    ConnectionKey,
     CountLine,
     EndLine,
-    KernelKey,
+    FamilyKey,
     MissingSource,
     NoticeLine,
     ProcessKey,
-    QueueKey,
-    RemoteKey,
-    RemotesKey,
     ResetKeys,
     ResetLine,
-    SegmentKey,
-    ShareKey,
     StartLine,
 )
 from whyreset.words import describe_exit
@@ -120,8 +115,8 @@ def count_line(count: Count) -> CountLine:
     )
 
 
-def _share(share: Share) -> ShareKey:
-    return ShareKey(
+def _share(share: FamilyShare) -> FamilyKey:
+    return FamilyKey(
         family=share.family,
         count=share.count,
         certainty=share.certainty,

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from whyreset.outputs.keys import QueueKey, RemoteKey
 from whyreset.outputs.lines import (
     SCHEMA,
     ConnectionsKey,
     FormerKey,
     ListenerKey,
     MissingSource,
-    QueueKey,
     RecentKey,
-    RemoteKey,
     TraceKey,
     WhoLine,
 )

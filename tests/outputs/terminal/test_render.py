@@ -100,6 +100,15 @@ def test_a_small_terminal_keeps_what_matters() -> None:
     assert shown[-1].startswith("Account: 120 sent, all explained")
 
 
+def test_a_small_terminal_shows_more_rows_rather_than_more_of_one() -> None:
+    """A crash is not hidden behind the lines of a scan."""
+    scan = [reset(port=port, count=9) for port in range(20, 60)]
+    shown = lines(view(*scan, crashed(), aborted()), 40, 10)
+    assert [line.split()[2] for line in shown if " %" in line][:3] == ["many", "8080", "443"]
+    elsewhere = lines(view(reset(sample={"netns": 7}, facts={"direction": "received"})), 40, 10)
+    assert any("8080 refused: nobody listens" in line for line in elsewhere)
+
+
 @pytest.mark.parametrize("only", ["sent", "received", "both"])
 def test_silence_is_told_calmly(only: str) -> None:
     """What is watched, that it is still counted, and how to see one."""

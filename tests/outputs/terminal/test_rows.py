@@ -83,8 +83,8 @@ def test_another_namespace_is_named() -> None:
     one = board()
     take(one, 0, reset(port=1, owner=owner()), reset(port=2, owner=owner(), sample={"netns": 7}))
     take(one, 0, reset(port=3, owner=owner(), sample={"netns": 8}, netns_name="blue"))
-    told = {row.port: row.who for row in sent(one.view(at(1))).rows}
-    assert told == {"1": "nginx[911]", "2": "nginx[911], in netns 7", "3": "nginx[911], in netns blue"}
+    told = {row.port: row.where for row in sent(one.view(at(1))).rows}
+    assert told == {"1": "", "2": "in netns 7", "3": "in netns blue"}
 
 
 def test_a_port_that_nobody_had_open_says_so() -> None:
@@ -204,7 +204,7 @@ def test_many_namespaces_become_one_row() -> None:
         take(one, 0, reset(sample={"netns": netns}))
     row = only(sent(one.view(at(1))))
     assert (row.port, row.total) == ("8080", 49)
-    assert row.who == "no listener seen since watching began, in many network namespaces"
+    assert (row.who, row.where) == ("no listener seen since watching began", "in many network namespaces")
 
 
 def test_groups_that_were_crowded_already_are_one_row_too() -> None:

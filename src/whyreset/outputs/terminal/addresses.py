@@ -9,7 +9,7 @@ from __future__ import annotations
 from whyreset.model import Remotes
 
 #: Addresses that are kept apart in one generation.
-CAPACITY = 64
+CAPACITY = 32
 _GENERATION_NS = 60_000_000_000
 
 

@@ -18,6 +18,8 @@ from whyreset.words import escape
 _NARROW, _SHORT, _TALL = 60, 16, 20
 #: Columns of share and port.
 _LEFT, _LEFT_NARROW = 13, 12
+#: Lines for rows from which on the first of them are told in full.
+_ROOMY = 7
 #: Rows of the summary.
 _SUMMARY = 12
 #: A row's lines, and those of one that is opened; resets shown of the latter.
@@ -157,9 +159,9 @@ def _rows(side: SideView, size: Size, room: int) -> list[Text]:
     out: list[Text] = []
     for index, row in enumerate(rows):
         others = len(rows) - index - 1
-        # full where all that follow still fit; what goes on also while most of the room is free
+        # full where all that follow still fit; what goes on also while most of the room is free, if there is some
         free = max(room - len(out) - others, 1)
-        if row.trend != "over":
+        if row.trend != "over" and room >= _ROOMY:
             free = max(free, room * 3 // 4 - len(out))
         if len(out) + 1 == room and others and room > 1:
             share = sum(each.share for each in rows[index:])
@@ -179,7 +181,8 @@ def _row(row: RowView, size: Size, most: int) -> list[Text]:
     faint = row.quiet or (row.trend == "over" and not size.summary)
     what = escape(row.what) + (" (likely)" if row.likely else "")
     head = f"{what}: {escape(row.meaning)}" if row.meaning else what
-    parts = [escape(part) for part in (row.who, row.whom) if part]
+    who = ", ".join(escape(part) for part in (row.who, row.where) if part)
+    parts = [part for part in (who, escape(row.whom)) if part]
     if most == 1 or row.quiet:
         # one line: rather who than what it means
         shorter = ["; ".join([what, *parts]), "; ".join([what, *parts[:1]])] if row.who else [head]

@@ -24,10 +24,10 @@ APART_REMOTES, APART_NETNS = 15, 5
 #: Stands for them in its key.
 MANY = -1
 #: Within such a row: ports that are counted apart.
-COUNTED_PORTS = 256
+COUNTED_PORTS = 128
 #: Of a row: last resets and processes that are kept.
-KEPT = 5
-PROCESSES = 64
+KEPT = 4
+PROCESSES = 32
 #: A row without resets is dropped after so long.
 FORGET_NS = 900_000_000_000
 #: A port with more than this share of what is joined keeps its row.

@@ -21,7 +21,8 @@ from rich.console import Console, Group
 from rich.live import Live
 
 from whyreset.filter import Filter
-from whyreset.model import Count, Missing, Notice, Reset
+from whyreset.model import Alert, Count, Missing, Notice, Reset
+from whyreset.outputs.alerts import alert_sentence
 from whyreset.outputs.terminal.board import Board
 from whyreset.outputs.terminal.render import Size, render, summary
 from whyreset.words import clock
@@ -82,9 +83,18 @@ class ScreenPrinter:
                 self._handlers[number] = signal.signal(number, handler)
         self.write((), (), ())
 
-    def write(self, resets: Iterable[Reset], counts: Iterable[Count], notices: Iterable[Notice]) -> None:
+    def write(
+        self,
+        resets: Iterable[Reset],
+        counts: Iterable[Count],
+        notices: Iterable[Notice],
+        alerts: Iterable[Alert] = (),
+    ) -> None:
         """Takes what one tick brought, and draws when it is time."""
         now_ns = time.monotonic_ns()
+        # alerts have no place of their own on the screen yet
+        told = [Notice(time_ns=each.time_ns, name=each.id, text=alert_sentence(each)) for each in alerts]
+        notices = [*notices, *told]
         self._fresh |= self._board.take(resets, counts, notices, now_ns)
         self._obey()
         if not self._holds():

@@ -37,19 +37,19 @@ def meaning(row: Row) -> str:
     return row.key.saying.meaning
 
 
-def who(row: Row, home: int) -> str:
-    """The process, or how many of a kind; and the namespace, where it is another than the user's own."""
+def where(row: Row, home: int) -> str:
+    """The namespace, where it is another than the user's own."""
+    if row.key.saying.quiet or not row.kept or row.key.netns == home:
+        return ""
+    if row.key.netns == MANY:
+        return "in many network namespaces"
+    return f"in netns {row.kept[-1].netns_name or row.key.netns}"
+
+
+def who(row: Row) -> str:
+    """The process, or how many of a kind."""
     if row.key.saying.quiet or not row.kept:
         return ""
-    where = ""
-    if row.key.netns == MANY:
-        where = "in many network namespaces"
-    elif row.key.netns != home:
-        where = f"in netns {row.kept[-1].netns_name or row.key.netns}"
-    return ", ".join(part for part in (_owner(row), where) if part)
-
-
-def _owner(row: Row) -> str:
     last = row.kept[-1]
     if last.owner is None:
         refused = last.cause.name == "closed-port" and last.facts.direction == "sent"

@@ -32,6 +32,8 @@ class RowView(Struct, frozen=True, kw_only=True):
     #: "" where the row is about none or many.
     port: str
     who: str
+    #: The namespace, where it is not this host's own.
+    where: str
     #: «from 192.0.2.1 and 3 more»
     whom: str
     #: Of all of its direction in the last minute, 0 to 1.

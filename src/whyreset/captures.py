@@ -1,0 +1,314 @@
+"""Explains the resets of captures: files in, explained resets out, by the causes that `watch` has.
+
+for reset in whyreset.explain("x.pcapng"):
+    print(reset.seen.frame, reset.cause.name, *reset.evidence)
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from msgspec.structs import replace
+
+from whyreset import causes
+from whyreset.core.segments import Analyzer
+from whyreset.model import Cause, Direction, Facts
+from whyreset.observation import Conversations, Observation, Observations, Side, Step, Tally
+from whyreset.observed import ObservedReset
+from whyreset.payload import meaning
+from whyreset.sources import captures as source
+from whyreset.sources.captures import Damage
+from whyreset.sources.files import BLOCK_BYTES, STDIN, Capture, CaptureError
+from whyreset.words import escape, span
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+
+#: Like resets are counted together for so long; more often costs more, more seldom tells fewer of them apart.
+GROUP_SECONDS = 0.25
+#: Explanations that are kept for facts that come again.
+_KEPT = 8192
+
+#: RFC 8684 section 3.6.
+_MPTCP = (
+    "unspecified error",
+    "MPTCP-specific error",
+    "lack of resources",
+    "administratively prohibited",
+    "too much outstanding data",
+    "unacceptable performance",
+    "middlebox interference",
+)
+
+
+def explain(*paths: str, local: Sequence[str] = (), each: bool = True) -> Iterator[ObservedReset]:
+    """The resets of captures with their causes, in the order of their time; a file after another.
+
+    Args:
+        paths: pcap and pcapng files, also compressed (gzip, zstd, xz, bzip2); "-" is standard input. Several are read
+            in the order of their first packets, and connections are followed from one to the next.
+        local: networks that are ours («192.0.2.0/24»): they say which resets were sent and which received.
+        each: every reset by itself; else like ones are counted together.
+
+    Raises sources.files.CaptureError where a file cannot be read, or not to its end: after the resets before that.
+    """
+    reader = Reader(paths, local=[ipaddress.ip_network(each, strict=False) for each in local], each=each)
+    yield from reader
+    if reader.damages:
+        raise CaptureError(str(reader.damages[0]))
+
+
+class Reader:
+    """Reads captures once, from the first to the last.
+
+    Args:
+        paths: as `explain` has them.
+        local: networks that are ours.
+        each: every reset by itself.
+    """
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        *,
+        local: Iterable[Network] = (),
+        each: bool = True,
+    ) -> None:
+        begins = [_first_ns(path) if len(paths) > 1 else None for path in paths]
+        latest = max((each for each in begins if each is not None), default=0)
+        order = sorted((latest + 1 if first is None else first, at) for at, first in enumerate(begins))
+        self.paths = [paths[at] for _, at in order]
+        #: Files that could not be read (to their end).
+        self.damages: list[Damage] = []
+        #: Pairs of files of which the second begins before the first ends: what both hold is counted twice.
+        self.overlaps: list[tuple[str, str]] = []
+        #: Called after each block with the bytes that were read so far, of all files as they are on disk.
+        self.progress: Callable[[int], None] | None = None
+        #: It was asked to stop; what was found by then is given out all the same.
+        self.stopped = False
+        self._waiting = False
+        self._each = each
+        self._taken = 0.0
+        self._begins = [begins[at] for _, at in order]
+        self._analyzer = Analyzer(each=each)
+        self._explainer = Explainer(self.paths, local)
+
+    def __iter__(self) -> Iterator[ObservedReset]:
+        done = 0
+        for number, path in enumerate(self.paths):
+            if number:
+                self._note_overlap(number)
+                self._analyzer.begin()
+            size = 0
+            reading = source.read([path], self._analyzer)
+            while (told := self._next(reading)) is not None:
+                if isinstance(told, Damage):
+                    self.damages.append(told)
+                    continue
+                size = told
+                if self.progress is not None:
+                    self.progress(done + size)
+                if self._each or time.monotonic() > self._taken + GROUP_SECONDS:
+                    yield from self._explainer.run(self._analyzer.take())
+                    self._taken = time.monotonic()
+            done += size
+            if self.stopped:
+                break
+        self._analyzer.finish()
+        yield from self._explainer.run(self._analyzer.take())
+
+    def stop(self) -> None:
+        """Ends the reading, from a signal's handler too: a wait for more of standard input ends at once."""
+        self.stopped = True
+        if self._waiting:
+            raise _Stopped
+
+    def size(self) -> int | None:
+        """Bytes of all files on disk; None where one of them does not tell."""
+        sizes = []
+        for path in self.paths:
+            try:
+                capture = Capture(path)
+            except CaptureError:
+                continue
+            sizes.append(capture.size)
+            capture.close()
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
+    def _next(self, reading: Iterator[Damage | int]) -> Damage | int | None:
+        """What reading tells next; None at the end of the file, and when it was stopped."""
+        try:
+            self._waiting = True
+            return None if self.stopped else next(reading, None)
+        except _Stopped:
+            return None
+        finally:
+            self._waiting = False
+
+    def _note_overlap(self, number: int) -> None:
+        first, last = self._begins[number], self.totals().last_ns
+        if first is not None and last is not None and first < last:
+            self.overlaps.append((self.paths[number - 1], self.paths[number]))
+
+    def totals(self) -> Conversations:
+        """What was read so far."""
+        return self._analyzer.summary()
+
+
+class _Stopped(Exception):
+    """Reading was interrupted."""
+
+
+def steps_of(paths: Sequence[str], connection: int) -> tuple[list[Step], int]:
+    """The segments of one connection, and how many of them are left out in the middle.
+
+    Args:
+        paths: captures, in the order in which a `Reader` had them (`Reader.paths`).
+        connection: its number (`Observation.connection`).
+    """
+    analyzer = Analyzer(follow=connection)
+    for _ in source.read(list(paths), analyzer):
+        analyzer.take()
+    return analyzer.steps.all(), analyzer.steps.between
+
+
+def _first_ns(path: str) -> int | None:
+    """When a capture begins; None where that is not known."""
+    if path == STDIN:
+        return None
+    try:
+        capture = Capture(path)
+    except CaptureError:
+        return None
+    try:
+        analyzer = Analyzer()
+        for block in capture.blocks():
+            analyzer.feed(block.data)
+            if (first := analyzer.summary().first_ns) is not None or block.read_bytes > BLOCK_BYTES:
+                return first
+    except CaptureError:
+        pass
+    finally:
+        capture.close()
+    return None
+
+
+class Explainer:
+    """Explains what the core found in captures.
+
+    Args:
+        files: their names, in the order in which they are fed to the core.
+        local: networks that are ours; they say which resets are sent and which received.
+    """
+
+    def __init__(self, files: Sequence[str], local: Iterable[Network] = ()) -> None:
+        self._files = files
+        self._local = tuple(local)
+        self._explained: OrderedDict[Facts, Cause] = OrderedDict()
+        self._ours: dict[str, bool] = {}
+
+    def run(self, found: Iterable[Observations]) -> Iterator[ObservedReset]:
+        """Each with its explanation, in the same order."""
+        return map(self.explain, found)
+
+    def explain(self, group: Observations) -> ObservedReset:
+        """One reset, or a group of like ones, with its explanation."""
+        seen = group.sample
+        facts = Facts(direction=self._direction(group), traits=seen.traits)
+        cause = self._cause(facts)
+        port = int(group.ports.top[0][0]) if group.ports.exact and group.ports.distinct == 1 else None
+        words = _words(seen, port)
+        says = meaning(seen.payload, seen.length)
+        evidence = [sentence.format_map(words) for sentence in cause.evidence]
+        if says:
+            evidence.append(f"it says: «{escape(says)}»")
+        if seen.traits.state_lost:
+            evidence.append("state lost: an open connection was forgotten for want of room, and this may be it")
+        return ObservedReset(
+            seen=seen,
+            count=group.count,
+            facts=facts,
+            cause=cause,
+            evidence=tuple(evidence),
+            time_ns=group.first_ns,
+            last_ns=group.last_ns,
+            file=self._files[seen.file] if seen.file < len(self._files) else "",
+            port=port,
+            says=says,
+            senders=group.senders,
+            receivers=group.receivers,
+            ports=group.ports,
+        )
+
+    def _cause(self, facts: Facts) -> Cause:
+        # who is ours changes no cause
+        key = replace(facts, direction="observed")
+        cause = self._explained.get(key)
+        if cause is None:
+            cause = self._explained[key] = causes.explain(key)
+            if len(self._explained) > _KEPT:
+                self._explained.popitem(last=False)
+        return cause
+
+    def _direction(self, group: Observations) -> Direction:
+        if not self._local:
+            return "observed"
+        if self._are_ours(group.senders):
+            return "sent"
+        return "received" if self._are_ours(group.receivers) else "observed"
+
+    def _are_ours(self, addresses: Tally) -> bool:
+        """All of a group; of those that are not listed nothing can be said."""
+        return len(addresses.top) == addresses.distinct and all(self._is_ours(each) for each, _ in addresses.top)
+
+    def _is_ours(self, address: str) -> bool:
+        known = self._ours.get(address)
+        if known is None:
+            if len(self._ours) >= _KEPT:
+                self._ours.clear()
+            number = ipaddress.ip_address(address)
+            known = self._ours[address] = any(number in network for network in self._local)
+        return known
+
+
+def _words(seen: Observation, port: int | None) -> dict[str, str]:
+    """What evidence may ask for: whyreset.causes.packets.SEEN_WORDS."""
+    return {
+        "sender": _bracket(seen.src),
+        "receiver": _bracket(seen.dst),
+        "port": f"port {port}" if port is not None else "many ports",
+        "length": str(seen.trigger.length) if seen.trigger else "some",
+        "delay": span(seen.time_ns - seen.trigger.time_ns) if seen.trigger else "some time",
+        "idle": span(seen.time_ns - last) if (last := _last_ns(seen)) is not None else "some time",
+        "outstanding": str(seen.sender.outstanding),
+        "unacked": str(seen.receiver.outstanding),
+        "probes": str(seen.sender.keepalives or "some"),
+        "ttl": str(seen.ttl),
+        "ttls": _ttls(seen.sender),
+        "next": span(seen.later.next_after_ns) if seen.later.next_after_ns is not None else "some time",
+        "mptcp": _mptcp(seen.mptcp_reason),
+    }
+
+
+def _last_ns(seen: Observation) -> int | None:
+    """When anything else was last heard on the connection, the trigger left out."""
+    times = [side.last.time_ns for side in (seen.sender, seen.receiver) if side.last and side.last != seen.trigger]
+    return max(times, default=None)
+
+
+def _ttls(side: Side) -> str:
+    if side.ttl_min is None:
+        return "others"
+    return str(side.ttl_min) if side.ttl_min == side.ttl_max else f"{side.ttl_min} to {side.ttl_max}"
+
+
+def _mptcp(reason: int | None) -> str:
+    if reason is None:
+        return "it gives no reason"
+    return _MPTCP[reason] if reason < len(_MPTCP) else f"reason {reason}, newer than this program"
+
+
+def _bracket(address: str) -> str:
+    return f"[{address}]" if ":" in address else address

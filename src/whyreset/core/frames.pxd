@@ -1,0 +1,3 @@
+from whyreset.core.dissect cimport dissection
+
+cdef int enter_frame(dissection *d) noexcept nogil

@@ -1,0 +1,3 @@
+from whyreset.core.dissect cimport dissection
+
+cdef int enter_link(dissection *d) noexcept nogil

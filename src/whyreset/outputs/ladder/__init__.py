@@ -1,0 +1,1 @@
+"""The sequence diagram of one connection, in a terminal and as SVG."""

@@ -1,0 +1,60 @@
+"""Reads files of rules: those that ship with whyreset, and a user's own."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+
+from whyreset.alerts.rules import Rules, read_rules
+
+#: A file that is larger holds something else.
+_MOST_BYTES = 4 << 20
+
+
+class RuleFileError(Exception):
+    """A file cannot be read; a sentence."""
+
+
+def shipped() -> list[Rules]:
+    """The rules that ship with whyreset."""
+    folder = resources.files("whyreset.alerts").joinpath("stock")
+    files = sorted((each for each in folder.iterdir() if each.name.endswith(".conf")), key=lambda each: each.name)
+    return [read_rules(each.read_text(encoding="utf-8"), each.name) for each in files]
+
+
+def read(name: str) -> list[Rules]:
+    """A user's rules.
+
+    Args:
+        name: a file, or a folder of which all files *.conf are read.
+
+    Raises:
+        RuleFileError: it is not there, or cannot be read.
+    """
+    path = Path(name)
+    try:
+        paths = sorted(path.glob("*.conf")) if path.is_dir() else [path]
+        if not paths:
+            raise RuleFileError(f"there is no file *.conf in {name}")
+        return [_read(each) for each in paths]
+    except OSError as error:
+        raise RuleFileError(f"cannot read {error.filename or name}: {error.strerror}") from error
+
+
+def _read(path: Path) -> Rules:
+    with path.open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise RuleFileError(f"this is no file of rules, it is larger than {_MOST_BYTES >> 20} MiB: {path}")
+    return read_rules(content.decode("utf-8", "replace"), str(path))
+
+
+def joined(found: list[Rules]) -> Rules:
+    """The content of several files; of rules with one name for one chart the first counts."""
+    rules = {(rule.name, rule.on): rule for each in reversed(found) for rule in reversed(each.rules)}
+    return Rules(
+        tuple(reversed(rules.values())),
+        tuple(silence for each in found for silence in each.silences),
+        tuple(expected for each in found for expected in each.expected),
+        tuple(problem for each in found for problem in each.problems),
+    )

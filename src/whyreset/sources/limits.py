@@ -1,0 +1,85 @@
+"""What TCP of the whole host stands at and may come to: orphans, memory, and the settings that limit them.
+
+Read from /proc, as anybody may; what is not there is left out. Orphans and memory are counted for all namespaces
+together; their limits are only visible in the host's first one.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from whyreset.model import Host
+
+_LIMITS_EVERY = 60.0
+#: The kernel counts memory in pages, charts and rules do in KiB.
+_PAGE_KIB = os.sysconf("SC_PAGESIZE") / 1024
+
+
+class LimitSource:
+    """Reads gauges each time, and limits once a minute.
+
+    Args:
+        root: where /proc is.
+    """
+
+    def __init__(self, root: Path = Path("/proc")) -> None:
+        self._root = root
+        self._limits: dict[str, float] = {}
+        self._limits_at: float | None = None
+        self._netns = _inode(root / "self/ns/net")
+
+    def read(self, now: float) -> Host:
+        """What there is now.
+
+        Args:
+            now: seconds of any steady clock.
+        """
+        if self._limits_at is None or now - self._limits_at >= _LIMITS_EVERY:
+            self._limits, self._limits_at = self._read_limits(), now
+        uptime = _numbers(_text(self._root / "uptime").split()[:1])
+        return Host(
+            netns=self._netns, uptime=uptime[0] if uptime else 0.0, gauges=self._read_gauges(), limits=self._limits
+        )
+
+    def _read_gauges(self) -> dict[str, float]:
+        found: dict[str, float] = {}
+        for line in _text(self._root / "self/net/sockstat").splitlines():
+            if line.startswith("TCP:"):
+                words = line.split()[1:]
+                found.update(zip(words[::2], _numbers(words[1::2]), strict=False))
+        if "mem" in found:
+            found["mem"] *= _PAGE_KIB
+        tcp = [line.split()[1:] for line in _text(self._root / "self/net/snmp").splitlines() if line.startswith("Tcp:")]
+        if len(tcp) == 2 and "CurrEstab" in tcp[0]:
+            found["CurrEstab"] = float(tcp[1][tcp[0].index("CurrEstab")])
+        return found
+
+    def _read_limits(self) -> dict[str, float]:
+        settings = self._root / "sys/net/ipv4"
+        found = {"tcp_max_connections": -1.0}  # Linux has no such limit, RFC 4022 wants -1 then
+        if orphans := _numbers(_text(settings / "tcp_max_orphans").split()):
+            found["tcp_max_orphans"] = orphans[0]
+        memory = _numbers(_text(settings / "tcp_mem").split())
+        found.update(
+            zip(("tcp_mem_low", "tcp_mem_pressure", "tcp_mem_high"), (x * _PAGE_KIB for x in memory), strict=False)
+        )
+        return found
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:
+        return ""
+
+
+def _numbers(words: list[str]) -> list[float]:
+    return [float(word) for word in words if word.isdecimal() or word.replace(".", "", 1).isdecimal()]
+
+
+def _inode(path: Path) -> int:
+    try:
+        return path.stat().st_ino
+    except OSError:
+        return 0

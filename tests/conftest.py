@@ -1,6 +1,6 @@
 """Fixtures for tests against real hosts. What a machine lacks skips the tests that need it, and is named."""
 
-import ctypes.util
+import ctypes
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,9 @@ def what_is_missing() -> list[str]:
     ]
     if not Path("/sys/kernel/btf/vmlinux").exists():
         missing.append("the kernel's BTF (/sys/kernel/btf/vmlinux)")
-    if not ctypes.util.find_library("bpf"):
+    try:
+        ctypes.CDLL("libbpf.so.1")
+    except OSError:
         missing.append("libbpf.so.1 (package libbpf1)")
     return missing
 

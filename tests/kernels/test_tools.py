@@ -34,16 +34,24 @@ def unpacked(data: bytes) -> dict[str, tuple[int, bytes]]:
 def test_archive_holds_files_links_and_the_folders_above_them(tmp_path: Path) -> None:
     """Each once, folders before what is in them, programs executable."""
     (tmp_path / "tool").write_bytes(b"\x7fELF")
-    entries: Entries = {"/usr/bin/tool": tmp_path / "tool", "/init": b"#!x", "/bin": "usr/bin", "/tmp": None}
+    entries: Entries = {
+        "/usr/bin/tool": tmp_path / "tool",
+        "/init": b"#!x",
+        "/bin": "usr/bin",
+        "/tmp": None,
+        "/dev/console": (5, 1),
+    }
     found = unpacked(b"".join(archive(entries)))
-    assert list(found) == ["bin", "init", "tmp", "usr", "usr/bin", "usr/bin/tool"]
+    assert list(found) == ["bin", "dev", "dev/console", "init", "tmp", "usr", "usr/bin", "usr/bin/tool"]
     assert stat.S_ISLNK(found["bin"][0])
+    assert stat.S_ISCHR(found["dev/console"][0])
     assert found["bin"][1] == b"usr/bin"
     assert found["usr/bin/tool"] == (stat.S_IFREG | 0o755, b"\x7fELF")
     assert all(stat.S_ISDIR(found[name][0]) for name in ("tmp", "usr", "usr/bin"))
 
 
-START = {"release": "6.1.0-1-amd64", "tier": "functions", "missing": []}
+LOST = {"source": "kernel", "why": "this kernel gives none", "lost": "certainty"}
+START = {"release": "6.1.0-1-amd64", "tier": "functions", "missing": [LOST, {"source": "x", "why": "y", "lost": "z"}]}
 RIGHT = {"case": "01", "version": 4, "outcome": "right", "told": ["closed-port (certain)"], "words": [], "unseen": 0}
 UNSEEN = {"case": "04a", "version": 4, "outcome": "right", "told": [], "words": [], "unseen": 1}
 SILENT = {"case": "04d", "version": 4, "outcome": "right", "told": [], "words": [], "unseen": 0}
@@ -81,6 +89,15 @@ def test_table_says_what_each_case_was_told_as(tmp_path: Path) -> None:
     assert rows["14a"] == "skipped: no nft"
     assert rows["02"] == "**wrong**"
     assert rows["03a"] == "not run"
+    assert "| 6.1.0-1-amd64 | functions | certainty | this kernel gives none |" in text
+
+
+def test_table_has_no_column_for_a_kernel_on_which_nothing_can_be_told() -> None:
+    """What it lacks is said in a table of its own."""
+    run = results.gather([{**START, "tier": "counters"}])
+    assert run is not None
+    assert "counters" in results.kernels([run])
+    assert "counters" not in results.table([run])
 
 
 def test_what_was_told_already_is_not_run_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,10 +124,10 @@ def test_what_was_told_already_is_not_run_again(tmp_path: Path, monkeypatch: pyt
 def test_digest_changes_with_what_is_tested(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Results of other sources are not taken for these."""
     monkeypatch.setattr(command, "ROOT", tmp_path)
-    (tmp_path / "src").mkdir()
-    (tmp_path / "src/a.py").write_text("1")
+    (tmp_path / "src/whyreset").mkdir(parents=True)
+    (tmp_path / "src/whyreset/a.py").write_text("1")
     first = command.digest()
-    os.utime(tmp_path / "src/a.py", (1, 1))
+    os.utime(tmp_path / "src/whyreset/a.py", (1, 1))
     assert command.digest() == first
-    (tmp_path / "src/a.py").write_text("2")
+    (tmp_path / "src/whyreset/a.py").write_text("2")
     assert command.digest() != first

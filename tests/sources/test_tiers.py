@@ -9,7 +9,8 @@ from whyreset.sources.tiers import Kernel
 ACTIVE = {"SK_RST_REASON_NO_SOCKET": {"SK_RST_REASON_NO_SOCKET": 1, "SK_RST_REASON_TCP_ABORT_ON_CLOSE": 11}}
 PASSIVE = {"SK_RST_REASON_NO_SOCKET": {"SK_RST_REASON_NO_SOCKET": 1}}
 DROP = {"SKB_DROP_REASON_NO_SOCKET": {"SKB_DROP_REASON_NO_SOCKET": 2}}
-HELPERS = {"BPF_FUNC_loop": {"BPF_FUNC_loop": 181, "BPF_FUNC_get_func_ret": 184}}
+LOOP = {"BPF_FUNC_loop": 181, "BPF_FUNC_get_func_ret": 184, "BPF_FUNC_map_lookup_percpu_elem": 195}
+HELPERS = {"BPF_FUNC_loop": LOOP}
 FUNCTIONS = dict.fromkeys(tiers.FUNCTIONS_TRACED, 1)
 
 #: kernels like those of the releases that their names tell
@@ -19,7 +20,8 @@ KERNELS: dict[str, Kernel] = {
     "6.10": Kernel(enums=PASSIVE | DROP | HELPERS, functions=FUNCTIONS, traces_functions=True),
     "6.1": Kernel(enums=DROP | HELPERS, functions=FUNCTIONS, traces_functions=True),
     "6.1 without ftrace": Kernel(enums=DROP | HELPERS, functions=FUNCTIONS, traces_functions=False),
-    "5.15 without ftrace": Kernel(enums={}, functions=FUNCTIONS, traces_functions=False),
+    "6.1 without ftrace or reasons": Kernel(enums=HELPERS, functions=FUNCTIONS, traces_functions=False),
+    "5.10": Kernel(enums={}, functions=FUNCTIONS, traces_functions=True),
 }
 BEST = {
     "6.18 without ftrace": ("reasons", {"send_reset"}),
@@ -41,7 +43,13 @@ def test_a_kernel_gets_the_best_tier_that_it_has(name: str) -> None:
 def test_a_kernel_that_has_none_is_told_in_a_sentence() -> None:
     """It is not said that nothing happens there."""
     with pytest.raises(SourceError, match="does not tell of resets"):
-        tiers.choose(KERNELS["5.15 without ftrace"])
+        tiers.choose(KERNELS["6.1 without ftrace or reasons"])
+
+
+def test_a_kernel_whose_ebpf_is_too_old_is_told_in_a_sentence() -> None:
+    """It names what is missing, and since when there is that."""
+    with pytest.raises(SourceError, match=r"no bpf_loop \(Linux 5.19"):
+        tiers.choose(KERNELS["5.10"])
 
 
 @pytest.mark.parametrize("wanted", [tier.name for tier in tiers.TIERS])

@@ -48,7 +48,8 @@ MODULES = re.compile(
     r"kernel/(net/(netfilter|ipv4|ipv6|mptcp|core|sched|unix|packet)/|drivers/net/(veth|dummy|tun)\.ko"
     r"|(arch/x86/|)crypto/crc32c|lib/libcrc32c)"
 )
-Entries = dict[str, Path | bytes | str | None]  # None: a folder; text: a link's target
+#: None: a folder; text: a link's target; numbers: a character device's.
+Entries = dict[str, Path | bytes | str | tuple[int, int] | None]
 
 
 def build(kernel: Kernel, project: Path, output: Path, init: str) -> None:
@@ -56,6 +57,7 @@ def build(kernel: Kernel, project: Path, output: Path, init: str) -> None:
     entries: Entries = {}
     for folder in ("proc", "sys", "dev", "tmp", "run", "root", "var", "var/tmp", "etc"):
         entries[f"/{folder}"] = None
+    entries["/dev/console"] = (5, 1)  # else the first process would have no word to say
     for path in _python():
         entries.setdefault(str(path), path)
     _add_tree(entries, project / "src", f"{PROJECT}/src")
@@ -96,6 +98,8 @@ def archive(entries: Entries) -> Iterator[bytes]:
             if name not in made:
                 made.add(name)
                 yield _entry(name, stat.S_IFDIR | 0o1777, b"", 0)
+        elif isinstance(content, tuple):
+            yield _entry(name, stat.S_IFCHR | 0o600, b"", number + 1, content)
         elif isinstance(content, str):
             yield _entry(name, stat.S_IFLNK | 0o777, content.encode(), number + 1)
         else:
@@ -104,8 +108,8 @@ def archive(entries: Entries) -> Iterator[bytes]:
     yield _entry("TRAILER!!!", 0, b"", 0)
 
 
-def _entry(name: str, mode: int, data: bytes, inode: int) -> bytes:
-    fields = (inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0)
+def _entry(name: str, mode: int, data: bytes, inode: int, device: tuple[int, int] = (0, 0)) -> bytes:
+    fields = (inode, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name) + 1, 0)
     head = b"070701" + b"".join(b"%08X" % field for field in fields) + name.encode() + b"\0"
     return head + bytes(-len(head) % 4) + data + bytes(-len(data) % 4)
 

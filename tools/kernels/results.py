@@ -59,8 +59,20 @@ def gather(lines: Iterable[Line]) -> Run | None:
     return Run(start["release"], start["tier"], tuple(start["missing"]), cases) if start else None
 
 
+def kernels(runs: Sequence[Run]) -> str:
+    """A table of Markdown: what each kernel lets us see."""
+    lines = ["| kernel | tier | what is lost | since |", "|---|---|---|---|"]
+    for run in runs:
+        # other sources do not depend on the kernel
+        told = [each for each in run.missing if each["source"] == "kernel"]
+        lost, why = ("; ".join(each[key] for each in told) for key in ("lost", "why"))
+        lines.append(f"| {run.release} | {run.tier} | {lost or 'nothing'} | {why} |")
+    return "\n".join(lines) + "\n"
+
+
 def table(runs: Sequence[Run]) -> str:
     """A table of Markdown: cases down, kernels across."""
+    runs = [run for run in runs if run.cases]
     lines = ["| # | what is done | " + " | ".join(run.title for run in runs) + " |", "|---" * (2 + len(runs)) + "|"]
     for case in CASES:
         cells = [_cell(run, case.id) for run in runs]
@@ -91,4 +103,4 @@ def write(page: Path, runs: Sequence[Run]) -> None:
     text = page.read_text()
     before, rest = text.split(BEGIN)
     _, after = rest.split(END)
-    page.write_text(before + BEGIN + "\n" + table(runs) + "\n" + END + after)
+    page.write_text(f"{before}{BEGIN}\n{kernels(runs)}\n{table(runs)}\n{END}{after}")

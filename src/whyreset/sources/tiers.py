@@ -30,6 +30,11 @@ FUNCTIONS_TRACED = (
 )
 
 
+#: Helpers for programs that every tier needs, and the release that brought the youngest of them.
+_HELPERS = ("BPF_FUNC_loop", "BPF_FUNC_map_lookup_percpu_elem")
+_HELPERS_SINCE = "5.19"
+
+
 class Kernel(Struct, frozen=True, kw_only=True):
     """What the running kernel has."""
 
@@ -102,6 +107,9 @@ def choose(kernel: Kernel, forced: str = "") -> Tier:
         SourceError: this kernel has none, or not that one.
     """
     there = possible(kernel)
+    if lacking := [name for name in _HELPERS if name not in kernel.enums.get("BPF_FUNC_loop", {})]:
+        what = lacking[0].replace("BPF_FUNC_", "bpf_")
+        raise SourceError(f"this kernel's eBPF is too old: it has no {what} (Linux {_HELPERS_SINCE} and newer have it)")
     if not there:
         raise SourceError(
             "this kernel does not tell of resets: it gives no reasons for them (Linux 6.10 and newer do), and neither"

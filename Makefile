@@ -13,9 +13,10 @@ TYPED := $(wildcard src tests tools benchmarks)
 SCRIPTS := $(wildcard tools/*.sh) .ci/run
 UV := uv==0.13.9
 ARGS ?=
+SECONDS := 60
 
 .PHONY: help setup run test test-kernels check bench bench-alerts bench-captures compare-tshark fuzz screens
-.PHONY: bpf lock clean packages-run packages-test packages-kernels packages-bench FORCE
+.PHONY: bpf lock clean packages-run packages-test packages-kernels packages-bench packages-fuzz FORCE
 
 help:
 	@sed -n 's/^## /make /p' $(MAKEFILE_LIST)
@@ -67,6 +68,10 @@ bench-captures: packages-test packages-bench setup build/nfstream
 compare-tshark: packages-test setup
 	$(BIN)/python -m tools.compare_tshark $(FOLDER) $(ARGS)
 
+## fuzz     try captures of any bytes on the core for SECONDS=60, checked by a sanitizer
+fuzz: packages-fuzz setup
+	$(BIN)/python -m tools.fuzz $(SECONDS)
+
 ## bpf      rebuild the kernel program's object, which is committed beside its source
 bpf: setup
 	$(BIN)/python -m tools.build_bpf
@@ -96,6 +101,9 @@ packages-kernels:
 
 packages-bench:
 	@tools/install_packages.sh bench
+
+packages-fuzz:
+	@tools/install_packages.sh fuzz
 
 # a peer of the benchmark, with half a gigabyte of its own; the benchmark does without it where it cannot be had
 build/nfstream: | $(VENV)/.python

@@ -1,9 +1,19 @@
 """What is remembered of a TCP connection, and of the segments that are being taken in."""
 
 from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.string cimport memcmp
 
 from whyreset.core.dissect cimport tunnel
-from whyreset.core.octets cimport octets
+from whyreset.core.octets cimport octets, prefetch
+
+cdef extern from * nogil:
+    """
+    static inline uint64_t whyreset_fold(uint64_t a, uint64_t b) {
+        unsigned __int128 product = (unsigned __int128)a * b;
+        return (uint64_t)product ^ (uint64_t)(product >> 64);
+    }
+    """
+    uint64_t fold "whyreset_fold"(uint64_t, uint64_t)
 
 cdef enum:
     FIN = 1
@@ -157,6 +167,7 @@ cdef class Connections:
     cdef link *links            # rows of one kind are in one list, in the order in which they became that
     cdef uint32_t first[KINDS]
     cdef uint32_t last[KINDS]
+    cdef uint64_t not_before[KINDS]     # when one of them may have expired, at the earliest
     cdef uint32_t used
     cdef uint32_t capacity
     cdef slot *slots            # open addressing, at most half full
@@ -164,13 +175,10 @@ cdef class Connections:
     cdef uint64_t seeds[2]
     cdef uint64_t *forgotten    # a Bloom filter of what was evicted
     cdef uint64_t evicted[KINDS]
-    cdef uint64_t hash(self, const uint64_t *ends, uint32_t ports, uint32_t network) noexcept nogil
-    cdef void fetch(self, uint64_t hash) noexcept nogil
-    cdef void fetch_row(self, uint64_t hash) noexcept nogil
-    cdef connection *find(self, const uint64_t *ends, uint32_t ports, uint32_t network, uint64_t hash) noexcept nogil
     cdef connection *vacate(self, uint64_t hash, uint64_t time_ns) noexcept nogil
     cdef void become(self, connection *row, uint8_t kind) noexcept nogil
     cdef uint32_t expired(self, uint64_t time_ns) noexcept nogil
+    cdef void fetch(self, uint32_t row) noexcept nogil
     cdef uint32_t victim(self) noexcept nogil
     cdef void append(self, uint32_t row, uint8_t kind) noexcept nogil
     cdef void unlink(self, uint32_t row, uint8_t kind) noexcept nogil
@@ -178,3 +186,44 @@ cdef class Connections:
     cdef bint grow(self) noexcept nogil
     cdef void forget(self, uint32_t hash) noexcept nogil
     cdef bint was_forgotten(self, uint64_t hash) noexcept nogil
+
+
+cdef inline uint64_t hash_ends(Connections table, const uint64_t *ends, uint32_t ports, uint32_t network) noexcept nogil:
+    # the folded multiplication of wyhash; the halves of each product are secret
+    cdef uint64_t state = fold(ends[0] ^ table.seeds[0], ends[1] ^ table.seeds[1])
+    state ^= fold(ends[2] ^ table.seeds[1] ^ 0x9E3779B97F4A7C15ULL, ends[3] ^ table.seeds[0])
+    return fold(state ^ ports ^ <uint64_t>network << 32, 0xD6E8FEB86659FD93ULL ^ table.seeds[0])
+
+
+cdef inline void fetch_slot(Connections table, uint64_t hash) noexcept nogil:
+    """Has the processor load the slot that will be looked at."""
+    prefetch(&table.slots[<uint32_t>hash & table.mask])
+
+
+cdef inline void fetch_row(Connections table, uint64_t hash) noexcept nogil:
+    """Has the processor load the row that will be looked at."""
+    cdef uint32_t at = <uint32_t>hash & table.mask
+    cdef char *row
+    while table.slots[at].row:
+        if table.slots[at].hash == <uint32_t>hash:
+            row = <char *>&table.rows[table.slots[at].row]
+            prefetch(row)
+            prefetch(row + 64)
+            prefetch(row + 128)
+            prefetch(row + 192)
+            prefetch(row + 256)
+            return
+        at = (at + 1) & table.mask
+
+
+cdef inline connection *find_row(Connections table, const uint64_t *ends, uint32_t ports, uint32_t network, uint64_t hash) noexcept nogil:
+    """The connection between these ends; NULL where it is not remembered."""
+    cdef uint32_t at = <uint32_t>hash & table.mask
+    cdef connection *row
+    while table.slots[at].row:
+        if table.slots[at].hash == <uint32_t>hash:
+            row = &table.rows[table.slots[at].row]
+            if row.ports == ports and row.network == network and memcmp(row.ends, ends, 32) == 0:
+                return row
+        at = (at + 1) & table.mask
+    return NULL

@@ -12,7 +12,6 @@ The hash is seeded, so that nobody can aim at one place of the table.
 
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
-from libc.string cimport memcmp
 
 from whyreset.core.octets cimport prefetch
 
@@ -22,15 +21,6 @@ cdef extern from "<sys/mman.h>" nogil:
     enum: PROT_READ, PROT_WRITE, MAP_PRIVATE, MAP_ANONYMOUS, MAP_NORESERVE
     void *mmap(void *, size_t, int, int, int, long)
     int munmap(void *, size_t)
-
-cdef extern from * nogil:
-    """
-    static inline uint64_t whyreset_fold(uint64_t a, uint64_t b) {
-        unsigned __int128 product = (unsigned __int128)a * b;
-        return (uint64_t)product ^ (uint64_t)(product >> 64);
-    }
-    """
-    uint64_t fold "whyreset_fold"(uint64_t, uint64_t)
 
 cdef enum:
     FIRST_SLOTS = 1024
@@ -77,43 +67,6 @@ cdef class Connections:
         if self.links != NULL:
             munmap(self.links, (<size_t>self.capacity + 1) * sizeof(link))
 
-    cdef uint64_t hash(self, const uint64_t *ends, uint32_t ports, uint32_t network) noexcept nogil:
-        # the folded multiplication of wyhash; the halves of each product are secret
-        cdef uint64_t state = fold(ends[0] ^ self.seeds[0], ends[1] ^ self.seeds[1])
-        state ^= fold(ends[2] ^ self.seeds[1] ^ 0x9E3779B97F4A7C15ULL, ends[3] ^ self.seeds[0])
-        return fold(state ^ ports ^ <uint64_t>network << 32, 0xD6E8FEB86659FD93ULL ^ self.seeds[0])
-
-    cdef void fetch(self, uint64_t hash) noexcept nogil:
-        """Has the processor load the slot that will be looked at."""
-        prefetch(&self.slots[<uint32_t>hash & self.mask])
-
-    cdef void fetch_row(self, uint64_t hash) noexcept nogil:
-        """Has the processor load the row that will be looked at."""
-        cdef uint32_t at = <uint32_t>hash & self.mask
-        cdef char *row
-        while self.slots[at].row:
-            if self.slots[at].hash == <uint32_t>hash:
-                row = <char *>&self.rows[self.slots[at].row]
-                prefetch(row)
-                prefetch(row + 64)
-                prefetch(row + 128)
-                prefetch(row + 192)
-                prefetch(row + 256)
-                return
-            at = (at + 1) & self.mask
-
-    cdef connection *find(self, const uint64_t *ends, uint32_t ports, uint32_t network, uint64_t hash) noexcept nogil:
-        """The connection between these ends; NULL where it is not remembered."""
-        cdef uint32_t at = <uint32_t>hash & self.mask
-        cdef connection *row
-        while self.slots[at].row:
-            if self.slots[at].hash == <uint32_t>hash:
-                row = &self.rows[self.slots[at].row]
-                if row.ports == ports and row.network == network and memcmp(row.ends, ends, 32) == 0:
-                    return row
-            at = (at + 1) & self.mask
-        return NULL
-
     cdef connection *vacate(self, uint64_t hash, uint64_t time_ns) noexcept nogil:
         """A place for a new connection; who had it is still in it (`number` is 0 where nobody had)."""
         cdef uint32_t row = self.expired(time_ns), at
@@ -150,19 +103,32 @@ cdef class Connections:
         cdef uint64_t last
         cdef int kind, i
         for kind in range(<int>OPEN):
+            # nobody looks at rows that have left the processor's cache before one of them can have expired
+            if time_ns <= self.not_before[kind]:
+                continue
             for i in range(TRIES):
                 row = self.first[kind]
                 if row == 0:
                     break
                 last = touched(&self.rows[row])
                 if time_ns > last and time_ns - last > LIFETIME_NS[kind]:
+                    self.fetch(self.links[row].after)
                     return row
                 if row == self.last[kind] or last <= touched(&self.rows[self.links[row].after]):
+                    # all behind it were touched later, unless the clock goes backwards
+                    self.not_before[kind] = min(last, time_ns) + LIFETIME_NS[kind]
                     break
                 # it was heard of again since it stands in line
                 self.unlink(row, kind)
                 self.append(row, kind)
         return 0
+
+    cdef void fetch(self, uint32_t row) noexcept nogil:
+        """Has the processor load a row that will be used anew."""
+        cdef int i
+        for i in range(<int>sizeof(connection) // 64):
+            prefetch(<char *>&self.rows[row] + 64 * i)
+        prefetch(&self.slots[self.rows[row].hash & self.mask])
 
     cdef uint32_t victim(self) noexcept nogil:
         """The connection that is worth least."""

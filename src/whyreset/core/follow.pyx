@@ -8,7 +8,7 @@ from whyreset.core.connections cimport *
 from whyreset.core.octets cimport *
 
 cdef enum:
-    # the history's letters, as places in LETTERS
+    # the history's letters, as places in HISTORY_LETTERS (core/observations.pyx)
     LETTER_SYN
     LETTER_SYN_ACK
     LETTER_ACK
@@ -19,9 +19,6 @@ cdef enum:
     LETTER_MANY
     LETTER_AGAIN
     LETTER_WINDOW
-
-#: as Zeek's, there upper case for the originator; here the side is in the lowest bit of the history's bytes
-cdef bytes LETTERS = b"SHADFRIQTW"
 
 
 cdef bint begins_anew(const connection *row, const segment *s) noexcept nogil:
@@ -95,6 +92,7 @@ cdef inline void add_letter(connection *row, const segment *s, int letter, bint 
         return
     me.letters |= 1 << letter
     if row.history_used < HISTORY:
+        # which side's it is stands in the lowest bit
         row.history[row.history_used] = letter << 1 | s.side
         row.history_used += 1
 

@@ -56,8 +56,6 @@ cdef class Walk:
     cdef int stop(self, int failure, uint64_t first=*, uint64_t second=*) noexcept nogil
     cdef int more(self, uint32_t need) noexcept nogil
     cdef void consume(self, octets *block, uint64_t size) noexcept nogil
-    cdef uint16_t get16(self, const octets *o, uint32_t offset) noexcept nogil
-    cdef uint32_t get32(self, const octets *o, uint32_t offset) noexcept nogil
     cdef int begin(self, octets *block) noexcept nogil
     cdef int next_record(self, octets *block, record *out) noexcept nogil
     cdef int next_block(self, octets *block, record *out) noexcept nogil

@@ -73,6 +73,14 @@ cdef dict SENTENCES = {
     NO_MEMORY: "there is no memory for its interfaces",
 }
 
+cdef inline uint16_t get16(bint swapped, const octets *o, uint32_t offset) noexcept nogil:
+    return be16(o, offset) if swapped else le16(o, offset)
+
+
+cdef inline uint32_t get32(bint swapped, const octets *o, uint32_t offset) noexcept nogil:
+    return be32(o, offset) if swapped else le32(o, offset)
+
+
 #: as Wireshark, so that frames have its numbers: these blocks are frames, though no packets (custom blocks, a systemd
 #: journal's entry, sysdig's events)
 cdef inline bint is_frame(uint32_t kind) noexcept nogil:
@@ -151,12 +159,6 @@ cdef class Walk:
         self.offset += size
         skip(block, <uint32_t>size)
 
-    cdef uint16_t get16(self, const octets *o, uint32_t offset) noexcept nogil:
-        return be16(o, offset) if self.swapped else le16(o, offset)
-
-    cdef uint32_t get32(self, const octets *o, uint32_t offset) noexcept nogil:
-        return be32(o, offset) if self.swapped else le32(o, offset)
-
     cdef int begin(self, octets *block) noexcept nogil:
         cdef uint32_t mark
         cdef uint16_t major, minor
@@ -174,15 +176,15 @@ cdef class Walk:
             return self.stop(NO_CAPTURE)
         if block.length < 24:
             return self.more(24)
-        major = self.get16(block, 4)
-        minor = self.get16(block, 6)
+        major = get16(self.swapped, block, 4)
+        minor = get16(self.swapped, block, 6)
         if major != 2:
             return self.stop(VERSION, major, minor)
         self.nanoseconds = mark == 0xA1B23C4DU
         self.header = 24 if mark == 0xA1B2CD34U else 16
         self.old_lengths = minor < 4
         # the upper bits tell of a frame check sequence
-        self.link = <uint16_t>(self.get32(block, 20) & 0xFFFF)
+        self.link = <uint16_t>(get32(self.swapped, block, 20) & 0xFFFF)
         self.kind = PCAP
         self.consume(block, 24)
         return AGAIN
@@ -191,10 +193,10 @@ cdef class Walk:
         cdef uint32_t captured, real, seconds, fraction
         if block.length < self.header:
             return self.more(self.header)
-        seconds = self.get32(block, 0)
-        fraction = self.get32(block, 4)
-        captured = self.get32(block, 8)
-        real = self.get32(block, 12)
+        seconds = get32(self.swapped, block, 0)
+        fraction = get32(self.swapped, block, 4)
+        captured = get32(self.swapped, block, 8)
+        real = get32(self.swapped, block, 12)
         if self.old_lengths and captured > real:
             captured, real = real, captured
         if captured > MOST_CAPTURED:
@@ -203,7 +205,7 @@ cdef class Walk:
             return self.more(self.header + captured)
         out.time_ns = <uint64_t>seconds * 1000000000 + <uint64_t>fraction * (1 if self.nanoseconds else 1000)
         out.link = self.link
-        out.interface = self.get32(block, 16) if self.header == 24 else 0
+        out.interface = get32(self.swapped, block, 16) if self.header == 24 else 0
         out.comment_length = 0
         out.packet.at = block.at + self.header
         out.packet.length = captured
@@ -217,7 +219,7 @@ cdef class Walk:
         cdef int found
         if block.length < 12:
             return self.more(12)
-        kind = self.get32(block, 0)
+        kind = get32(self.swapped, block, 0)
         if kind == SECTION:     # the same in both byte orders
             if le32(block, 8) == 0x1A2B3C4D:
                 self.swapped = False
@@ -225,7 +227,7 @@ cdef class Walk:
                 self.swapped = True
             else:
                 return self.stop(BYTE_ORDER, le32(block, 8))
-        total = self.get32(block, 4)
+        total = get32(self.swapped, block, 4)
         if total < (28 if kind == SECTION else 12):
             return self.stop(BLOCK_SHORT, total, 28 if kind == SECTION else 12)
         if total > MOST_BLOCK:
@@ -235,8 +237,8 @@ cdef class Walk:
         window = min(total, <uint32_t>WINDOW)
         if block.length < window:
             return self.more(window)
-        if window == total and self.get32(block, total - 4) != end:
-            return self.stop(BLOCK_ENDS, end, self.get32(block, total - 4))
+        if window == total and get32(self.swapped, block, total - 4) != end:
+            return self.stop(BLOCK_ENDS, end, get32(self.swapped, block, total - 4))
         body.at = block.at + 8
         body.reported = total - 12
         body.length = min(window - 8, body.reported)
@@ -255,7 +257,7 @@ cdef class Walk:
         return found
 
     cdef int begin_section(self, const octets *body, uint32_t total) noexcept nogil:
-        cdef uint16_t major = self.get16(body, 4), minor = self.get16(body, 6)
+        cdef uint16_t major = get16(self.swapped, body, 4), minor = get16(self.swapped, body, 6)
         # 1.2 was written for 1.0 by mistake
         if major != 1 or (minor != 0 and minor != 2):
             return self.stop(VERSION, major, minor)
@@ -277,8 +279,8 @@ cdef class Walk:
             return self.stop(BLOCK_SHORT, body.length + 12, 20)
         new = &self.interfaces[self.known]
         memset(new, 0, sizeof(interface))
-        new.link = self.get16(body, 0)
-        new.snap = self.get32(body, 4)
+        new.link = get16(self.swapped, body, 0)
+        new.snap = get32(self.swapped, body, 4)
         new.multiply = 1000
         new.divide = 1
         skip(body, 8)
@@ -294,23 +296,23 @@ cdef class Walk:
         if body.length < fixed:
             return self.stop(BLOCK_SHORT, body.length + 12, fixed + 12)
         if kind == ENHANCED_PACKET:
-            number = self.get32(body, 0)
+            number = get32(self.swapped, body, 0)
         elif kind == OBSOLETE_PACKET:
-            number = self.get16(body, 0)
+            number = get16(self.swapped, body, 0)
         if number >= self.known:
             return self.stop(NO_INTERFACE, number, self.known)
         of = &self.interfaces[number]
         if kind == SIMPLE_PACKET:
-            real = self.get32(body, 0)
+            real = get32(self.swapped, body, 0)
             captured = real
             if of.snap and of.snap < captured:
                 captured = of.snap
             captured = min(captured, body.length - fixed)
             out.time_ns = self.last_ns      # it has none
         else:
-            captured = self.get32(body, 12)
-            real = self.get32(body, 16)
-            out.time_ns = scale(<uint64_t>self.get32(body, 4) << 32 | self.get32(body, 8), of.multiply, of.shift, of.divide) + <uint64_t>of.offset_ns
+            captured = get32(self.swapped, body, 12)
+            real = get32(self.swapped, body, 16)
+            out.time_ns = scale(<uint64_t>get32(self.swapped, body, 4) << 32 | get32(self.swapped, body, 8), of.multiply, of.shift, of.divide) + <uint64_t>of.offset_ns
             self.last_ns = out.time_ns
         if captured > MOST_CAPTURED:
             return self.stop(TOO_LONG, captured, MOST_CAPTURED)
@@ -333,8 +335,8 @@ cdef class Walk:
         cdef uint16_t code, length
         cdef uint8_t resolution
         while options.length >= 4:
-            code = self.get16(options, 0)
-            length = self.get16(options, 2)
+            code = get16(self.swapped, options, 0)
+            length = get16(self.swapped, options, 2)
             skip(options, 4)
             if code == 0:
                 break
@@ -350,8 +352,8 @@ cdef class Walk:
                 with gil:
                     of.name = self.names.number(options.at[:min(length, <uint16_t>64)].decode(errors="replace").rstrip("\0"))
             elif code == OPTION_OFFSET and length == 8:
-                of.offset_ns = <int64_t>((<uint64_t>self.get32(options, 4) << 32 | self.get32(options, 0)) * 1000000000 if not self.swapped
-                                         else (<uint64_t>self.get32(options, 0) << 32 | self.get32(options, 4)) * 1000000000)
+                of.offset_ns = <int64_t>((<uint64_t>get32(self.swapped, options, 4) << 32 | get32(self.swapped, options, 0)) * 1000000000 if not self.swapped
+                                         else (<uint64_t>get32(self.swapped, options, 0) << 32 | get32(self.swapped, options, 4)) * 1000000000)
             elif code == OPTION_RESOLUTION and length == 1:
                 resolution = u8(options, 0)
                 of.multiply = of.divide = 1

@@ -8,11 +8,10 @@ class Analyzer:
     """Turns the bytes of captures into resets with all that is known about them.
 
     Bounded in memory: `capacity` connections at most are known at a time, those that are over are forgotten first. A
-    reset is given out once its connection has been quiet for two seconds of capture time (or at `finish`), since what
-    follows bears on it.
+    reset is given out two seconds of the capture's time later (or at `finish`), since what follows bears on it.
 
     Args:
-        capacity: the most connections remembered (the table begins small).
+        capacity: the most connections remembered, 384 bytes each; memory is taken as they come.
         each: every reset by itself; else like resets are counted together.
         follow: number of a connection (`Observation.connection`) whose segments are kept; 0 for none.
     """
@@ -37,6 +36,6 @@ class Analyzer:
         """No more files: `take` gives out everything."""
 
     def take(self) -> list[Observations]:
-        """What is complete since the last call. Call it after each block: between calls the groups are bounded."""
+        """What is complete since the last call, at most 1,024 groups (with `each`, every reset: ask each block)."""
 
     def summary(self) -> Conversations: ...

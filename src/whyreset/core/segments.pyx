@@ -11,23 +11,18 @@ from libc.string cimport memcmp, memcpy, memmove, memset
 
 from whyreset.core.alike cimport Alike
 from whyreset.core.connections cimport *
-from whyreset.core.dissect cimport *
+from whyreset.core.dissect cimport CUT, OUTCOMES
 from whyreset.core.follow cimport *
 from whyreset.core.formats cimport AGAIN, FRAME, MORE, PACKET, STOPPED, Names, Walk, record
-from whyreset.core.fragments cimport Fragments
-from whyreset.core.frames cimport enter_frame
-from whyreset.core.internet cimport enter_internet, enter_protocol
-from whyreset.core.links cimport enter_link
 from whyreset.core.observations cimport Builder, tunnels_value
 from whyreset.core.octets cimport *
+from whyreset.core.packets cimport BATCH, Packets
 from whyreset.core.steps cimport Steps
 from whyreset.core.waiting cimport Waiting, sighting
-from whyreset.core.wifi cimport enter_aggregated
 
 from whyreset.observation import Conversations, Problem
 
 cdef enum:
-    BATCH = 32
     PIECE = 1 << 30             # octets have 32 bits
     MOST_PAYLOAD = 128
 
@@ -49,7 +44,7 @@ cdef class Analyzer:
 
     cdef Walk walk
     cdef Names names
-    cdef Fragments fragments
+    cdef Packets packets
     cdef Connections connections
     cdef Waiting waiting
     cdef Alike alike
@@ -62,22 +57,16 @@ cdef class Analyzer:
     cdef uint8_t *carried       # the beginning of a record whose end is in the next block
     cdef uint32_t carried_used
     cdef uint32_t carried_room
-    cdef segment batch[BATCH]
-    cdef tunnel tunnels[BATCH][MOST_TUNNELS]
-    cdef int batched
-    cdef dissection d
     cdef object ended_early
     cdef uint64_t frames        # over all files
-    cdef uint64_t segments
     cdef uint64_t bytes
     cdef uint64_t opened, complete, reset
     cdef uint64_t first_ns, last_ns
-    cdef uint64_t skipped[OUTCOMES]
 
     def __cinit__(self, uint64_t capacity=1 << 18, bint each=False, uint64_t follow=0):
         self.names = Names()
         self.walk = Walk(self.names)
-        self.fragments = Fragments()
+        self.packets = Packets()
         self.connections = Connections(capacity)
         self.waiting = Waiting()
         self.alike = Alike()
@@ -156,7 +145,7 @@ cdef class Analyzer:
         cdef int i, end = OUTCOMES
         return Conversations(
             packets=self.frames,
-            segments=self.segments,
+            segments=self.packets.segments,
             bytes=self.bytes + self.walk.offset,
             first_ns=self.first_ns if self.frames else None,
             last_ns=self.last_ns if self.frames else None,
@@ -168,7 +157,7 @@ cdef class Analyzer:
             evicted_unanswered=self.connections.evicted[UNANSWERED],
             evicted_ended=self.connections.evicted[ENDED],
             hurried=self.waiting.hurried,
-            skipped={REASONS[i - CUT]: self.skipped[i] for i in range(CUT, end) if self.skipped[i]},
+            skipped={REASONS[i - CUT]: self.packets.skipped[i] for i in range(CUT, end) if self.packets.skipped[i]},
         )
 
     cdef int take_block(self, octets *block) noexcept nogil:
@@ -210,12 +199,21 @@ cdef class Analyzer:
 
     cdef int take_packets(self, octets *block) noexcept nogil:
         cdef record packet
+        cdef bint more
         cdef int found
         while True:
             found = self.walk.next(block, &packet)
             if found == PACKET:
                 self.frames += 1
-                self.take_packet(&packet)
+                if not self.first_ns or packet.time_ns < self.first_ns:
+                    self.first_ns = packet.time_ns
+                if packet.time_ns > self.last_ns:
+                    self.last_ns = packet.time_ns
+                more = self.packets.take(&packet, <uint32_t>self.frames)
+                self.name(&packet)
+                while more:
+                    more = self.packets.take_next()
+                    self.name(&packet)
             elif found == FRAME:
                 self.frames += 1
             elif found != AGAIN:
@@ -223,118 +221,46 @@ cdef class Analyzer:
         self.flush()
         return found
 
-    cdef void take_packet(self, const record *packet) noexcept nogil:
-        cdef dissection *d = &self.d
-        cdef int found
-        if not self.first_ns or packet.time_ns < self.first_ns:
-            self.first_ns = packet.time_ns
-        if packet.time_ns > self.last_ns:
-            self.last_ns = packet.time_ns
-        d.rest = packet.packet
-        d.layer = LINK
-        d.number = packet.link
-        d.interface = 0
-        d.network = 0
-        d.vlan = 0
-        d.tunnels_used = 0
-        d.was_in_pieces = False
-        d.others.length = 0
-        while True:
-            found = self.dissect()
-            if found == SEGMENT:
-                self.take_segment(packet)
-            elif found != OTHER:
-                self.skipped[found] += 1
-            if not d.others.length:
-                break
-            d.tunnels_used = 0
-            if enter_aggregated(d) != ONWARD:
-                break
-
-    cdef int dissect(self) noexcept nogil:
-        """Down to the TCP segment, or to what stands in the way."""
-        cdef dissection *d = &self.d
-        cdef int found, layers
-        for layers in range(MOST_LAYERS):
-            if d.layer == INTERNET:
-                found = enter_internet(d, self.fragments)
-            elif d.layer == PROTOCOL:
-                found = enter_protocol(d, self.fragments)
-            elif d.layer == LINK:
-                found = enter_link(d)
-            else:
-                found = enter_frame(d)
-            if found != ONWARD:
-                return found
-        return TOO_DEEP
-
-    cdef void take_segment(self, const record *packet) noexcept nogil:
-        cdef dissection *d = &self.d
-        cdef segment *s = &self.batch[self.batched]
-        cdef octets *tcp = &d.rest
-        cdef uint64_t src[2]
-        cdef uint64_t dst[2]
-        cdef uint32_t sport = be16(tcp, 0), dport = be16(tcp, 2), header = (u8(tcp, 12) >> 4) * 4
-        self.segments += 1
-        memcpy(src, d.src, 16)
-        memcpy(dst, d.dst, 16)
-        s.side = src[0] > dst[0] or (src[0] == dst[0] and (src[1] > dst[1] or (src[1] == dst[1] and sport > dport)))
-        memcpy(&s.ends[2 * s.side], src, 16)
-        memcpy(&s.ends[2 - 2 * s.side], dst, 16)
-        s.ports = dport << 16 | sport if s.side else sport << 16 | dport
-        s.network = d.network | (<uint32_t>1 << 31 if d.family == 6 else 0)
-        s.time_ns = packet.time_ns
-        s.frame = <uint32_t>self.frames
-        s.seq = be32(tcp, 4)
-        s.ack = be32(tcp, 8)
-        s.flags = be16(tcp, 12) & 0xFFF
-        s.window = be16(tcp, 14)
-        s.options = <uint8_t>(header - 20)
-        s.length = tcp.reported - header if tcp.reported > header and not d.is_part else 0
-        s.ip_id = d.ip_id
-        s.ttl = d.ttl
-        s.family = d.family
-        s.name = 0
-        s.tcp = tcp[0]
-        s.comment_length = packet.comment_length
-        s.comment = packet.comment
-        s.tunnels_used = d.tunnels_used
-        if d.tunnels_used:
-            memcpy(self.tunnels[self.batched], d.tunnels, d.tunnels_used * sizeof(tunnel))
-        s.tunnels = self.tunnels[self.batched]
-        if s.flags & RST:
-            s.name = self.walk.name_of(packet, d.interface)
-        s.hash = self.connections.hash(s.ends, s.ports, s.network)
-        self.connections.fetch(s.hash)
-        self.batched += 1
+    cdef inline void name(self, const record *packet) noexcept nogil:
+        """Notes where a reset was captured, while that is still known; makes room for the next segment."""
+        cdef segment *s
+        if self.packets.batched:
+            s = &self.packets.batch[self.packets.batched - 1]
+            if s.flags & RST and s.frame == <uint32_t>self.frames:
+                s.name = self.walk.name_of(packet, s.interface)
         # a datagram from pieces lies where the next one will
-        if self.batched == BATCH or d.was_in_pieces:
+        if self.packets.batched == BATCH or self.packets.d.was_in_pieces:
             self.flush()
 
     cdef void flush(self) noexcept nogil:
-        """Takes in what was decoded."""
-        cdef int i
-        for i in range(self.batched):
-            self.connections.fetch_row(self.batch[i].hash)
-        for i in range(self.batched):
-            self.update(&self.batch[i])
-        self.batched = 0
+        """Takes in what was decoded. What will be needed is loaded first, step by step for all of them at once."""
+        cdef segment *s
+        cdef int i, count = self.packets.batched
+        for i in range(count):
+            s = &self.packets.batch[i]
+            s.hash = hash_ends(self.connections, s.ends, s.ports, s.network)
+            fetch_slot(self.connections, s.hash)
+        for i in range(count):
+            fetch_row(self.connections, self.packets.batch[i].hash)
+        for i in range(count):
+            self.update(&self.packets.batch[i])
+        self.packets.batched = 0
 
     cdef void update(self, const segment *s) noexcept nogil:
         cdef connection *row
         cdef sighting *x
         cdef int before = 0
         cdef uint8_t now
-        while self.waiting.is_due(s.time_ns):
+        while self.waiting.used and self.waiting.is_due(s.time_ns):
             self.release(True)
-        row = self.connections.find(s.ends, s.ports, s.network, s.hash)
+        row = find_row(self.connections, s.ends, s.ports, s.network, s.hash)
         if row == NULL:
             row = self.connections.vacate(s.hash, s.time_ns)
             if row.number and row.waiting:
                 self.waiting.settle_all(row)
             self.opened += 1
             open_connection(row, s, self.opened, UNANSWERED, NO_ENDING, s.flags & SYN == 0 and self.connections.was_forgotten(s.hash))
-        elif begins_anew(row, s):
+        elif s.flags & SYN and begins_anew(row, s):
             before = ending_of(row)
             if row.waiting:
                 self.waiting.settle_all(row)
@@ -385,7 +311,7 @@ cdef class Analyzer:
         cdef connection *row = NULL
         if not x.settled:
             if x.touched:
-                row = self.connections.find(x.connection.ends, x.connection.ports, x.connection.network, x.hash)
+                row = find_row(self.connections, x.connection.ends, x.connection.ports, x.connection.network, x.hash)
                 if row != NULL and row.number != x.connection.number:
                     row = NULL
             self.waiting.settle(x, row)

@@ -1,7 +1,7 @@
 # cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
 """The discrete features of a reset, from its connection as it was before: observation.Traits says what each means.
 
-Where a feature has several words, the number is the place of the word in WORDS (core/observations.pyx).
+Where a feature has several words, the number is the place of the word in its tuple in core/observations.pyx.
 """
 
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts import Pair, Watch
+from tests.hosts.cases.model import machine_lock
 
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21}  # include/uapi/linux/capability.h
 COMMANDS = {"ip": "iproute2", "nft": "nftables", "setpriv": "util-linux"}
@@ -39,8 +40,8 @@ def machine() -> None:
 
 @pytest.fixture
 def pair(machine: None) -> Iterator[Pair]:
-    """Two fresh hosts."""
-    with Pair() as hosts:
+    """Two fresh hosts; no other test changes a setting of the whole machine meanwhile."""
+    with machine_lock(alone=False), Pair() as hosts:
         yield hosts
 
 

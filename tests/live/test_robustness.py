@@ -1,10 +1,13 @@
 """A watch in bad company: signals, broken pipes, full disks, kill -9, a second watch, clocks that differ, floods."""
 
+import fcntl
 import json
 import os
 import signal
 import socket
 import subprocess
+import sys
+import termios
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -23,6 +26,7 @@ from tests.kernel_objects import held, left
 
 Line = dict[str, Any]
 CLOSED = 9
+MOST_OF_A_PIPE = 60_000  # of 65,536; the last page is not always filled
 
 
 @pytest.fixture(autouse=True)
@@ -141,6 +145,26 @@ def test_two_signals_are_one_end() -> None:
         out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (0, "")
     assert json.loads(out.rstrip("\n").split("\n")[-1])["type"] == "end"
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_signal_in_the_middle_of_a_line_cuts_nothing(host: Host, unbuffered: str) -> None:
+    """The reader is slow, the pipe is full when the signal comes: every line is written to its end all the same."""
+    with started("--json", "--each", env={"PYTHONUNBUFFERED": unbuffered}) as process:
+        first_line(process)
+        flood(host, 3000)
+        assert process.stdout
+        await_true(lambda: waiting(process.stdout) > MOST_OF_A_PIPE, "a pipe that is full", timeout=20)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, "")
+    assert sum(line["count"] for line in resets(host, out)) == 3000
+
+
+def waiting(pipe: IO[str] | None) -> int:
+    """How many bytes are in a pipe."""
+    assert pipe
+    return int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder)
 
 
 def test_a_duration_ends_the_watch() -> None:

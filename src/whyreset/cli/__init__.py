@@ -35,6 +35,7 @@ def main() -> None:
         _say("standard output is closed")
         sys.exit(1)
     if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout = _buffered(sys.stdout)
         # what others call themselves need not be in this locale's alphabet
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
@@ -51,6 +52,12 @@ def main() -> None:
         _say(f"cannot go on: {error.strerror or error}")
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _buffered(out: io.TextIOWrapper) -> io.TextIOWrapper:
+    """The same with a buffer: PYTHONUNBUFFERED leaves none, and then a write that a signal interrupts is cut short."""
+    raw = out.buffer
+    return io.TextIOWrapper(io.BufferedWriter(raw), out.encoding) if isinstance(raw, io.RawIOBase) else out
 
 
 def _say(sentence: str) -> None:

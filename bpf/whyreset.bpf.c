@@ -443,15 +443,43 @@ static __noinline void tell_close(const struct sock *sk, struct opened *o, __u64
 	submit(&closes, e, sizeof *e);
 }
 
+/*
+ * The connection that is being born on this CPU, and the listener's cookie. Its own cookie is not final yet: older kernels
+ * put the request's in its place afterwards. It is established a moment later on the same CPU, tcp_child_process().
+ */
+struct birth { __u64 child; __u64 listener_cookie; };
+struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 1); __type(key, __u32); __type(value, struct birth); } births SEC(".maps");
+
+static __always_inline struct birth *birth_here(void)
+{
+	__u32 zero = 0;
+	return bpf_map_lookup_elem(&births, &zero);
+}
+
+/* whoever accepted a connection may have passed it on: who closes it is who used it */
+static __always_inline bool is_owner_open(const struct opened *o)
+{
+	return !o->pid || o->via == VIA_ACCEPT;
+}
+
 SEC("tp_btf/inet_sock_set_state")
 int BPF_PROG(set_state, const struct sock *sk, int before, int after)
 {
 	struct task_struct *task;
+	struct birth *birth;
 	struct opened *o;
 	__u64 cookie;
 
 	if (sk->sk_protocol != IPPROTO_TCP || after == TCP_FIN_WAIT2 || after == TCP_CLOSE_WAIT || after == TCP_CLOSING)
 		return 0;
+	if (after == TCP_SYN_RECV) {
+		birth = before == TCP_LISTEN ? birth_here() : 0;
+		if (birth) {
+			birth->child = (__u64)sk;
+			birth->listener_cookie = cookie_of_listener(sk);
+		}
+		return 0;
+	}
 	cookie = bpf_get_socket_cookie((void *)sk);
 	if (after == TCP_LISTEN) {
 		task = bpf_get_current_task_btf();
@@ -468,15 +496,14 @@ int BPF_PROG(set_state, const struct sock *sk, int before, int after)
 			o->flags = OPENED_ACTIVELY;
 			own_as_opener(o, sk);
 		}
-	} else if (after == TCP_SYN_RECV) {
-		o = before == TCP_LISTEN ? take_place(cookie) : 0;
-		if (o)
-			o->start_ns = cookie_of_listener(sk);
 	} else if (after == TCP_ESTABLISHED) {
 		o = take_place(cookie);
 		if (o && !o->time_ns) {
 			o->time_ns = bpf_ktime_get_boot_ns();
 			o->via = VIA_LISTENER;
+			birth = birth_here();
+			if (birth && birth->child == (__u64)sk)
+				o->start_ns = birth->listener_cookie;
 		}
 	} else if (after == TCP_FIN_WAIT1 || after == TCP_LAST_ACK) {
 		o = find_opened(cookie);
@@ -486,7 +513,7 @@ int BPF_PROG(set_state, const struct sock *sk, int before, int after)
 				o->flags |= OPENED_EXITING;
 				o->exit_code = exit_code_of(task);
 			}
-			if (!o->pid)
+			if (is_owner_open(o))
 				own_as_closer(o);
 		}
 	} else if (after == TCP_CLOSE && before == TCP_LISTEN) {
@@ -497,7 +524,7 @@ int BPF_PROG(set_state, const struct sock *sk, int before, int after)
 		o = find_opened(cookie);
 		if (o) {
 			o->state_before = before;
-			if (!o->pid && is_locked_by_current(sk) && is_released(sk))
+			if (is_owner_open(o) && is_locked_by_current(sk) && is_released(sk))
 				own_as_closer(o);
 		}
 		tell_close(sk, o, cookie, before);

@@ -40,6 +40,8 @@ CROWD_NS = 450_000_000
 _LIVES = 8192
 #: Share of a core that walks over open files may cost.
 _WALK_SHARE = 0.005
+#: Processes that are read before the start line, some 50 us each.
+_AT_START = 400
 #: So often between two ticks is somebody answered who asks.
 _EARLY_ANSWERS = 4
 #: What is remembered of processes and listeners: with full tables `watch` stays near its budget of memory.
@@ -129,6 +131,8 @@ class Agent:
             self._counters.start()
             self._walk_files()
             self._walk_after_ns = 0  # that one was no demand's
+            # at its end a process of older kernels has no memory left that would tell its command
+            self._owners.catch_up(_boottime_ns(), _AT_START)
             self._account = self._baseline()
             self._desk.open()
         except BaseException:
@@ -273,5 +277,6 @@ class Agent:
 
 
 def _wants_files(group: Group, sample: Record) -> bool:
-    """Only the listener is known of an accepted connection, or nothing, and some process still holds it open."""
-    return sample.owner is None and group.facts.has_file and not group.facts.released
+    """Of an accepted connection only the listener is known, or who accepted it, and some process holds it open."""
+    uncertain = sample.owner is None or sample.owner_via == "accept"
+    return uncertain and group.facts.has_file and not group.facts.released

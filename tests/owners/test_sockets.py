@@ -290,3 +290,18 @@ def test_the_walk_does_not_replace_what_is_known_better() -> None:
     known.hold([(process(SERVER, "server"), 5, listener())])
     found = known.process(SERVER, 1)
     assert found.unit == "server.service"
+
+
+def test_who_accepted_owns_what_nobody_else_is_known_to_use() -> None:
+    """A connection may have been passed on: who holds it or closes it goes before who accepted it."""
+    known = owners(listener())
+    accepted = record(owner=OPENER, owner_via="accept", socket_cookie=9)
+    open_facts = Facts(direction="received", state="ESTABLISHED")
+    assert told(known.owner(accepted, open_facts)) == ("opener", "accept")
+    closed = replace(accepted, closer=CLOSER)
+    assert told(known.owner(closed, Facts(direction="sent", state="CLOSE", in_closer=True, released=True))) == (
+        "closer",
+        "closer",
+    )
+    known.hold([(process(SERVER, "server"), 9, None)], {9})
+    assert told(known.owner(accepted, open_facts)) == ("server", "open file")

@@ -24,8 +24,8 @@ class Inferred(Struct, frozen=True):
 
 
 def infer(facts: Facts) -> Inferred | None:
-    """What takes the place of the kernel's reason; None where it gave one, or where several would fit."""
-    if facts.direction != "sent" or facts.reason not in _NONE:
+    """What takes the place of the kernel's reason; None where it gave one or was not asked, or where several fit."""
+    if facts.direction != "sent" or facts.reason not in _NONE or facts.traits is not None:
         return None
     return _abort(facts) if facts.trigger is None else _answer(facts, facts.trigger)
 

@@ -1,9 +1,10 @@
 """Whose socket it was: what the kernel program recorded, completed by listeners' lives and by processes.
 
 `via` says how the owner is known, from best to least: "connect" (it opened the connection), "reader" (it reads from
-it), "open file" (it holds the descriptor), "closer" (it closed the socket that it had accepted), "listener" (only the
-process that listened is known; a pre-forked child may have accepted), "one of the listeners" (the same, and others
-listened on that very port and address), "former listener" (it listened on this port before).
+it), "open file" (it holds the descriptor), "closer" (it closed the accepted socket), "accept" (it accepted the
+connection, and may have passed it on), "listener" (only the process that listened is known; a pre-forked child may have
+accepted), "one of the listeners" (the same, and others listened on that very port and address), "former listener" (it
+listened on this port before).
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from whyreset.owners.processes import Processes
 
 Key = tuple[int, int]
 
+#: Who accepted is known, who uses the connection may be another: it was passed on.
+_ACCEPTED = "accept"
 #: Processes found by the walk over open files that wait to be read.
 _UNREAD = 65536
 
@@ -86,7 +89,7 @@ class Owners:
 
     def owner(self, record: Record, facts: Facts) -> tuple[Owner | None, Listener | None]:
         """Who owned the socket that the reset belongs to, and the listener it came from or that was there before."""
-        if record.owner is not None:
+        if record.owner is not None and record.owner_via != _ACCEPTED:
             return self.known(record.owner, record.owner_via, record.time_ns), None
         # a socket of the kernel's own (Multipath TCP's, say) hangs on no file: who closes it is who used it
         if record.closer is not None and facts.in_closer and (facts.released or facts.kernel_socket):
@@ -95,6 +98,8 @@ class Owners:
                 return owner, None
         if holder := self._holders.get(record.socket_cookie):
             return self.known(holder, "open file", record.time_ns), None
+        if record.owner is not None:
+            return self.known(record.owner, record.owner_via, record.time_ns), None
         if facts.active_open:
             return None, None
         opened_ns = record.opened_ns or record.time_ns

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
+from typing import TextIO
 
 import click
 from click.exceptions import NoArgsIsHelpError
@@ -50,6 +52,7 @@ def main() -> None:
         sys.exit(130)
     except OSError as error:
         _say(f"cannot go on: {error.strerror or error}")
+        _let_go_of(sys.stdout)
         sys.exit(1)
     sys.exit(code if isinstance(code, int) else 0)
 
@@ -58,6 +61,14 @@ def _buffered(out: io.TextIOWrapper) -> io.TextIOWrapper:
     """The same with a buffer: PYTHONUNBUFFERED leaves none, and then a write that a signal interrupts is cut short."""
     raw = out.buffer
     return io.TextIOWrapper(io.BufferedWriter(raw), out.encoding) if isinstance(raw, io.RawIOBase) else out
+
+
+def _let_go_of(out: TextIO) -> None:
+    """What a full disk did not take is not tried once more at the end, where Python would tell of it in its own words."""
+    try:
+        out.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
 
 
 def _say(sentence: str) -> None:

@@ -37,7 +37,7 @@ PEERS = (
     ("whyreset", sys.executable, WHYRESET + " {}", ROUNDS),
     ("cat", "cat", "cat {}", ROUNDS),
     ("capinfos", "capinfos", "capinfos {}", ROUNDS),
-    ("tcpdump, resets only", "tcpdump", f"tcpdump -nr {{}} {_RESETS}", ROUNDS),
+    ("tcpdump, resets only", "tcpdump", f"tcpdump -nSr {{}} {_RESETS}", ROUNDS),
     ("argus + ra", "argus", "argus -r {} -w - | ra -n -r - -w /dev/null", 1),
     ("tcptrace", "tcptrace", "tcptrace -n {}", 1),
     ("tshark, resets only", "tshark", "tshark -nr {} -Y tcp.flags.reset==1", 1),
@@ -135,7 +135,7 @@ def _piped(scale: float) -> Iterator[str]:
             size = json.loads(Path(told.name).read_text())["bytes"] / 1e9
             peaks.append(megabytes)
             yield f"web through a pipe, {size:,.1f} GB: {megabytes:.0f} MB, {spent:.1f} CPU s, the generator's included"
-    flat = peaks[-1] <= peaks[0] * 1.1
+    flat = peaks[-1] <= peaks[0] * 1.25  # the table of connections grows up to its limit
     yield f"memory is {'flat' if flat else 'NOT FLAT'}: {' and '.join(f'{each:.0f} MB' for each in peaks)}"
 
 

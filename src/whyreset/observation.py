@@ -261,11 +261,14 @@ class Observation(Struct, frozen=True, kw_only=True):
 class Tally(Struct, frozen=True, kw_only=True):
     """A bounded account of values: how many different ones, and the most frequent."""
 
-    #: An estimate (about 6 %) when `exact` is false.
+    #: Of ports it is exact, of addresses an estimate (good to 1.6 %) when `exact` is false.
     distinct: int
+    #: All values are listed.
     exact: bool
     #: With counts that are exact only while `exact` is true (upper bounds otherwise).
     top: tuple[tuple[str, int], ...]
+    #: Where not all are listed: what tells how many different ones two of them have together (core.distinct).
+    sketch: bytes = b""
 
 
 class Observations(Struct, frozen=True, kw_only=True):

@@ -50,7 +50,7 @@ def several(top: Top, one: str, many: str) -> str:
     most = top.most(2)
     if top.exact and len(most) == 1:
         return f"{one} {most[0][0]}" if one else most[0][0]
-    count = f"{top.about}{top.distinct:,} {many}"
+    count = f"{top.told()} {many}"
     if most and (len(most) == 1 or most[0][1] > 3 * most[1][1]):
         count += f" (mostly {most[0][0]})"
     return count
@@ -74,7 +74,7 @@ def ports(top: Top) -> str:
     if len(most) == 1 and top.exact:
         return f"port {most[0]}"
     rest = top.distinct - len(most)
-    more = f" and {top.about}{rest:,} more" if rest > 0 else ""
+    more = f" and {top.told(len(most))} more" if rest > 0 else ""
     return f"ports {', '.join(most)}{more}"
 
 
@@ -82,7 +82,7 @@ def scan(prober: Prober) -> str:
     """«198.51.100.1 tried 1,000 ports of 192.0.2.2 within 3 s; 2 answered»."""
     hosts = several(prober.hosts, "", "hosts")
     tried = prober.ports
-    what = f"{tried.about}{tried.distinct:,} ports"
+    what = f"{tried.told()} ports"
     if tried.exact and tried.distinct == 1:
         what = f"port {tried.most(1)[0][0]}"
     text = f"{prober.address} tried {what} of {hosts} within {span(prober.last_ns - prober.first_ns)}"

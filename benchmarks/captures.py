@@ -144,7 +144,7 @@ def _piped(scale: float) -> Iterator[str]:
                 yield f"no bound of {BOUND_MEGABYTES} MB can be set here: that needs root and a memory controller"
                 return
             meter(f"{source} | {group.command(WHYRESET + ' -')}")  # whoever needs more is killed: that raises
-            yield f"the same {size:,.1f} GB with a bound of {BOUND_MEGABYTES} MB: {group.peak_megabytes():.0f} MB at most"
+            yield f"the same with a bound of {BOUND_MEGABYTES} MB: {group.peak_megabytes():.0f} MB at most"
 
 
 def main() -> int:

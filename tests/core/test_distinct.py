@@ -1,4 +1,4 @@
-"""How many different addresses and ports there were: near enough, of any number, and also of several accounts together."""
+"""How many different addresses and ports there were: near enough, of any number, also of several accounts together."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.core.test_alike import refused
 from tests.core.packets import groups
+from tests.core.test_alike import refused
 from whyreset.core.distinct import Addresses, Ports
 
 

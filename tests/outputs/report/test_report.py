@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.outputs.report.seen import CLOSED, EPOCH, HOSTILE, one, reset, totals
 from whyreset import causes
-from whyreset.core.distinct import Addresses
+from whyreset.core.distinct import Addresses, Ports
 from whyreset.model import Cause
 from whyreset.observation import Tally, Traits, Tunnel
 from whyreset.outputs.report import phrases, text
@@ -72,7 +72,7 @@ def test_losses_are_told() -> None:
         "3 packets were passed over: too short",
         "1 packets were passed over: new",
         "7 open connections were forgotten for want of room: resets on them say «state lost»",
-        "2 resets were judged before all that followed them was seen, for want of room",
+        "2 resets came too fast to wait for what followed them, which may tell forged ones",
     ]
 
 
@@ -122,6 +122,26 @@ def test_group_of_many_ports_is_a_scan() -> None:
     ]
     scan = gathered(*groups, *scanned(30)).scans()[0]
     assert phrases.scan(scan).startswith("198.51.100.66 tried 65,535 ports of 192.0.2.2")
+
+
+def test_ports_are_named_where_they_stand_out() -> None:
+    """Few are listed, of many those that have a share of the resets; a scan's are only counted."""
+    ports = Top(Ports)
+    for port in ("443", "80", "22"):
+        ports.add(port, 2)
+    assert phrases.ports(ports, 6) == "ports 443, 80 and 22"
+    for port in range(1000, 1096):
+        ports.add(str(port), 1)
+    assert phrases.ports(ports, 102) == "99 ports"
+    ports.add("80", 10)
+    assert phrases.ports(ports, 112) == "port 80 and 98 more"
+
+
+def test_scan_has_no_services_of_its_own() -> None:
+    """What the core put together of a scan is no service that stands out."""
+    many = reset({"dst": "198.51.100.66"}, count=500, ports=noted(range(500)), port=None)
+    found = gathered(*scanned(300), many)
+    assert found.standing_out(found.ranked()[0]) == []
 
 
 def test_number_that_is_not_known_is_a_lower_bound() -> None:

@@ -226,6 +226,10 @@ class Agent:
         inodes = self._account.namespaces() if self._account else []
         return [(inode, self._netns_name(inode)) for inode in inodes]
 
+    def firing(self) -> list[Alert]:
+        """The alerts that are raised now, without shares."""
+        return self._alerting.firing()
+
     def alert_state(self) -> AlertState:
         """What alerts are to know after a restart."""
         return self._alerting.state()

@@ -127,6 +127,11 @@ def duration(milliseconds: int | None) -> str:
     return f"{milliseconds // 3_600_000} h"
 
 
+def amount(number: int, unit: str) -> str:
+    """So many of what can be counted: «1 byte», «1500 bytes»."""
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
 def span(nanoseconds: int) -> str:
     """A span that may be short, in the words of a person: «42 µs», «3 ms», «1.2 s», «12 s»."""
     nanoseconds = max(0, nanoseconds)

@@ -64,7 +64,7 @@ def _buffered(out: io.TextIOWrapper) -> io.TextIOWrapper:
 
 
 def _let_go_of(out: TextIO) -> None:
-    """What a full disk did not take is not tried once more at the end, where Python would tell of it in its own words."""
+    """What a full disk did not take is not tried again at the end, where Python would tell of it in its own words."""
     try:
         out.flush()
     except OSError:

@@ -10,7 +10,7 @@ from whyreset.model import Facts, Listener, Owner, Process, Record
 from whyreset.owners.lives import Lives
 from whyreset.owners.processes import Processes
 from whyreset.owners.sockets import Owners
-from whyreset.pipeline import Draft, Pipeline, _fill, _words, singles
+from whyreset.pipeline import _EXPLAINED, _TWINS, Draft, Pipeline, _fill, _words, singles
 
 PORTS = range(1, 8)
 
@@ -106,3 +106,14 @@ def test_a_group_of_which_nothing_was_kept_is_told_without_figures() -> None:
     bench = Bench(samples_per_group=0)
     ((_, explained),) = Pipeline(Nobody(), str).run(bench.groups(reset(trigger="S")), epoch_ns=0)
     assert explained.evidence == ("kernel reason NO_SOCKET",)
+
+
+def test_what_is_kept_for_twins_and_of_causes_is_bounded() -> None:
+    """However many groups come, with their owners."""
+    bench, pipeline = Bench(), Pipeline(Nobody(), str)
+    for first in range(1, _TWINS + 200, 50):
+        pipeline.run(
+            bench.groups(*(reset(trigger="S", local_port=port) for port in range(first, first + 50))), epoch_ns=0
+        )
+    assert len(pipeline._sent) == _TWINS
+    assert len(pipeline._explained) <= _EXPLAINED

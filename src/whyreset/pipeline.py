@@ -16,8 +16,10 @@ from whyreset.model import Cause, Facts, Group, Listener, Owner, Process, Record
 from whyreset.owners.sockets import Owners
 from whyreset.words import amount, describe_exit, duration, name
 
-#: Causes of sent groups that a received twin may still ask for.
-_TWINS = 8192
+#: Facts whose cause is kept.
+_EXPLAINED = 2048
+#: Sent groups that a received twin may still ask for: those of some ticks, each with its owner.
+_TWINS = 2048
 #: Stands for a name, also within a sentence: «an unknown process's SYN».
 _UNKNOWN = "an unknown process"
 
@@ -90,7 +92,7 @@ class Pipeline:
         cause = self._explained.get(draft.facts)
         if cause is None:
             cause = self._explained[draft.facts] = causes.explain(draft.facts)
-            if len(self._explained) > _TWINS:
+            if len(self._explained) > _EXPLAINED:
                 self._explained.popitem(last=False)
         draft.cause = cause
         if draft.facts.direction == "sent":

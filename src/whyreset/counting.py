@@ -13,7 +13,7 @@ from whyreset.account import Account
 from whyreset.agent import Tick
 from whyreset.alerts.alerting import AlertState
 from whyreset.causes import fingerprint
-from whyreset.model import Count, Counters, Missing, Notice
+from whyreset.model import Alert, Count, Counters, Missing, Notice
 from whyreset.owners.namespaces import Namespaces
 from whyreset.sources.counters import OwnCounters
 
@@ -66,6 +66,10 @@ class Counting:
 
     def __exit__(self, *_: object) -> None:
         self._source.close()
+
+    def firing(self) -> list[Alert]:
+        """The alerts that are raised now: none, for nothing is judged here."""
+        return []
 
     def alert_state(self) -> AlertState:
         """What alerts are to know after a restart: what they knew before."""

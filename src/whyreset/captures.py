@@ -22,7 +22,7 @@ from whyreset.payload import meaning
 from whyreset.sources import captures as source
 from whyreset.sources.captures import Damage
 from whyreset.sources.files import BLOCK_BYTES, STDIN, Capture, CaptureError
-from whyreset.words import escape, span
+from whyreset.words import amount, escape, span
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -336,11 +336,11 @@ def _bracket(address: str) -> str:
 _WORDS: dict[str, Callable[[Observation], str]] = {
     "sender": lambda seen: _bracket(seen.src),
     "receiver": lambda seen: _bracket(seen.dst),
-    "length": lambda seen: str(seen.trigger.length) if seen.trigger else "some",
+    "length": lambda seen: amount(seen.trigger.length, "byte") if seen.trigger else "some bytes",
     "delay": _delay,
     "idle": _idle,
-    "outstanding": lambda seen: str(seen.sender.outstanding),
-    "unacked": lambda seen: str(seen.receiver.outstanding),
+    "outstanding": lambda seen: amount(seen.sender.outstanding, "byte"),
+    "unacked": lambda seen: amount(seen.receiver.outstanding, "byte"),
     "probes": lambda seen: str(seen.sender.keepalives or "some"),
     "ttl": lambda seen: str(seen.ttl),
     "ttls": lambda seen: _ttls(seen.sender),

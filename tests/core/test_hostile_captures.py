@@ -194,7 +194,7 @@ WIFI = (105, 119, 163, 127, 192)
 @settings(max_examples=200, deadline=None)
 @given(link=LINKS, data=st.data())
 def test_mangled_packets_are_skipped_or_read(link: int, data: st.DataObject) -> None:
-    """Of each packet one thing is told at most: a segment, a reason, or nothing of TCP; of Wi-Fi, of each frame in it."""
+    """Of each packet (of Wi-Fi: each frame in it) one thing is told at most: a segment, a reason, or nothing of TCP."""
     packets = data.draw(st.lists(mangled(link), max_size=20))
     _, totals, problem = told(pcap(packets, link), [])
     assert problem is None

@@ -355,11 +355,14 @@ def test_a_surge_is_found_by_counters_alone() -> None:
 
 def test_a_host_whose_attempts_always_fail_is_no_surge() -> None:
     """Each counter has its own past."""
-    machine = counters_only(AttemptFails=round(80 * UPTIME))
-    for _ in range(20):
-        machine.totals[1]["AttemptFails"] += 80
+    machine = Machine(counters_only=True)
+    machine.space(1, AttemptFails=round(80 * UPTIME))
+    for _ in range(100):
+        machine.totals[1]["AttemptFails"] += poisson(RANDOM, 80)
         machine.second()
     assert not machine.alerts
+    machine.second(sent={1: 80})
+    assert machine.told() == [(101, "warning", 1)]
 
 
 def test_who_sees_one_namespace_says_nothing_of_the_others() -> None:

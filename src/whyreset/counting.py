@@ -81,6 +81,10 @@ class Counting:
     def __exit__(self, *_: object) -> None:
         self._source.close()
 
+    def firing(self) -> list[Alert]:
+        """The alerts that are raised now, without shares."""
+        return self._alerting.firing()
+
     def alert_state(self) -> AlertState:
         """What alerts are to know after a restart."""
         return self._alerting.state()

@@ -120,7 +120,7 @@ class Alerting:
         return AlertState(boot=self._boot, lives=self._lives.state(), spaces=list(spaces.values()))
 
     def firing(self) -> list[Alert]:
-        """All alerts that are raised, as of the last reading."""
+        """All alerts that are raised, as of the last reading, without shares."""
         return self._lives.firing(self._now)
 
     def see(self, resets: Iterable[Reset]) -> None:

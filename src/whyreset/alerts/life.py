@@ -127,8 +127,9 @@ class Lives:
         return LifeState(lives=lives, number=self._number)
 
     def firing(self, now: float) -> list[Alert]:
-        """All alerts that are raised, as they are now."""
-        return [self._alert(life, now, "changed") for life in self._lives.values() if life.status >= WARNING]
+        """All alerts that are raised, as they are now; without shares, which would have to be counted each time."""
+        raised = [life for life in self._lives.values() if life.status >= WARNING]
+        return [self._alert(life, now, "changed", shares=False) for life in raised]
 
     def namespaces(self) -> set[int]:
         """The cookies of those in which an alert is remembered."""
@@ -254,7 +255,13 @@ class Lives:
         return bool(every) and life.told_status == life.status and now - life.told_at >= every and not life.flapping
 
     def _alert(
-        self, life: Life, now: float, event: Literal["changed", "told", "reminder"], *, told: bool = False
+        self,
+        life: Life,
+        now: float,
+        event: Literal["changed", "told", "reminder"],
+        *,
+        told: bool = False,
+        shares: bool = True,
     ) -> Alert:
         signal = life.signal
         return Alert(
@@ -280,7 +287,7 @@ class Lives:
             window=signal.window,
             summary=signal.summary,
             streams=signal.streams,
-            shares=self._shares(signal.netns_cookie, signal.window),
+            shares=self._shares(signal.netns_cookie, signal.window) if shares else None,
         )
 
 

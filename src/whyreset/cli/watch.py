@@ -183,7 +183,14 @@ def _printer(form: str, agent: Agent | Counting, chosen: Filter, *, opened: bool
         from whyreset.outputs.terminal.screen import ScreenPrinter
 
         home = os.stat("/proc/self/ns/net").st_ino
-        printer = ScreenPrinter(sys.stdout, namespaces=agent.watched, home=home, chosen=chosen, opened=opened)
+        printer = ScreenPrinter(
+            sys.stdout,
+            namespaces=agent.watched,
+            firing=lambda: (each for each in agent.firing() if chosen.wants_netns(each.netns, each.netns_name)),
+            home=home,
+            chosen=chosen,
+            opened=opened,
+        )
     else:
         printer = PlainPrinter(sys.stdout)
     try:

@@ -85,12 +85,12 @@ def test_a_watch_without_rights_raises_alerts(stage: Stage, tmp_path: Path) -> N
     rules.write_text(
         "alarm: mine\non: ip.tcphandshake\nlookup: sum -3s unaligned of OutRsts\nevery: 1s\nwarn: $this > 9"
     )
-    script = [sys.executable, "-m", "whyreset", "watch", "--json", "--rules", str(rules)]
+    script = [sys.executable, "-m", "whyreset", "watch", "--json", "--duration", "30", "--rules", str(rules)]
     process = stage.b.start(*NO_RIGHTS, *script, stdout=subprocess.PIPE)
     assert process.stdout
     with process:
         assert json.loads(process.stdout.readline())["tier"] == "counters"
-        thread = Thread(target=follow, args=(stage.b, steps((0, 90)), 10))
+        thread = Thread(target=follow, args=(stage.b, steps((0, 90)), 8))
         thread.start()
         alerts: dict[str, dict[str, Any]] = {}
         while not {"resets_sent_surge", "mine"} <= set(alerts):

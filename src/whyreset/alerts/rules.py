@@ -194,6 +194,8 @@ def _lacks(block: _Block) -> str:
         # half of a silence would mute too much
         if block.wrong:
             return "is left out, since not all of it can be read"
+        if isinstance(rule, Silence) and rule.end and rule.end <= rule.begin:
+            return "is left out, since it ends before it begins"
         return "" if block.given else "says nothing: it is left out"
     lacks = ""
     if not rule.on:

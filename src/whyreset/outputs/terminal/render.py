@@ -68,13 +68,17 @@ def render(view: View, size: Size, clock: str) -> list[Text]:
 def _header(view: View, size: Size, clock: str) -> Text:
     text = Text("whyreset", style="bold")
     span = f"for {_span(view.watched_seconds)}"
-    scopes = (view.scope, view.scope.partition(" (")[0])
-    told = [*(f": TCP resets of {escape(scope)}, {span}" for scope in scopes), f" {span}"]
+    told = [*(f": TCP resets of {escape(scope)}, {span}" for scope in _scopes(view)), f" {span}"]
     text.append(_fitting(size.width - len("whyreset") - len(clock) - 2, told))
     gap = size.width - text.cell_len - len(clock)
     if gap > 0:
         text.append(" " * gap + clock, style="dim")
     return text
+
+
+def _scopes(view: View) -> tuple[str, str]:
+    """What is watched, with the names of namespaces and without."""
+    return view.scope, view.scope.partition(" (")[0]
 
 
 def _alerts(alerts: tuple[AlertView, ...], size: Size) -> list[Text]:
@@ -291,7 +295,8 @@ def _cut(text: Text, width: int) -> Text:
 
 def summary(view: View, size: Size) -> list[Text]:
     """What is left on the terminal at the end: the first rows, over the whole time."""
-    lines = [Text(f"TCP resets of {escape(view.scope)} for {_span(view.watched_seconds)}", style="bold")]
+    told = [f"TCP resets of {escape(scope)} for {_span(view.watched_seconds)}" for scope in _scopes(view)]
+    lines = [Text(_fitting(size.width, told), style="bold")]
     for name, side in (("sent", view.sent), ("received", view.received)):
         if side is None or not side.total:
             continue

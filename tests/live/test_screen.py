@@ -85,7 +85,7 @@ def test_an_alert_is_on_the_screen_while_it_is_raised() -> None:
             assert not terminal.shows("WARNING")
             knock(host, 300)
             terminal.wait(lambda: terminal.shows("WARNING since"), "the alert")
-            assert terminal.shows("surge of TCP resets sent, ")
+            assert terminal.shows("surge of TCP resets sent")
         terminal.wait(lambda: not terminal.shows("WARNING"), "its end", timeout=30)
 
 

@@ -39,6 +39,21 @@ def test_what_ended_while_nobody_watched_is_told_to_be_over() -> None:
     assert [each[1:] for each in machine.told()] == [("clear", 2)]
 
 
+def test_who_waits_to_be_told_is_told_after_a_restart() -> None:
+    """Not at the first reading, which belongs to the beginning, but at the second."""
+    rule = "alarm: a\non: ip.tcphandshake\nevery: 1s\nwarn: $OutRsts > 5\ndelay: up 20s"
+    machine = quiet(rules=read_rules(rule, "x.conf").rules)
+    for _ in range(5):
+        machine.second(sent={1: 20})
+    assert machine.told("a") == []
+    machine.restart()
+    machine.now += 30
+    machine.second(sent={1: 20})
+    assert machine.alerts == []
+    machine.second(sent={1: 20})
+    assert [each[1] for each in machine.told("a")] == ["warning"]
+
+
 def test_after_a_boot_only_the_hosts_own_namespace_is_the_one_that_it_was() -> None:
     """Others get numbers that had been somebody else's."""
     machine = quiet()

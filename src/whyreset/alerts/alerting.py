@@ -216,6 +216,7 @@ class Alerting:
                 counters_only=self._counters_only,
                 time=known.since,
                 totals=known.totals,
+                statuses=self._lives.statuses(cookie),
             )
         return known.space
 

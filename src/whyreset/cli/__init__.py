@@ -13,6 +13,7 @@ from click.exceptions import NoArgsIsHelpError
 from whyreset import __version__
 from whyreset.cli.alerts import alerts
 from whyreset.cli.explain import explain
+from whyreset.cli.past import past
 from whyreset.cli.schema import schema
 from whyreset.cli.watch import watch
 from whyreset.cli.who import who
@@ -27,6 +28,7 @@ def commands() -> None:
 commands.add_command(watch)
 commands.add_command(explain)
 commands.add_command(who)
+commands.add_command(past)
 commands.add_command(alerts)
 commands.add_command(schema)
 

@@ -152,8 +152,9 @@ class FamilyKey(Struct, kw_only=True, omit_defaults=True):
     family: str
     count: int
     certainty: Literal["certain", "likely", "unknown"]
-    #: The counters that speak for it.
+    #: The counters that speak for it, and the causes that they speak of.
     counters: list[str] = []
+    causes: list[str] = []
     #: Families that it may be of.
     candidates: list[str] = []
 
@@ -253,6 +254,66 @@ class AlertLine(Line, tag="alert", kw_only=True):
     #: What surges: causes, or `all` for all resets together.
     streams: list[str] = []
     shares: SharesKey | None = None
+
+
+class IncidentKey(Struct, kw_only=True, omit_defaults=True):
+    """What a log says of a time near to a surge; that is no proof."""
+
+    time: str
+    log: str
+    kind: Literal["boot", "crash", "out-of-memory", "failed", "stopped", "started", "restart", "reloaded"]
+    unit: str = ""
+    text: str
+    #: What of the surge it is near to, and how many seconds after that it was (negative: before).
+    near: Literal["begin", "middle", "end"]
+    offset: float
+
+
+class SurgeLine(Line, tag="surge", kw_only=True):
+    """A surge of resets as other programs stored it; `time` is when it began."""
+
+    until: str
+    #: It was not over when what is stored ends.
+    ongoing: bool = False
+    #: Resets sent in it, and in the mean a second.
+    count: int
+    rate: float
+    #: The most that one step had, a second, and when that began; and what is usual a second.
+    peak: float
+    peak_time: str
+    usual: float
+    #: By how much the counters that are stored grew in it; and beyond what was usual before it, where that differs.
+    counters: dict[str, int]
+    beyond: dict[str, int]
+    #: Families of what is beyond the usual.
+    families: list[FamilyKey]
+    #: What else the counters say.
+    hints: list[str] = []
+    incidents: list[IncidentKey] = []
+
+
+class PastLine(Line, tag="past", kw_only=True):
+    """What was looked at for surges, and what cannot be known any more."""
+
+    source: str
+    #: Its address without credentials, or its file.
+    where: str
+    host: str = ""
+    since: str
+    until: str
+    #: Seconds between two stored values.
+    step: int
+    #: Resets sent in that time.
+    count: int
+    surges: int
+    #: Surges that are not told for their number, and their resets.
+    more: int = 0
+    more_resets: int = 0
+    #: Counters that are stored, and others that would tell more.
+    counters: list[str]
+    lacking: list[str] = []
+    notes: list[str] = []
+    missing: list[MissingSource]
 
 
 class EndLine(Line, tag="end", kw_only=True):
@@ -377,7 +438,9 @@ class WhoLine(Line, tag="who", kw_only=True):
     left_out: int = 0
 
 
-Lines = StartLine | ResetLine | CountLine | CaptureLine | NoticeLine | AlertLine | EndLine | WhoLine
+Lines = (
+    StartLine | ResetLine | CountLine | CaptureLine | NoticeLine | AlertLine | SurgeLine | PastLine | EndLine | WhoLine
+)
 
 
 def schema() -> dict[str, Any]:

@@ -110,17 +110,19 @@ def count_line(count: Count) -> CountLine:
         received_lost=count.received_lost,
         second={name: value for name, value in count.delta.items() if value},
         counters=count.moved,
-        families=[_share(each) for each in count.families],
+        families=[family_key(each) for each in count.families],
         gone=count.gone,
     )
 
 
-def _share(share: FamilyShare) -> FamilyKey:
+def family_key(share: FamilyShare) -> FamilyKey:
+    """A family's part of what was counted."""
     return FamilyKey(
         family=share.family,
         count=share.count,
         certainty=share.certainty,
         counters=list(share.counters),
+        causes=list(share.causes),
         candidates=list(share.candidates),
     )
 

@@ -14,7 +14,7 @@ from whyreset.words import duration, escape
 _WIDTH_MAX = 110
 #: What to do next, by family; the counters' word alone proves nothing, so each is a way to see.
 _NEXT = {
-    "closed-port": "`whyreset watch` names port and owner, should it come again; `whyreset who PORT` if you know it",
+    "closed-port": "`whyreset watch` names port and owner, should it come again; `whyreset who PORT` if it is known",
     "listen-queue": "`ss -lnt`: a Recv-Q near its Send-Q is a listener whose program accepts too slowly",
     "memory": "compare `cat /proc/net/sockstat` with net.ipv4.tcp_mem and net.ipv4.tcp_max_orphans",
     "half-open": "look for a balancer, NAT or firewall that forgot connections, or a restart of this host",

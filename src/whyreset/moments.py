@@ -30,6 +30,6 @@ def parse(words: str, now: float) -> float:
             hour, minute, second = (int(part or 0) for part in found.groups())
             at = datetime.fromtimestamp(now).replace(hour=hour, minute=minute, second=second, microsecond=0)
             return (at if at.timestamp() <= now else at - timedelta(days=1)).timestamp()
-        return datetime.fromisoformat(words).timestamp()
+        return max(datetime.fromisoformat(words).timestamp(), 0.0)
     except (ValueError, OverflowError, OSError):
         raise ValueError(f"takes a time such as {_FORMS}, not {words[:40]!r}") from None

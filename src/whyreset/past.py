@@ -13,6 +13,7 @@ from whyreset.causes import fingerprint, stored_hints
 from whyreset.model import Missing
 from whyreset.owners.incidents import incidents
 from whyreset.owners.suspects import suspects
+from whyreset.sources.base import SourceError
 from whyreset.sources.counters import OwnCounters
 from whyreset.sources.netdata import Netdata
 from whyreset.sources.prometheus import Prometheus
@@ -72,11 +73,14 @@ def past(store: Store, since: float | None, until: float, *, default: float, jou
         SourceError: the store cannot tell.
     """
     begin, end = math.floor(until - default if since is None else since), math.ceil(until)
-    store.open(begin, end)
+    store.open(max(begin - _LEARN_SECONDS, 0), end)
     first, last = store.kept
     if since is None and store.name == "sysstat" and first is not None and last is not None:
         begin, end = math.floor(first), math.ceil(last)
-    learned = max(begin - max(_LEARN_SECONDS, _LEARN_STEPS * store.step), math.floor(first or 0))
+    if first is None or last is None or last <= begin or first >= end:
+        there = f"from {moment(first)} to {moment(last)}" if first and last else "nothing"
+        raise SourceError(f"nothing of that time is stored in {store.where}; it has {there}")
+    learned = max(begin - max(_LEARN_SECONDS, _LEARN_STEPS * store.step), math.floor(first))
     learned = min(learned, begin)
     whole = store.read((RESETS,), learned, end)
     counts = whole.counts.get(RESETS, array("d"))
@@ -92,7 +96,7 @@ def past(store: Store, since: float | None, until: float, *, default: float, jou
         since=begin,
         until=end,
         step=store.step,
-        count=round(sum(counts[max((begin - learned) // whole.step, 0) :])),
+        count=round(sum(counts[max((begin - whole.start) // whole.step, 0) :])),
         surges=tuple(_surge(store, whole, each, told, aborts) for each in kept),
         more=len(found) - len(kept),
         more_resets=round(sum(_sum(counts, each) for each in found) - sum(_sum(counts, each) for each in kept)),
@@ -108,9 +112,8 @@ def _surge(store: Store, whole: Series, episode: Episode, told: Sequence[Inciden
     # counters are read one after the other, and values drawn between readings: a step on both sides belongs to it
     first, last = max(episode.first - 1, 0), episode.last + 1
     begin, end = _at(whole, first), _at(whole, last + 1)
-    usual_from = begin - max(_USUAL_SECONDS, _USUAL_STEPS * step)
-    around = store.read(COUNTERS, usual_from, end)
-    steps_before = (begin - usual_from) // step
+    steps_before = max(_USUAL_SECONDS // step, _USUAL_STEPS)
+    around = store.read(COUNTERS, begin - steps_before * step, end)
     counts = whole.counts[RESETS]
     seconds = (last - first + 1) * step
     moved: dict[str, int] = {}
@@ -171,14 +174,16 @@ def _incidents(store: Store, begin: int, end: int, journal: str) -> tuple[list[I
             lost="which services crashed, were killed, stopped or restarted then",
         )
     boot_ns = time.time_ns() - time.monotonic_ns()
-    return incidents(begin - 300 - store.step, end, journal=journal, boot_ns=boot_ns)
+    return incidents(max(begin - 300 - store.step, 0), end, journal=journal, boot_ns=boot_ns)
 
 
 def _notes(store: Store, whole: Series, begin: int, end: int) -> list[str]:
     notes = []
     gaps = [(max(first, begin), min(last, end)) for first, last in whole.gaps if last > begin]
     if gaps and gaps[0][0] <= begin:
-        notes.append(f"nothing is stored from before {moment(gaps.pop(0)[1])}")
+        _, since = gaps.pop(0)
+        if since > begin + _LATE_STEPS * store.step:
+            notes.append(f"nothing is stored from before {moment(since)}")
     if gaps and gaps[-1][1] >= end:
         if gaps[-1][0] < end - _LATE_STEPS * store.step - _LATE_SECONDS:
             notes.append(f"nothing is stored from after {moment(gaps[-1][0])}")

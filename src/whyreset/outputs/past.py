@@ -24,7 +24,7 @@ _NEXT = {
 def text(past: Past, width: int = 80) -> str:
     """All of it, in lines of at most `width` characters where words allow."""
     width = max(50, min(width, _WIDTH_MAX))
-    lines = list(_wrap(_headline(past), width))
+    lines = [*_wrap(_headline(past), width), *_wrap(_source(past), width)]
     for surge in past.surges:
         lines += ["", *_surge(surge, past, width)]
     if past.more:
@@ -47,15 +47,17 @@ def text(past: Past, width: int = 80) -> str:
 
 
 def _headline(past: Past) -> str:
-    host = f" of {past.host}" if past.host else ""
     day = _day(past.since) != _day(past.until)
-    span = f"{_clock(past.since, with_day=True)} to {_clock(past.until, with_day=day)}"
-    every = "every second" if past.step == 1 else f"every {past.step} s"
+    span = f"from {_clock(past.since, with_day=True)} to {_clock(past.until, with_day=day)}"
     surges = len(past.surges) + past.more
     found = "no surge" if not surges else "1 surge" if surges == 1 else f"{surges} surges"
-    return (
-        f"{span}, {past.tool} {past.where}{host}, values {every}: {found} of resets sent; {past.count:,} resets in all"
-    )
+    return f"{found} of resets sent {span}; {past.count:,} resets in all"
+
+
+def _source(past: Past) -> str:
+    host = f" of host {past.host}" if past.host else ""
+    every = "every second" if past.step == 1 else f"every {past.step} s"
+    return f"by {past.tool}, {past.where}{host}: a value {every}"
 
 
 def _surge(surge: StoredSurge, past: Past, width: int) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable, Sequence
 from itertools import pairwise
@@ -13,6 +14,8 @@ from whyreset.stored import Series
 MOST_STEPS = 3_000_000
 #: A pause of so many steps between two values is a gap.
 _GAP_STEPS = 2.5
+#: An interval that differs from a step by less than this part of it is one.
+_ABOUT = 0.25
 #: Gaps and restarts that are kept; the rest is of no use to anybody.
 _MOST_GAPS = 1000
 #: Seconds since the epoch, in some thousand years.
@@ -25,14 +28,15 @@ class Grid:
     Args:
         since, until: seconds since the epoch; what lies outside is left out.
         step: seconds.
+        phase: a time at which a step begins; the first one does at `since` or so much before it.
 
     Raises:
         SourceError: it would be too long.
     """
 
-    def __init__(self, since: int, until: int, step: int) -> None:
-        self._start, self._step = since, step
-        self._steps = max(-(-(until - since) // step), 0)
+    def __init__(self, since: int, until: int, step: int, *, phase: int = 0) -> None:
+        self._start, self._step = since - (since - phase) % step, step
+        self._steps = max(-(-(until - self._start) // step), 0)
         if self._steps > MOST_STEPS:
             raise SourceError(f"so long a time is more than {MOST_STEPS:,} steps of {step} s; ask for a shorter one")
         self._counts: dict[str, array[float]] = {}
@@ -40,11 +44,17 @@ class Grid:
         self._restarts: list[float] = []
 
     def add(self, counter: str, begin: float, end: float, count: float) -> None:
-        """So many in that time, spread evenly over it."""
+        """So many in that time: all of it in one step where it is about as long, else spread evenly."""
         cells = self._counts.get(counter)
         if cells is None:
             cells = self._counts[counter] = array("d", bytes(8 * self._steps))
         if not (0 <= begin < end < _END_OF_TIME and 0 <= count < 1e15):
+            return
+        if self._step > 1 and abs(end - begin - self._step) <= _ABOUT * self._step:
+            # values come a little early or late: what belongs together stays together
+            cell = math.floor(((begin + end) / 2 - self._start) / self._step)
+            if 0 <= cell < self._steps:
+                cells[cell] += count
             return
         left, right = (begin - self._start) / self._step, (end - self._start) / self._step
         first, last = max(int(left), 0), min(int(right), self._steps - 1)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from typing import Annotated
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from whyreset.sources.base import SourceError
 from whyreset.sources.grid import Grid, usual_step
@@ -33,6 +34,9 @@ _PREFIXES = ("ip", "ipv4")
 _CHUNK = 3600
 
 
+_Moment = Annotated[int, Meta(ge=0, le=10**11)]
+
+
 class _Info(Struct):
     version: str
     mirrored_hosts: list[str] = []
@@ -44,11 +48,11 @@ class _Dimension(Struct):
 
 class _Chart(Struct):
     id: str
-    update_every: int
+    update_every: Annotated[int, Meta(ge=1, le=86_400)]
     dimensions: dict[str, _Dimension]
     #: Seconds since the epoch.
-    first_entry: int = 0
-    last_entry: int = 0
+    first_entry: _Moment = 0
+    last_entry: _Moment = 0
 
 
 class _Data(Struct):
@@ -98,7 +102,7 @@ class Netdata:
         handshake = self._charts.get("tcphandshake")
         if handshake is None or RESETS not in handshake.dimensions:
             raise SourceError(f"{self.where} keeps no chart of {RESETS} (ip.tcphandshake, ipv4.tcphandshake)")
-        self.step = max(handshake.update_every, 1)
+        self.step = handshake.update_every
         self.kept = (float(handshake.first_entry), float(handshake.last_entry))
         counters |= self._never_moved(absent)
         self.counters = frozenset(counters)

@@ -99,7 +99,7 @@ class Prometheus:
         Raises:
             SourceError: it does not answer any more, or not as it should.
         """
-        grid = Grid(since, until, self.step)
+        grid = Grid(since, until, self.step, phase=round(min(self._resets)))
         asked = tuple(each for each in counters if each != RESETS)
         # one value before the first step and one after the last
         found = self._samples(asked, since - 2 * self.step, until + 2 * self.step) if asked else {}
@@ -107,6 +107,9 @@ class Prometheus:
             found[RESETS] = self._resets
         for counter, values in found.items():
             grid.totals(counter, sorted(values.items()), leading=counter == RESETS)
+        if RESETS in counters:
+            grid.gap(since, min(self._resets))
+            grid.gap(max(self._resets), until)
         return grid.series()
 
     def notes(self) -> tuple[str, ...]:
@@ -152,7 +155,9 @@ class Prometheus:
             answer = self._server.ask("/api/v1/query", {"query": query, "time": str(end)}, _Answer)
             for sampled in answer.data.result:
                 if (counter := _METRICS.get(sampled.metric.get("__name__", ""))) in counters and counter:
-                    out.setdefault(counter, {}).update(_numbers(sampled.values))
+                    # times that were not asked for are nobody's
+                    values = ((at, total) for at, total in _numbers(sampled.values) if begin - 1 <= at <= end)
+                    out.setdefault(counter, {}).update(values)
         return out
 
 

@@ -103,7 +103,7 @@ class Sysstat:
         if len(hosts) > 1:
             raise SourceError(f"these files are of several hosts: {', '.join(sorted(hosts)[:5])}")
         if not any(RESETS in counts for _, _, counts in self._rows):
-            raise SourceError(f"{self.where} holds no TCP counters: {_TOLD}")
+            raise SourceError(f"no TCP counters in {self.where}; {_TOLD}")
         self._rows.sort(key=lambda row: row[0])
         self.host = hosts.pop()
         self.counters = frozenset(name for _, _, counts in self._rows for name in counts)
@@ -112,7 +112,7 @@ class Sysstat:
 
     def read(self, counters: Sequence[str], since: int, until: int) -> Series:
         """The counters' growth. Raises SourceError."""
-        grid = Grid(since, until, self.step)
+        grid = Grid(since, until, self.step, phase=round(self._rows[0][0]))
         before: float | None = None
         for end, seconds, counts in self._rows:
             begin = end - seconds if before is None else max(end - seconds, before)
@@ -122,6 +122,11 @@ class Sysstat:
                 if counter in counts:
                     grid.add(counter, begin, end, counts[counter])
             before = end
+        first, last = self.kept
+        assert first is not None
+        assert last is not None
+        grid.gap(since, first)
+        grid.gap(last, until)
         for at in self._restarts:
             if since <= at <= until:
                 grid.restart(at)
@@ -160,11 +165,11 @@ def _decode(path: str) -> _File:
     except OSError as error:
         raise SourceError(f"cannot read {path}: {error.strerror}") from error
     if len(data) >= MOST_BYTES:
-        raise SourceError(f"{path} holds more than {MOST_BYTES >> 20} MB of JSON; take fewer hours of it (sadf -s, -e)")
+        raise SourceError(f"more than {MOST_BYTES >> 20} MB of JSON in {path}; take fewer hours of it (sadf -s, -e)")
     try:
         return msgspec.json.decode(data, type=_File)
     except (ValueError, RecursionError) as error:
-        raise SourceError(f"{path} is not what sadf -j writes") from error
+        raise SourceError(f"this is not what sadf -j writes: {path}") from error
 
 
 def _sadf(path: str) -> bytes:

@@ -115,9 +115,12 @@ class Server:
         kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
         self._connection = connection = kind(self._host, self._port, timeout=_PATIENCE)
         connection.request("GET", target, headers=self._headers)
-        answer = connection.getresponse()
-        if answer.status != 200:
-            raise Refused(answer.status, self._refusal(answer.status, answer.getheader("Location")))
+        with connection.getresponse() as answer:
+            if answer.status != 200:
+                raise Refused(answer.status, self._refusal(answer.status, answer.getheader("Location")))
+            return self._read(answer)
+
+    def _read(self, answer: http.client.HTTPResponse) -> bytes:
         deadline = time.monotonic() + _WHOLE_PATIENCE
         parts, room = [], MOST_BYTES
         while part := answer.read1(1 << 16):

@@ -112,7 +112,8 @@ def _surge(store: Store, whole: Series, episode: Episode, told: Sequence[Inciden
     # counters are read one after the other, and values drawn between readings: a step on both sides belongs to it
     first, last = max(episode.first - 1, 0), episode.last + 1
     begin, end = _at(whole, first), _at(whole, last + 1)
-    steps_before = max(_USUAL_SECONDS // step, _USUAL_STEPS)
+    kept = int((begin - (store.kept[0] or 0)) // step)
+    steps_before = max(min(max(_USUAL_SECONDS // step, _USUAL_STEPS), kept), 1)
     around = store.read(COUNTERS, begin - steps_before * step, end)
     counts = whole.counts[RESETS]
     seconds = (last - first + 1) * step

@@ -28,6 +28,10 @@ ENTRIES: Sequence[tuple[float, str]] = (
     (4, "_TRANSPORT=kernel\nMESSAGE=usb 1-1: trap of another kind\n"),
     (5, "_TRANSPORT=syslog\nMESSAGE=Out of memory: Killed process 911 (hungry)\n"),
     (6, f"{SYSTEMD}MESSAGE_ID=9d1aaa27d60140bd96365438aad20286\nUNIT=home.mount\nMESSAGE=Unmounted /home.\n"),
+    (
+        7,
+        "_PID=912\n_COMM=systemd\nMESSAGE_ID=d9b373ed55a64feb8242e02dbe79a49c\nUNIT=made-up.service\nMESSAGE=Failed.\n",
+    ),
     (60, f"{SYSTEMD}MESSAGE_ID=39f53479d3a045ac8e11786248231fbf\nUNIT=api.service\nMESSAGE=Started api.service.\n"),
 )
 
@@ -56,7 +60,7 @@ def write_journal(path: Path, begin: float, entries: Sequence[tuple[float, str]]
 
 
 def test_crashes_kills_and_units_are_told(journal: Path) -> None:
-    """Of units that may listen, and of the kernel's own words; of that time only, in their order."""
+    """Of units that may listen, by systemd's and the kernel's own words; of that time only, in their order."""
     found, missing = incidents(BEGIN - 300, BEGIN + 120, journal=str(journal), boot_ns=0)
     assert missing is None
     assert [(each.kind, each.unit) for each in found] == [
@@ -82,7 +86,7 @@ def test_a_journal_that_tells_nothing_of_that_time_is_said(journal: Path) -> Non
     found, missing = incidents(BEGIN + 1000, BEGIN + 2000, journal=str(journal), boot_ns=0)
     assert not found
     assert missing is not None
-    assert "holds nothing of that time" in missing.why
+    assert "the journal holds nothing of that time" in missing.why
     assert incidents(BEGIN, BEGIN + 1, journal="/none", boot_ns=0)[1] is not None
 
 

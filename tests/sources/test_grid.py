@@ -69,6 +69,14 @@ def test_gaps_side_by_side_are_one_and_their_number_is_bounded() -> None:
     assert len(grid.series().gaps) == 1000
 
 
+def test_gaps_are_told_in_their_order() -> None:
+    """Whichever was found first; those that touch are one."""
+    grid = Grid(0, 100, 1)
+    for begin, end in ((90, 200), (50, 60), (0, 10), (10, 12), (55, 70)):
+        grid.gap(begin, end)
+    assert grid.series().gaps == ((0, 12), (50, 70), (90, 100))
+
+
 def test_a_time_without_end_is_refused() -> None:
     """Memory is bounded."""
     with pytest.raises(SourceError, match="ask for a shorter one"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 import time
 from collections.abc import Iterable, Iterator
@@ -12,6 +13,7 @@ from whyreset.stored import Past, StoredSurge, Suspect
 from whyreset.words import duration, escape
 
 _WIDTH_MAX = 110
+_PLAIN_UNIT = re.compile(r"[A-Za-z0-9][A-Za-z0-9:_.@-]*")
 #: What to do next, by family; the counters' word alone proves nothing, so each is a way to see.
 _NEXT = {
     "closed-port": "`whyreset watch` names port and owner, should it come again; `whyreset who PORT` if it is known",
@@ -118,7 +120,9 @@ def _offset(suspect: Suspect) -> str:
 def _next(past: Past) -> Iterator[str]:
     if not past.surges:
         return
-    units = {each.incident.unit for surge in past.surges for each in surge.suspects if each.incident.unit}
+    units = {each.incident.unit for surge in past.surges for each in surge.suspects}
+    # a log's words are pasted into a shell only where they are plain
+    units = {unit for unit in units if _PLAIN_UNIT.fullmatch(unit)}
     for unit in sorted(units)[:3]:
         yield f"`journalctl -u {unit} --since '{_clock(past.surges[0].begin - 120, with_day=True)}'`"
     families = [each for surge in past.surges for each in surge.families]

@@ -28,6 +28,7 @@ _KINDS: dict[str, IncidentKind] = {
     "5eb03494b6584870a536b337290809b3": "restart",
     "7b05ebc668384222baa8881179cfda54": "reloaded",
 }
+_PATIENCE = 20.0
 _KERNEL_WORDS = "Killed process|segfault at|general protection|trap |unhandled|unexpected fatal"
 _DIED = re.compile(r"code=(?:killed|dumped)")
 #: What has listeners.
@@ -44,9 +45,15 @@ def incidents(since: float, until: float, *, journal: str, boot_ns: int) -> tupl
     """
     where = _place(journal)
     span = (f"--since=@{math.floor(since)}", f"--until=@{math.ceil(until)}")
-    told = [word for message_id in _KINDS for word in (f"MESSAGE_ID={message_id}",)]
-    found = [_of_systemd(each) for each in logs.journal((*where, *span), *told, most=MOST)]
-    kernel = logs.journal((*where, *span, f"--grep={_KERNEL_WORDS}"), "_TRANSPORT=kernel", most=MOST)
+    # anybody may write such ids; _PID is journald's own word
+    told = [f"MESSAGE_ID={each}" for each in _KINDS if each != logs.COREDUMP]
+    words = (*told, "_PID=1", "+", f"MESSAGE_ID={logs.COREDUMP}")
+    units = logs.journal((*where, *span), *words, most=MOST, seconds=_PATIENCE)
+    grep = f"--grep={_KERNEL_WORDS}"
+    kernel = logs.journal((*where, *span, grep), "_TRANSPORT=kernel", most=MOST, seconds=_PATIENCE)
+    if units is None or kernel is None:
+        return [], _missing(f"journalctl is not installed, or did not answer within {_PATIENCE:.0f} s")
+    found = [_of_systemd(each) for each in units]
     found += [_of_kernel(each.time_ns, "journal", each.said) for each in kernel]
     if not journal and not kernel:
         lines = logs.kernel_lines(0, boot_ns=boot_ns, most=MOST)
@@ -54,14 +61,16 @@ def incidents(since: float, until: float, *, journal: str, boot_ns: int) -> tupl
             _of_kernel(each.time_ns, each.log, each.text) for each in lines if since <= each.time_ns / 1e9 <= until
         ]
     incidents = sorted((each for each in found if each is not None), key=lambda each: each.time_ns)
-    missing = None
-    if not incidents and not logs.journal((*where, *span), most=1):
-        missing = Missing(
-            source="journal",
-            why="it holds nothing of that time, or not for this user (try as root)",
-            lost="which services crashed, were killed, stopped or restarted then",
-        )
-    return incidents, missing
+    if max(len(units), len(kernel)) >= MOST:
+        return incidents, _missing(f"more than {MOST:,} entries speak of that; those before the latest were not read")
+    if not incidents and not logs.journal((*where, *span), most=1, seconds=_PATIENCE):
+        return incidents, _missing("the journal holds nothing of that time, or not for this user (try as root)")
+    return incidents, None
+
+
+def _missing(why: str) -> Missing:
+    lost = "which services crashed, were killed, stopped or restarted then"
+    return Missing(source="journal", why=why, lost=lost)
 
 
 def _place(journal: str) -> tuple[str, ...]:

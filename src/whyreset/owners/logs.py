@@ -16,7 +16,7 @@ from msgspec import Struct
 #: What is read of the kernel's ring (its records, each at most 8 kB) and of the journal.
 _KERNEL_BYTES_MAX = 8 << 20
 _RECORD_BYTES = 8192
-_JOURNAL_BYTES_MAX = 1 << 20
+_ENTRY_BYTES = 16384
 _JOURNAL_SECONDS = 3.0
 #: Lines that are quoted of each log.
 LINES_MAX = 5
@@ -125,6 +125,9 @@ class Entry(Struct):
         return text(self.message).partition("\n")[0][:_TEXT_MAX]
 
 
+_FIELDS = tuple(field.encode_name for field in msgspec.structs.fields(Entry))
+
+
 def journal_lines(pid: int, *, options: tuple[str, ...] = ()) -> list[Line]:
     """What the journal of this boot says: core dumps of the process, its last words, and how its unit's process ended.
 
@@ -136,20 +139,24 @@ def journal_lines(pid: int, *, options: tuple[str, ...] = ()) -> list[Line]:
     if not entries:
         return []
     if invocation := text(entries[-1].invocation):
-        entries += journal(where, f"MESSAGE_ID={UNIT_PROCESS_EXIT}", f"INVOCATION_ID={invocation}", "_PID=1")
+        entries += journal(where, f"MESSAGE_ID={UNIT_PROCESS_EXIT}", f"INVOCATION_ID={invocation}", "_PID=1") or []
     return [
         Line(each.time_ns, "journal", f"{text(each.comm)}: {each.said}"[:_TEXT_MAX]) for each in entries[-LINES_MAX:]
     ]
 
 
-def journal(options: tuple[str, ...], *matches: str, most: int = LINES_MAX) -> list[Entry]:
-    """The latest entries of the journal that match, oldest first; none where it cannot be read.
+def journal(
+    options: tuple[str, ...], *matches: str, most: int = LINES_MAX, seconds: float = _JOURNAL_SECONDS
+) -> list[Entry] | None:
+    """The latest entries of the journal that match, oldest first; None where it cannot be asked, or takes too long.
 
     Args:
         options: words for journalctl, before the matches.
         most: so many at most.
+        seconds: so long at most.
     """
-    command = ["journalctl", "--quiet", "--no-pager", "--output=json", f"--lines={most}", *options, *matches]
+    output = ("--output=json", f"--output-fields={','.join(_FIELDS)}", f"--lines={most}")
+    command = ["journalctl", "--quiet", "--no-pager", *output, *options, *matches]
     import subprocess  # not needed for what lives
 
     try:
@@ -159,13 +166,13 @@ def journal(options: tuple[str, ...], *matches: str, most: int = LINES_MAX) -> l
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=_JOURNAL_SECONDS,
+            timeout=seconds,
             env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"},
         )
     except (OSError, subprocess.TimeoutExpired):
-        return []
+        return None
     entries: list[Entry] = []
-    for line in ended.stdout[:_JOURNAL_BYTES_MAX].splitlines()[:most]:
+    for line in ended.stdout[: most * _ENTRY_BYTES].splitlines()[:most]:
         try:
             entries.append(msgspec.json.decode(line, type=Entry))
         except (ValueError, RecursionError):

@@ -71,6 +71,7 @@ class Grid:
             return
         if self._gaps and self._gaps[-1][0] <= begin <= self._gaps[-1][1]:
             self._gaps[-1] = (self._gaps[-1][0], max(end, self._gaps[-1][1]))
+        # neighbours come one after the other, so that this is a bound on what is apart
         elif len(self._gaps) < _MOST_GAPS:
             self._gaps.append((begin, end))
 
@@ -107,9 +108,20 @@ class Grid:
             start=self._start,
             step=self._step,
             counts=self._counts,
-            gaps=tuple(self._gaps),
+            gaps=_joined(self._gaps),
             restarts=tuple(self._restarts),
         )
+
+
+def _joined(gaps: Iterable[tuple[float, float]]) -> tuple[tuple[float, float], ...]:
+    """Gaps in their order; those that touch are one."""
+    out: list[tuple[float, float]] = []
+    for begin, end in sorted(gaps):
+        if out and begin <= out[-1][1]:
+            out[-1] = (out[-1][0], max(end, out[-1][1]))
+        else:
+            out.append((begin, end))
+    return tuple(out)
 
 
 def usual_step(times: Sequence[float]) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 from whyreset.model import Count, FamilyShare, Missing, Notice, Owner, Process, Record, Remotes, Reset, Segment
-from whyreset.outputs.keys import ConnectionKey, KernelKey, QueueKey, RemoteKey, RemotesKey, SegmentKey
+from whyreset.outputs.keys import ConnectionKey, KernelKey, ProcessKey, QueueKey, RemoteKey, RemotesKey, SegmentKey
 from whyreset.outputs.lines import (
     SCHEMA,
     CountLine,
@@ -13,7 +13,6 @@ from whyreset.outputs.lines import (
     FamilyKey,
     MissingSource,
     NoticeLine,
-    ProcessKey,
     ResetKeys,
     ResetLine,
     StartLine,

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from whyreset.model import Missing
-from whyreset.outputs.lines import SCHEMA, EndLine, IncidentKey, Line, MissingSource, PastLine, SurgeLine
+from whyreset.outputs.keys_past import IncidentKey
+from whyreset.outputs.lines import SCHEMA, EndLine, Line, MissingSource, PastLine, SurgeLine
 from whyreset.outputs.wire import family_key, start_line, timestamp
 from whyreset.stored import Past, StoredSurge, Suspect
 

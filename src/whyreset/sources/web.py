@@ -15,7 +15,6 @@ from urllib.parse import SplitResult, unquote, urlencode, urlsplit
 
 import msgspec
 
-from whyreset import __version__
 from whyreset.sources.base import SourceError
 
 _T = TypeVar("_T")
@@ -58,7 +57,7 @@ class Server:
         self.where = f"{parts.scheme}://{shown}{'' if port == _PORTS[parts.scheme] else f':{port}'}{self._base}"
         #: The path before the API's.
         self.path = self._base
-        self._headers = {"Accept": "application/json", "User-Agent": f"whyreset/{__version__}"}
+        self._headers = {"Accept": "application/json", "User-Agent": "whyreset"}
         self._has_credentials = parts.username is not None
         if parts.username is not None:
             words = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

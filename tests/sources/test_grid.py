@@ -1,6 +1,7 @@
 """Values of any interval on steps of one length: nothing is lost, nothing made up, whatever comes."""
 
 import math
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ def test_what_lies_within_keeps_its_sum(values: list[tuple[int, int, int]], step
     grid = Grid(1000, 1200, step)
     for begin, seconds, count in values:
         grid.add("OutRsts", 1000 + begin, 1000 + begin + seconds, count)
-    counts = grid.series().counts.get("OutRsts", [])
+    counts: Sequence[float] = grid.series().counts.get("OutRsts", [])
     assert sum(counts) == pytest.approx(sum(count for _, _, count in values))
     assert all(count >= 0 for count in counts)
 

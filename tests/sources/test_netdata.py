@@ -123,7 +123,7 @@ def test_seconds_that_were_not_collected_are_a_gap(monkeypatch: pytest.MonkeyPat
     """Nothing is known of them."""
     served(monkeypatch, HANDSHAKE, lambda counter, at: None if SINCE + 10 < at <= SINCE + 20 else 1)
     series = opened().read(("OutRsts",), SINCE, UNTIL)
-    assert series.gaps == ((SINCE + 10, SINCE + 20),)
+    assert list(series.gaps) == [(SINCE + 10, SINCE + 20)]
     assert sum(series.counts["OutRsts"]) == 50
 
 

@@ -1,6 +1,7 @@
 """What a Prometheus stored: which host is meant, counters that begin anew, scrapes that failed, and any answer."""
 
 import json
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -14,7 +15,7 @@ from whyreset.sources.base import SourceError
 from whyreset.sources.prometheus import Prometheus
 
 SINCE, UNTIL = 1_000_000, 1_000_900
-Samples = dict[str, list[tuple[float, float]]]
+Samples = Mapping[str, Sequence[tuple[float, float]]]
 
 
 def served(monkeypatch: pytest.MonkeyPatch, instances: dict[str, str], samples: Samples) -> list[str]:
@@ -94,7 +95,7 @@ def test_a_boot_is_no_surge(monkeypatch: pytest.MonkeyPatch) -> None:
     values = [(SINCE + at, 1000.0 if at < 450 else (at - 450) / 15) for at in range(0, 900, 15)]
     served(monkeypatch, {"web1:9100": "node"}, {RESETS: values})
     series = opened().read(("OutRsts",), SINCE, UNTIL)
-    assert series.restarts == (SINCE + 450,)
+    assert list(series.restarts) == [SINCE + 450]
     assert max(series.counts["OutRsts"]) == 1
 
 

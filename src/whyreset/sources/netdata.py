@@ -186,8 +186,8 @@ class Netdata:
             for label in (counter, chart.dimensions[counter].name)
             if label in answer.labels
         }
-        rows = {row[0]: row for row in answer.data if row and row[0] is not None and after < row[0] <= before + 1}
-        times = sorted(at for at in rows if at is not None)
+        rows = {row[0]: row for row in answer.data if row and row[0] is not None and after < row[0] <= before}
+        times = sorted(rows)
         # of what is long ago only means of a minute or an hour are kept
         spacing = usual_step(times) or self.step
         last = float(after)

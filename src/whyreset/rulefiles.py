@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
-from whyreset.alerts.rules import Rules, read_rules
+from whyreset.alerts.charts import kind_of, one_name
+from whyreset.alerts.rule import Rule
+from whyreset.alerts.rules import Problem, Rules, read_rules
+from whyreset.causes import CAUSES
 
 #: A file that is larger holds something else.
 _MOST_BYTES = 4 << 20
+#: Values of charts that all rules of a namespace may look at in a second, some 10 ms; and what one evaluation costs
+#: beside its look-up, in values.
+_MOST_VALUES = 50_000
+_EVALUATION = 150
 
 
 class RuleFileError(Exception):
@@ -46,15 +54,41 @@ def _read(path: Path) -> Rules:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         raise RuleFileError(f"this is no file of rules, it is larger than {_MOST_BYTES >> 20} MiB: {path}")
-    return read_rules(content.decode("utf-8", "replace"), str(path))
+    if b"\0" in content:
+        raise RuleFileError(f"this is no file of rules, it is not text in UTF-8: {path}")
+    causes = {name for module in CAUSES for name in (module.NAME, module.FAMILY)}
+    return read_rules(content.decode("utf-8-sig", "replace"), str(path), causes=causes)
 
 
-def joined(found: list[Rules]) -> Rules:
-    """The content of several files; of rules with one name for one chart the first counts."""
-    rules = {(rule.name, rule.on): rule for each in reversed(found) for rule in reversed(each.rules)}
+def joined(found: list[Rules], host: str = "") -> Rules:
+    """The content of several files; of rules with one name for one chart the first counts.
+
+    Args:
+        found: of each file.
+        host: the name of this host: rules for others are left out. "" for all.
+    """
+    wanted = (rule for each in reversed(found) for rule in reversed(each.rules) if not host or rule.for_host(host))
+    by_name = {(rule.name, one_name(rule.on)): rule for rule in wanted}
+    rules, problems = _affordable(reversed(by_name.values()))
     return Rules(
-        tuple(reversed(rules.values())),
+        rules,
         tuple(silence for each in found for silence in each.silences),
         tuple(expected for each in found for expected in each.expected),
-        tuple(problem for each in found for problem in each.problems),
+        (*(problem for each in found for problem in each.problems), *problems),
     )
+
+
+def _affordable(rules: Iterable[Rule]) -> tuple[tuple[Rule, ...], list[Problem]]:
+    """Those that can be evaluated in time, and what is told of the others."""
+    kept: list[Rule] = []
+    problems: list[Problem] = []
+    values = 0.0
+    for rule in rules:
+        cost = ((abs(rule.lookup.after) if rule.lookup else 0) + _EVALUATION) / rule.every if kind_of(rule.on) else 0
+        if values + cost <= _MOST_VALUES:
+            values += cost
+            kept.append(rule)
+        else:
+            text = f"{rule.name} is left out: with it rules would look at more than {_MOST_VALUES:,} values a second"
+            problems.append(Problem(rule.file, rule.line, 1, text))
+    return tuple(kept), problems

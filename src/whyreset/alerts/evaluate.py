@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from whyreset.alerts.charts import CHARTS, Chart, Charts
+from whyreset.alerts.charts import Chart, Charts
 from whyreset.alerts.expression import evaluate, limit
 from whyreset.alerts.lookup import apply, window
 from whyreset.alerts.patterns import accepts
 from whyreset.alerts.rule import Expression, Rule
 from whyreset.alerts.status import CLEAR, CONSTANTS, CRITICAL, UNDEFINED, UNINITIALIZED, WARNING
 
+#: Names that stand for something of the rule itself, or of its chart.
+OWN_VARIABLES = ("this", "status", "now", "after", "before", "green", "red", "update_every", "last_collected_t")
 #: Rules are looked after at least so often, seconds.
 _AT_LEAST_EVERY = 10
 
@@ -53,12 +55,20 @@ class Evaluator:
         rules: in the order in which they are evaluated.
         charts: the namespace's history.
         due: when rules are evaluated first, by name; the others as soon as there is enough history.
+        statuses: what rules had come to before a restart, by name; it holds until they come to something again.
     """
 
-    def __init__(self, rules: Iterable[Rule], charts: Charts, due: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        charts: Charts,
+        due: Mapping[str, int] | None = None,
+        statuses: Mapping[str, int] | None = None,
+    ) -> None:
         self._rules = tuple(rules)
         self._charts = charts
         self._due = dict(due or {})
+        self._before = dict(statuses or {})
         self._alarms: list[_Alarm] = []
         self._linked = 0
         self._wake = 0
@@ -84,7 +94,9 @@ class Evaluator:
         for alarm in self._alarms:
             if alarm.runs:
                 status = self._status(alarm, now)
-                if status != alarm.status:
+                if status > UNDEFINED:
+                    self._before.pop(alarm.rule.name, None)
+                if status != alarm.status and alarm.rule.name not in self._before:
                     changes.append(
                         Change(
                             rule=alarm.rule,
@@ -110,11 +122,6 @@ class Evaluator:
         """Each rule's status."""
         return {alarm.rule.name: alarm.status for alarm in self._alarms}
 
-    def unlinked(self) -> list[Rule]:
-        """Rules for charts that whyreset does not have."""
-        known = {name for kind in CHARTS for name in kind.names}
-        return [rule for rule in self._rules if rule.on not in known]
-
     def _link(self) -> None:
         """Joins rules with charts that have appeared, in the order of the rules."""
         self._linked = len(self._charts.all)
@@ -124,7 +131,10 @@ class Evaluator:
             chart = self._charts.find(rule.on)
             if chart is not None and (not rule.template or accepts(rule.families, chart.kind.family)):
                 alarm = there.get((rule.name, chart.kind.names))
-                self._alarms.append(alarm or _Alarm(rule, chart, due=self._due.get(rule.name, 0)))
+                if alarm is None:
+                    status = self._before.get(rule.name, UNINITIALIZED)
+                    alarm = _Alarm(rule, chart, status=status, due=self._due.get(rule.name, 0))
+                self._alarms.append(alarm)
 
     def _can_run(self, alarm: _Alarm, now: int) -> bool:
         chart, lookup = alarm.chart, alarm.rule.lookup

@@ -14,7 +14,7 @@ from click.exceptions import NoArgsIsHelpError
 from whyreset import __version__
 
 #: Each has a module of its name here, with a function of that name.
-COMMANDS = ("alerts", "explain", "schema", "watch", "who")
+COMMANDS = ("alerts", "explain", "past", "schema", "watch", "who")
 
 
 class _Commands(click.Group):
@@ -70,7 +70,7 @@ def _buffered(out: io.TextIOWrapper) -> io.TextIOWrapper:
 
 
 def _let_go_of(out: TextIO) -> None:
-    """What a full disk did not take is not tried again at the end, where Python would tell of it in its own words."""
+    """What a full disk did not take is not tried again at exit, where Python would tell of it in its own words."""
     try:
         out.flush()
     except OSError:

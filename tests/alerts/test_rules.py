@@ -277,7 +277,7 @@ def test_only_causes_that_there_are_can_be_expected() -> None:
         "x" * 4_000_000,
         "warn: 1\n" * 30_000,
         "alarm: a\n" + "wran: 1\n" * 100_000,
-        "alarm: a\n" + "lookup: averge -10s\n" * 50_000,
+        "alarm: a\n" + "lookup: averge -10s\n" * 25_000,
         "alarm: a\n" + "calc: 1\n" * 20_000,
     ],
 )

@@ -69,14 +69,11 @@ class Reader:
         paths: as `explain` has them.
         local: networks that are ours.
         each: every reset by itself.
+        follow: number of a connection (`Observation.connection`) whose segments are kept for `steps`; 0 for none.
     """
 
     def __init__(
-        self,
-        paths: Sequence[str],
-        *,
-        local: Iterable[Network] = (),
-        each: bool = True,
+        self, paths: Sequence[str], *, local: Iterable[Network] = (), each: bool = True, follow: int = 0
     ) -> None:
         begins = [_first_ns(path) if len(paths) > 1 else None for path in paths]
         latest = max((each for each in begins if each is not None), default=0)
@@ -95,7 +92,7 @@ class Reader:
         self._taken_packets = 0
         self._taken = time.monotonic()
         self._begins = [begins[at] for _, at in order]
-        self._analyzer = Analyzer(each=each)
+        self._analyzer = Analyzer(each=each, follow=follow)
         self._explainer = Explainer(self.paths, local)
 
     def __iter__(self) -> Iterator[ObservedReset]:
@@ -166,22 +163,13 @@ class Reader:
         """What was read so far."""
         return self._analyzer.summary()
 
+    def steps(self) -> tuple[list[Step], int]:
+        """The segments of the connection that was followed, and how many of them are left out in the middle."""
+        return self._analyzer.steps.all(), self._analyzer.steps.between
+
 
 class _Stopped(Exception):
     """Reading was interrupted."""
-
-
-def steps_of(paths: Sequence[str], connection: int) -> tuple[list[Step], int]:
-    """The segments of one connection, and how many of them are left out in the middle.
-
-    Args:
-        paths: captures, in the order in which a `Reader` had them (`Reader.paths`).
-        connection: its number (`Observation.connection`).
-    """
-    analyzer = Analyzer(follow=connection)
-    for _ in source.read(list(paths), analyzer):
-        analyzer.take()
-    return analyzer.steps.all(), analyzer.steps.between
 
 
 def _first_ns(path: str) -> int | None:

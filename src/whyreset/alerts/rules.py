@@ -19,6 +19,7 @@ from whyreset.alerts.mutes import Expected, Silence
 from whyreset.alerts.patterns import accepts
 from whyreset.alerts.rule import Rule
 from whyreset.alerts.rule_keys import KEYS, Key, Wrong, like
+from whyreset.alerts.space import RECEIVED_SURGE, SENT_SURGE
 
 #: What a statement may have with its continued lines, as in Netdata; and rules of one file.
 LONGEST_STATEMENT = 4096
@@ -164,7 +165,9 @@ class _Reader:
         if not lacks and isinstance(block.value, Rule):
             if not accepts(block.value.os, "linux"):
                 return  # Netdata's files hold the same rule once for each system
-            if _key(block.value) in self._there:
+            if block.value.name in (SENT_SURGE, RECEIVED_SURGE):
+                lacks = "is a name of our own detectors: it is left out"
+            elif _key(block.value) in self._there:
                 lacks = f"stands here twice for {block.value.on}: the first counts"
         if not lacks and len(self._blocks) >= MOST_RULES:
             lacks = f"is more than the {MOST_RULES}th of this file: it is left out"

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from tests.hosts.cases.model import Case, Expected, Stage, sent, twins
 from tests.hosts.hosts import await_true
 
+#: Longer than a tick at 100 Hz.
+_TICK_SECONDS = 0.015
 LIMIT = Path("/proc/sys/net/ipv4/tcp_max_orphans")
 
 
@@ -25,15 +28,18 @@ def orphan_limit(limit: int) -> Iterator[None]:
 
 
 def _aborted(stage: Stage, count: int) -> bool:
-    """Whether so many were aborted; runs on every CPU in turn.
+    """Whether so many were aborted; keeps every CPU busy in turn.
 
-    The kernel counts orphans anew each 100 ms, but on a timer that waits until its CPU wakes for something else
-    (tcp_orphan_timer is deferrable).
+    The kernel counts orphans anew each 100 ms, but on a timer that waits until a tick finds its CPU awake
+    (tcp_orphan_timer is deferrable). A probe that comes before it has, finds no orphan, and the next is twice as late.
     """
     allowed = os.sched_getaffinity(0)
     try:
         for cpu in allowed:
             os.sched_setaffinity(0, {cpu})
+            tick = time.monotonic() + _TICK_SECONDS
+            while time.monotonic() < tick:
+                pass
     finally:
         os.sched_setaffinity(0, allowed)
     return stage.b.counters()["TCPAbortOnMemory"] >= count

@@ -137,6 +137,14 @@ def test_ports_are_named_where_they_stand_out() -> None:
     assert phrases.ports(ports, 112) == "port 80 and 98 more"
 
 
+def test_counts_of_what_is_not_listed_are_for_nobody() -> None:
+    """Where the core counts many by a few places, a place's own share is what is certain."""
+    ports = Top(Ports)
+    listed = (("80", 1200), *((str(1000 + number), 250) for number in range(15)))
+    ports.add_all(Tally(distinct=2000, exact=False, top=listed, sketch=noted(range(1, 2001)).sketch))
+    assert phrases.ports(ports, 4950) == "port 80 and 1,999 more"
+
+
 def test_scan_has_no_services_of_its_own() -> None:
     """What the core put together of a scan is no service that stands out."""
     many = reset({"dst": "198.51.100.66"}, count=500, ports=noted(range(500)), port=None)

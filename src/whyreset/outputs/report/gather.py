@@ -112,7 +112,7 @@ class Gathering:
     def parts(self, row: Row) -> list[Row]:
         """A cause's rows by service, the commonest first; none where one service has it all."""
         head = (row.cause, row.certainty, row.by_service)
-        found = [each for key, each in self.rows.items() if key[:3] == head and key[4] is not None]
+        found = [each for key, each in self.rows.items() if key[:3] == head and key[3] and key[4] is not None]
         return sorted((each for each in found if each.count < row.count), key=lambda each: -each.count)
 
     def standing_out(self, row: Row) -> list[Row]:

@@ -13,7 +13,7 @@ class Top:
     are at least what is told.
     """
 
-    __slots__ = ("_at_least", "_counts", "_kind", "_limit", "_noted", "exact")
+    __slots__ = ("_at_least", "_counts", "_kind", "_limit", "_noted", "_total", "exact")
 
     def __init__(self, kind: type[Addresses | Ports], limit: int = 256) -> None:
         self._kind = kind
@@ -22,11 +22,13 @@ class Top:
         #: All values, once they cannot all be kept.
         self._noted: Addresses | Ports | None = None
         self._at_least = 0
+        self._total = 0
         self.exact = True
 
     def add(self, value: str, count: int) -> None:
         """Count a value."""
         counts = self._counts
+        self._total += count
         if value in counts:
             counts[value] += count
             return
@@ -40,8 +42,11 @@ class Top:
 
     def add_all(self, values: Tally) -> None:
         """Count several."""
+        # where not all are listed, each may be counted for others: as often as the rarest of them at most
+        others = 0 if values.exact else min((count for _, count in values.top), default=1) - 1
         for value, count in values.top:
-            self.add(value, count)
+            self.add(value, count - others)
+        self._total += others * len(values.top)
         if values.sketch:
             self._account().merge(values.sketch)
         elif not values.exact:
@@ -51,7 +56,11 @@ class Top:
     @property
     def distinct(self) -> int:
         """How many different values there were: of addresses an estimate where not all are here."""
-        known = len(self._counts) if self._noted is None else self._noted.count()
+        known = len(self._counts)
+        if self._noted is not None:
+            known = self._noted.count()
+            if self._kind is Addresses:  # an estimate, that may be more than there were at all
+                known = min(known, self._total)
         return max(known, self._at_least, len(self._counts))
 
     def told(self, less: int = 0) -> str:

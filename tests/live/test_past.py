@@ -32,7 +32,8 @@ def _wait_for(netdata: Netdata, seconds: int, since: float) -> None:
     def stored() -> bool:
         try:
             history = netdata.history("ipv4.tcphandshake", 60, ["OutRsts"])
-        except HTTPError:  # a chart comes to be when its first value does
+        except HTTPError as error:  # a chart comes to be when its first value does
+            error.close()
             return False
         return sum(at > since for at in history) >= seconds
 

@@ -1,106 +1,17 @@
 """The compiled core again under AddressSanitizer: no test of it reads or writes a byte outside of its tables."""
 
-import os
-import shutil
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
-#: Where it is built; what has not changed since the last time is not built again.
-PLACE = ROOT / "build/sanitized"
-NAMES = (
-    *("hostile", "drains", "ring", "groups", "limits", "joins", "twins", "memory", "lives"),
-    *("hostile_captures", "formats", "fragments", "conversations", "alike"),
-)
-BUILD = """
-from pathlib import Path
-from Cython.Build import cythonize
-from setuptools import Extension, setup
-
-# without debugging information: the names of functions are enough, and it doubles the time
-checked = ["-g0", "-O1", "-fsanitize=address,bounds,shift,null", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer"]
-setup(
-    name="whyreset",
-    package_dir={"": "src"},
-    packages=["whyreset"],
-    ext_modules=cythonize(
-        [
-            Extension(
-                f"whyreset.core.{source.stem}",
-                [str(source)],
-                include_dirs=["bpf"],
-                depends=["bpf/events.h", *sorted(map(str, Path("src/whyreset/core").glob("*.pxd")))],
-                extra_compile_args=checked,
-                extra_link_args=checked,
-            )
-            for source in Path("src/whyreset/core").glob("*.pyx")
-        ],
-        include_path=["src"],
-        quiet=True,
-    ),
-)
-"""
-#: Runs pytest, but only where the sanitizer and the core built with it are really there.
-RUN = """
-import ctypes, sys, pytest, whyreset.core.records as records
-ctypes.CDLL(None).__asan_init
-assert records.__file__.startswith(sys.argv[1]), records.__file__
-sys.exit(pytest.main(sys.argv[2:]))
-"""
+from tests.background import Background
+from tests.core.sanitized import sanitizer
 
 
-def sanitizer() -> Path:
-    """The run-time library of the compiler that builds the core."""
-    compiler = shutil.which("gcc")
-    if compiler is None:
-        pytest.skip("gcc is not installed")
-    asked = [compiler, "-print-file-name=libasan.so"]
-    library = Path(subprocess.run(asked, check=True, capture_output=True, text=True, timeout=60).stdout.strip())
-    if not library.is_absolute():
-        pytest.skip("gcc's libasan is not installed")
-    return library
-
-
+@pytest.mark.background("tests.core.sanitized")
 @pytest.mark.timeout(1500)
-def test_the_core_stays_within_its_tables() -> None:
+def test_the_core_stays_within_its_tables(background: Background) -> None:
     """Every test of rings, groups, captures and noise passes on a core whose every access is checked."""
-    library = sanitizer()
-    ignored = shutil.ignore_patterns("*.so", "*.c", "__pycache__", "build")
-    for part in ("src", "bpf"):
-        shutil.copytree(ROOT / part, PLACE / part, ignore=ignored, dirs_exist_ok=True)
-    for source in PLACE.rglob("src/**/*.p[yx]*"):
-        if not (ROOT / source.relative_to(PLACE)).exists():
-            source.unlink()
-    (PLACE / "build.py").write_text(BUILD)
-    build = [sys.executable, "build.py", "-q", "build_ext", "--inplace", "-j", str(os.cpu_count() or 1)]
-    built = subprocess.run(
-        build, check=False, cwd=PLACE, capture_output=True, text=True, timeout=600, env={**os.environ, "CC": "gcc"}
-    )
-    assert built.returncode == 0, built.stdout + built.stderr
-
-    environment = {
-        **os.environ,
-        "LD_PRELOAD": str(library),
-        "ASAN_OPTIONS": "detect_leaks=0:abort_on_error=0",
-        "PYTHONPATH": f"{PLACE / 'src'}:{ROOT}",
-        "PYTHONMALLOC": "malloc",
-    }
-    tests = [str(Path(__file__).with_name(f"test_{name}.py")) for name in NAMES]
-    run = [
-        sys.executable,
-        "-c",
-        RUN,
-        str(PLACE),
-        "-q",
-        "--capture=sys",  # the sanitizer writes to the descriptor
-        "--rootdir",
-        str(ROOT),
-        "-o",
-        f"cache_dir={PLACE}/cache",
-        *tests,
-    ]
-    ran = subprocess.run(run, check=False, cwd=ROOT, capture_output=True, text=True, timeout=800, env=environment)
-    assert ran.returncode == 0, ran.stdout + ran.stderr
+    if isinstance(missing := sanitizer(), str):
+        pytest.skip(missing)
+    code, printed = background.end(timeout=1400)
+    assert code == 0, printed
+    assert " passed" in printed

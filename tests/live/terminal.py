@@ -30,6 +30,7 @@ class Terminal:
                 signal.signal(number, signal.SIG_DFL)
             os.execvpe("bash", ["bash", "--norc", "--noprofile", "-i"], given)
         self.text = ""
+        self._typed = 0
         self.resize(80, 24)
         self.wait(lambda: self.text.endswith("$ "), "the shell")
 
@@ -52,6 +53,7 @@ class Terminal:
 
     def type(self, text: str) -> None:
         """Keys, control characters too."""
+        self._typed = len(self.text)
         os.write(self.descriptor, text.encode())
 
     def wait(self, condition: Callable[[], bool], what: str, timeout: float = 20.0) -> None:
@@ -76,5 +78,6 @@ class Terminal:
         return bool(self.frames()) and text in "\n".join(self.screen())
 
     def prompts(self) -> bool:
-        """Whether the shell asks for the next command, on the normal screen."""
-        return self.text.endswith("$ ") and self.text.rfind(NORMAL) > self.text.rfind(ALTERNATE)
+        """Whether the shell asks for the next command since the last keys, on the normal screen."""
+        asks = self.text.endswith("$ ") and len(self.text) > self._typed
+        return asks and self.text.rfind(NORMAL) > self.text.rfind(ALTERNATE)

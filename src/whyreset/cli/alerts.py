@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,10 +43,13 @@ def alerts(*, files: tuple[str, ...], replay: str | None, phase: int) -> None:
     problems = [problem for each in found for problem in each.problems]
     for problem in problems:
         click.echo(escape(str(problem)), err=True)
+    host = socket.gethostname()
     if replay is not None:
-        _replay(joined(found).rules, replay, phase)
+        _replay(joined(found, host).rules, replay, phase)
     else:
-        for line in (line for each in found for line in rules_text(each)):
+        # a user's rules may name ours: they stand beside them when it watches
+        rules = joined([*found, *shipped()]).rules
+        for line in (line for each in found for line in rules_text(each, rules, host)):
             click.echo(line)
         for line in () if files else DETECTOR:
             click.echo(line)
@@ -57,25 +61,30 @@ def alerts(*, files: tuple[str, ...], replay: str | None, phase: int) -> None:
 def _replay(rules: tuple[Rule, ...], series: str, phase: int) -> None:
     import msgspec
 
-    from whyreset.alerts.replay import SeriesError, lines_of, read_series, replay
+    from whyreset.alerts.replay import SeriesError, lines_of, noticing_totals, read_series, replay
     from whyreset.outputs.alerts import alert_line
 
-    encoder = msgspec.json.Encoder()
+    encoder, notes = msgspec.json.Encoder(), list[str]()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # RFC 8259 section 8.1, whatever the locale
     try:
         with _opened(series) as file:
-            for alert in replay(read_series(lines_of(file)), rules, phase=phase):
+            rows = noticing_totals(read_series(lines_of(file)), notes)
+            for alert in replay(rows, rules, phase=phase):
                 line = alert_line(alert, second=alert.time_ns // 1_000_000_000)
                 sys.stdout.write(encoder.encode(line).decode() + "\n")
     except SeriesError as error:
         raise click.ClickException(f"cannot replay {series}: {error}") from error
     sys.stdout.flush()
+    for note in notes:
+        click.echo(f"whyreset: {note}", err=True)
 
 
 @contextmanager
 def _opened(name: str) -> Iterator[TextIO]:
     if name == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8", errors="replace", newline="")
         yield sys.stdin
         return
     try:

@@ -80,6 +80,35 @@ def alert_sentence(alert: Alert) -> str:
     return escape(f"{head}{': ' if details else ''}{details} [{alert.rule}]")
 
 
+def raised_texts(alert: Alert, home: int) -> tuple[str, ...]:
+    """An alert that is raised, in less and less words: «WARNING since 12:00:03 (212/s): surge of TCP resets sent».
+
+    Its figure is of that moment, or of when it became critical.
+
+    Args:
+        alert: as it is now; not escaped.
+        home: inode number of the namespace that needs no name.
+    """
+    status, what = alert.new_status.upper(), alert.summary or alert.rule
+    since = f"{status} since {clock(alert.since_ns)}"
+    where = f", in netns {alert.netns_name or alert.netns}" if alert.netns not in (0, home) else ""
+    muted = f", nobody is told ({alert.muted_by})" if alert.muted_by else ""
+    short = (f"{since}: {what}", f"{status}: {what}")
+    if alert.value is None:
+        return (f"{since}: {what}{where}{muted}", f"{since}: {what}{where}", *short)
+    unit = alert.units if alert.units.startswith("%") else "/s" if alert.units.endswith("/s") else f" {alert.units}"
+    figure = f"{_number(alert.value)}{unit.rstrip()}"
+    over = f" over {alert.window} s" if alert.window else ""
+    usual = f", usually {_number(alert.usual)}" if alert.usual is not None else ""
+    return (
+        f"{since} ({figure}{over}{usual}): {what}{where}{muted}",
+        f"{since} ({figure}{over}{usual}): {what}{where}",
+        f"{since} ({figure}): {what}{where}",
+        f"{since} ({figure}): {what}",
+        *short,
+    )
+
+
 def _value(alert: Alert) -> str:
     if alert.value is None:
         return ""

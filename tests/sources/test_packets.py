@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.core.packets import IP, VLAN, ethernet, ipv4, ipv6, tcp
+from tests.core.taps import BLOCK, block, packet
 from tests.hosts import Host, Pair
 from tests.hosts.hosts import await_true
 from whyreset.core.taps import Listing, Tap
@@ -261,26 +262,6 @@ def test_only_sinks_take_packets(pair: Pair) -> None:
 
 
 # ---- blocks that no kernel writes: a file stands for the ring ----
-
-BLOCK = 4096
-
-
-def block(*packets: bytes, count: int | None = None, first: int = 48) -> bytes:
-    """A block that is ready, with these packets one after the other."""
-    head = struct.pack("=IIIIII", 1, 0, 1, len(packets) if count is None else count, first, BLOCK)
-    return (head.ljust(48, b"\0") + b"".join(packets)).ljust(BLOCK, b"\0")
-
-
-def packet(data: bytes, *, follows: int | None = None, mac: int = 80, net: int = 94, snap: int | None = None) -> bytes:
-    """A packet's header, its address and its bytes."""
-    size = (mac + len(data) + 15) & ~15
-    header = struct.pack(
-        "=IIIIIIHHIIHH8x",
-        *(size if follows is None else follows, 5, 7, len(data) if snap is None else snap, len(data), 0),
-        *(mac, net, 0, 0, 0, 0),
-    )
-    address = struct.pack("=HHiHBB8x", 17, socket.htons(IP), 3, 1, TO_US, 6)
-    return (header + address).ljust(mac, b"\0") + data.ljust(size - mac, b"\0")
 
 
 def read(tmp_path: Path, content: bytes) -> tuple[list[bytes], int]:

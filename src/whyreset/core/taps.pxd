@@ -23,6 +23,7 @@ cdef struct frame:          # one packet; its bytes are valid during the call
 
 cdef class Sink:
     cdef void take(self, const frame *f) noexcept nogil
+    cdef void settle(self) noexcept nogil   # the bytes of all packets before stay until this returns
 
 cdef class Tap:
     cdef uint8_t *mapped

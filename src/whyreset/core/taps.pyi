@@ -1,5 +1,5 @@
 class Sink:
-    """Takes packets, one after the other, in compiled code: a subclass of it does `take(frame)` (taps.pxd)."""
+    """Takes packets, one after the other, in compiled code: a subclass has `take(frame)` and `settle()` (taps.pxd)."""
 
 class Listing(Sink):
     """Keeps the first packets as values: for tests and for looking, one Python object a packet.

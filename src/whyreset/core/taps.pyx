@@ -63,7 +63,10 @@ cdef class Sink:
     """Takes packets, one after the other."""
 
     cdef void take(self, const frame *f) noexcept nogil:
-        pass
+        """One packet."""
+
+    cdef void settle(self) noexcept nogil:
+        """The end of a block: its bytes are given back."""
 
 
 cdef class Listing(Sink):
@@ -112,6 +115,8 @@ cdef class Tap:
             if not tap_status(&block.hdr.bh1.block_status) & TP_STATUS_USER:
                 break
             self.walk(<uint8_t *>block, sinks)
+            for each in sinks:
+                (<Sink>each).settle()
             tap_give_back(&block.hdr.bh1.block_status)
             self.next = (self.next + 1) % self.blocks
         return self.packets - before

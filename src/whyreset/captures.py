@@ -199,13 +199,25 @@ class Explainer:
     Args:
         files: their names, in the order in which they are fed to the core.
         local: networks that are ours; they say which resets are sent and which received.
+        is_ours: says the same of an address; it is asked instead, once for each until `forget_ours`.
     """
 
-    def __init__(self, files: Sequence[str], local: Iterable[Network] = ()) -> None:
+    def __init__(
+        self,
+        files: Sequence[str],
+        local: Iterable[Network] = (),
+        *,
+        is_ours: Callable[[str], bool] | None = None,
+    ) -> None:
         self._files = files
         self._local = tuple(local)
+        self._asked = is_ours
         self._explained: OrderedDict[Facts, Cause] = OrderedDict()
         self._ours: dict[str, bool] = {}
+
+    def forget_ours(self) -> None:
+        """Addresses may have changed."""
+        self._ours.clear()
 
     def run(self, found: Iterable[Observations]) -> Iterator[ObservedReset]:
         """Each with its explanation, in the same order."""
@@ -251,7 +263,7 @@ class Explainer:
         return cause
 
     def _direction(self, group: Observations) -> Direction:
-        if not self._local:
+        if not self._local and self._asked is None:
             return "observed"
         if self._are_ours(group.senders):
             return "sent"
@@ -266,8 +278,12 @@ class Explainer:
         if known is None:
             if len(self._ours) >= _KEPT:
                 self._ours.clear()
-            number = ipaddress.ip_address(address)
-            known = self._ours[address] = any(number in network for network in self._local)
+            if self._asked is not None:
+                known = self._asked(address)
+            else:
+                number = ipaddress.ip_address(address)
+                known = any(number in network for network in self._local)
+            self._ours[address] = known
         return known
 
 

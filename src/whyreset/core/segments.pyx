@@ -42,27 +42,6 @@ SKIPPED = {
 cdef class Analyzer:
     """See segments.pyi."""
 
-    cdef Walk walk
-    cdef Names names
-    cdef Packets packets
-    cdef Connections connections
-    cdef Waiting waiting
-    cdef Alike alike
-    cdef Builder builder
-    cdef list bases
-    cdef dict extras
-    cdef bint each
-    cdef list singles
-    cdef readonly Steps steps
-    cdef uint8_t *carried       # the beginning of a record whose end is in the next block
-    cdef uint32_t carried_used
-    cdef uint32_t carried_room
-    cdef object ended_early
-    cdef uint64_t frames        # over all files
-    cdef uint64_t bytes
-    cdef uint64_t opened, complete, reset
-    cdef uint64_t first_ns, last_ns
-
     def __cinit__(self, uint64_t capacity=1 << 18, bint each=False, uint64_t follow=0):
         self.names = Names()
         self.walk = Walk(self.names)
@@ -134,6 +113,11 @@ cdef class Analyzer:
         """No more files: all that waits is released."""
         while self.waiting.used:
             self.release(False)
+
+    def pass_time(self, uint64_t now_ns):
+        """It is later now, though no packet says so."""
+        while self.waiting.used and self.waiting.is_due(now_ns):
+            self.release(True)
 
     def take(self):
         """What is complete."""
@@ -226,7 +210,22 @@ cdef class Analyzer:
         self.flush()
         return found
 
-    cdef inline void name(self, const record *packet) noexcept nogil:
+    cdef bint take_live(self, const record *packet, uint16_t name) noexcept nogil:
+        """One packet of an interface. Whether it is a segment, which then is the last of the batch; it waits for `flush`,
+        as its bytes must."""
+        cdef int before = self.packets.batched
+        self.frames += 1
+        if not self.first_ns:
+            self.first_ns = packet.time_ns
+        self.last_ns = packet.time_ns
+        # no interface of ours shows several frames in one
+        self.packets.take(packet, <uint32_t>self.frames)
+        if self.packets.batched == before:
+            return False
+        self.packets.batch[before].name = name
+        return True
+
+    cdef void name(self, const record *packet) noexcept nogil:
         """Notes where a reset was captured, while that is still known; makes room for the next segment."""
         cdef segment *s
         if self.packets.batched:

@@ -7,6 +7,7 @@ from msgspec import Struct, field
 from whyreset.observed import ObservedReset
 from whyreset.outputs.report.timeline import Timeline
 from whyreset.outputs.report.top import Top
+from whyreset.outputs.sentences import process_text
 
 #: Rows that are told apart; what comes beyond is counted in one row for its cause.
 ROWS_MAX = 2048
@@ -39,6 +40,8 @@ class Row(Struct, kw_only=True):
     #: The ports and addresses of the service, which may be many.
     ports: Top = field(default_factory=Top)
     services: Top = field(default_factory=Top)
+    #: Who a recorder noted as owners.
+    owners: Top = field(default_factory=Top)
     first_ns: int
     last_ns: int
     #: One of them.
@@ -177,6 +180,8 @@ def _count(row: Row, reset: ObservedReset) -> None:
     row.first_ns, row.last_ns = min(row.first_ns, reset.time_ns), max(row.last_ns, reset.last_ns)
     for top, tally in ((row.peers, peers), (row.ports, reset.ports), (row.services, service)):
         top.add_all(tally.top, tally.distinct)
+    if reset.recorded is not None and reset.recorded.owner is not None:
+        row.owners.add_all(((process_text(reset.recorded.owner.process), reset.count),), 1)
 
 
 def _opened(reset: ObservedReset) -> bool:

@@ -65,7 +65,9 @@ def who(row: Row) -> str:
         service = several(row.services, "", "servers")
     peers = several(row.peers, "client", "clients")
     text = f"{service} reset {peers}" if row.by_service else f"{peers} reset {service}"
-    return text if named and ports_told else f"{text}, {ports(row.ports)}"
+    if not (named and ports_told):
+        text += f", {ports(row.ports)}"
+    return f"{text}; {several(row.owners, 'owner', 'owners')}" if row.owners.distinct else text
 
 
 def ports(top: Top) -> str:

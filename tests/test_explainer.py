@@ -56,7 +56,7 @@ def test_words_have_figures_and_units() -> None:
     assert (words["sender"], words["receiver"], words["port"]) == ("[2001:db8::2]", "[2001:db8::1]", "many ports")
     assert (words["delay"], words["idle"]) == ("1 ms", "90 s")
     assert (words["ttl"], words["ttls"]) == ("64", "57 to 60")
-    assert (words["outstanding"], words["unacked"]) == ("9", "4")
+    assert (words["outstanding"], words["unacked"]) == ("9 bytes", "4 bytes")
     assert words["mptcp"] == "administratively prohibited"
     assert _words(observation(mptcp_reason=99), 1)["mptcp"] == "reason 99, newer than this program"
     assert _words(observation(mptcp_reason=None), 1)["mptcp"] == "it gives no reason"

@@ -1,13 +1,16 @@
-"""The stages together: what single records and groups learn from each other."""
+"""The stages together: what single records and groups learn from each other, and how evidence reads."""
+
+from typing import Any
 
 import pytest
 
 from tests.core.fake_ring import NOW, Bench, received, reset
+from whyreset.causes.base import WORDS
 from whyreset.model import Facts, Listener, Owner, Process, Record
 from whyreset.owners.lives import Lives
 from whyreset.owners.processes import Processes
 from whyreset.owners.sockets import Owners
-from whyreset.pipeline import Pipeline, singles
+from whyreset.pipeline import _EXPLAINED, _TWINS, Draft, Pipeline, _fill, _words, singles
 
 PORTS = range(1, 8)
 
@@ -57,3 +60,60 @@ def test_a_listener_that_stopped_after_the_reset_still_listened(until_ns: int, t
     ((_, explained),) = pipeline.run(Bench().groups(reset(state="CLOSE", reason="TCP_ABORT_ON_CLOSE")), epoch_ns=0)
     assert (explained.stop is not None) == told
     assert any("listened there before" in sentence for sentence in explained.evidence) == told
+
+
+class Nobody(Owners):
+    """Knows no process at all."""
+
+    def __init__(self) -> None:
+        super().__init__(Processes(), Lives())
+
+    def process(self, key: tuple[int, int], time_ns: int) -> Process:
+        raise AssertionError("no closer is told of")
+
+    def owner(self, record: Record, facts: Facts) -> tuple[Owner | None, Listener | None]:
+        return None, None
+
+
+def told(**fields: Any) -> str:
+    """The evidence for one reset whose owner nobody knows."""
+    ((_, explained),) = Pipeline(Nobody(), str).run(Bench().groups(reset(**fields)), epoch_ns=0)
+    return "; ".join(explained.evidence)
+
+
+def test_evidence_reads_well_where_the_owner_is_not_known() -> None:
+    """The name stands within a sentence: «an unknown process's SYN»."""
+    opening = {"state": "SYN_SENT", "reason": "TCP_INVALID_ACK_SEQUENCE", "named": ["ACTIVE_OPEN"]}
+    assert "does not acknowledge an unknown process's SYN" in told(**opening, trigger="SA")
+
+
+@pytest.mark.parametrize(("unread", "said"), [(1, "; 1 byte unread"), (2, "; 2 bytes unread")])
+def test_evidence_counts_bytes_as_people_do(unread: int, said: str) -> None:
+    """One byte is no bytes."""
+    assert said in told(state="CLOSE", reason="TCP_ABORT_ON_CLOSE", unread=unread)
+
+
+def test_every_word_that_evidence_may_ask_for_is_there() -> None:
+    """Also where next to nothing is known."""
+    group = Bench().groups(reset())[0]
+    words = _words(Draft(group=group, facts=group.facts), group.samples[0])
+    assert set(words) == WORDS
+    assert all(_fill(f"{{{word}}}", words) for word in WORDS)
+
+
+def test_a_group_of_which_nothing_was_kept_is_told_without_figures() -> None:
+    """Never «a SYN for port 0»."""
+    bench = Bench(samples_per_group=0)
+    ((_, explained),) = Pipeline(Nobody(), str).run(bench.groups(reset(trigger="S")), epoch_ns=0)
+    assert explained.evidence == ("kernel reason NO_SOCKET",)
+
+
+def test_what_is_kept_for_twins_and_of_causes_is_bounded() -> None:
+    """However many groups come, with their owners."""
+    bench, pipeline = Bench(), Pipeline(Nobody(), str)
+    for first in range(1, _TWINS + 200, 50):
+        pipeline.run(
+            bench.groups(*(reset(trigger="S", local_port=port) for port in range(first, first + 50))), epoch_ns=0
+        )
+    assert len(pipeline._sent) == _TWINS
+    assert len(pipeline._explained) <= _EXPLAINED

@@ -1,3 +1,4 @@
+import errno
 import os
 import stat
 from pathlib import Path
@@ -37,7 +38,56 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> Non
     assert load(path) == STATE
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"spaces": 5}', b"\xff\xfe", b"null"])
+def test_a_full_disk_keeps_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing half-written is left."""
+    path = tmp_path / "state.json"
+    save(path, STATE)
+
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(StateFileError, match=r"cannot write .*: No space left on device"):
+        save(path, AlertState())
+    assert load(path) == STATE
+    assert os.listdir(tmp_path) == ["state.json"]
+
+
+def test_where_it_cannot_be_written_is_said_before_watching(tmp_path: Path) -> None:
+    """Not a minute later, when the person is gone."""
+    with pytest.raises(StateFileError, match="there is no folder"):
+        Memory(str(tmp_path / "nowhere/state.json")).load()
+    with pytest.raises(StateFileError, match="it is a folder"):
+        Memory(str(tmp_path)).load()
+    if os.geteuid():
+        with pytest.raises(StateFileError, match="not writable for this user"):
+            Memory("/proc/state.json").load()
+
+
+#: What a hostile file could make later computations fail with.
+HOSTILE = [
+    b'{"spaces": [{"cookie": 1, "sent": [{"name": "all", "baseline": {"%s": %s}}], "received": []}]}' % (key, value)
+    for key in (b"mean", b"seconds", b"long_mean", b"variance", b"spread_seconds")
+    for value in (b"-1", b"1e40", b"1e999", b"null")
+]
+HOSTILE += [
+    b'{"lives": {"lives": [{"number": 1, %s "signal": {"rule": "x", "netns_cookie": 1, "netns": 1, "status": %s}}]}}'
+    % each
+    for each in (
+        (b"", b"99"),
+        (b"", b"-3"),
+        (b'"status": 5,', b"3"),
+        (b'"since": 1e300,', b"3"),
+        (b'"due": -1,', b"3"),
+        (b'"told_status": 7,', b"3"),
+        (b'"raised": [1, 2, 3, 4, 5, 6, 7],', b"3"),
+        (b'"number": -5,', b"3"),
+    )
+]
+HOSTILE += [b"[" * 100_000, b'{"spaces": ' + b"[" * 100_000]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"spaces": 5}', b"\xff\xfe", b"null", *HOSTILE])
 def test_something_else_is_refused(tmp_path: Path, content: bytes) -> None:
     """With a sentence that says what to do."""
     path = tmp_path / "state.json"
@@ -67,6 +117,37 @@ def test_it_is_kept_once_a_minute_and_at_the_end(tmp_path: Path) -> None:
     assert not path.exists()
     memory.keep(lambda: STATE, 62.0, at_once=True)
     assert memory.load() == STATE
+
+
+def test_it_is_kept_soon_after_an_alert_changed(tmp_path: Path) -> None:
+    """So that whoever is killed and started again tells nothing twice; but never more often than each five seconds."""
+    saved: list[float] = []
+    memory = Memory(str(tmp_path / "state.json"))
+
+    def keep(now: float, *, changed: bool = False) -> None:
+        def state() -> AlertState:
+            saved.append(now)
+            return STATE
+
+        memory.keep(state, now, changed=changed)
+
+    keep(0.0)
+    keep(2.0, changed=True)
+    keep(4.9)
+    keep(5.0)
+    keep(6.0, changed=True)
+    keep(7.0, changed=True)
+    keep(10.0)
+    keep(69.9)
+    keep(70.0)
+    assert saved == [5.0, 10.0, 70.0]
+
+
+def test_a_disk_that_stays_full_is_tried_once_a_minute(tmp_path: Path) -> None:
+    """However often alerts change meanwhile, and each time it is told."""
+    memory = Memory(str(tmp_path / "nowhere/state.json"))
+    told = [now for now in range(200) if memory.keep(lambda: STATE, float(now), changed=True)]
+    assert told == [5, 65, 125, 185]
 
 
 def test_what_cannot_be_kept_is_told(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from whyreset.model import Process
-from whyreset.words import NAME_MAX, describe_exit, name, program, service
+from whyreset.words import NAME_MAX, amount, describe_exit, name, program, service
 
 PYTHON, NODE, JAVA, SH = "/usr/bin/python3.11", "/usr/bin/node", "/usr/lib/jvm/17/bin/java", "/usr/bin/dash"
 
@@ -141,3 +141,9 @@ def test_processes_of_one_program_are_called_alike() -> None:
 def test_a_process_is_part_of_what_an_operator_would_look_up(fields: dict[str, str], part: str) -> None:
     """Its unit, its container's name or the beginning of its id, its pod; escaped."""
     assert service(Process(pid=7, **fields)) == part  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("number", "told"), [(0, "0 bytes"), (1, "1 byte"), (1500, "1500 bytes")])
+def test_amounts_agree_with_their_number(number: int, told: str) -> None:
+    """One is not many."""
+    assert amount(number, "byte") == told

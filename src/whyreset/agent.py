@@ -44,8 +44,9 @@ _WALK_SHARE = 0.005
 _AT_START = 400
 #: So often between two ticks is somebody answered who asks.
 _EARLY_ANSWERS = 4
-#: What is remembered of processes and listeners: with full tables `watch` stays near its budget of memory.
-_PROCESSES, _TEXT_BYTES, _LISTENERS = 6144, 8 << 20, 4096
+#: What is remembered of processes, listeners and former listeners: with full tables `watch` stays within its budget of
+#: memory.
+_PROCESSES, _TEXT_BYTES, _LISTENERS, _FORMER = 4096, 4 << 20, 4096, 2048
 _NOTICE_EVERY_NS = 60_000_000_000
 
 
@@ -85,7 +86,8 @@ class Agent:
         self._program = Program(exact_owners=settings.exact_owners, ring_bytes=settings.ring_bytes, tier=settings.tier)
         self._kernel = KernelSource(self._program, each_per_tick=round(settings.each_per_second * TICK_SECONDS))
         self._counters = CounterSource(self._program)
-        self._owners = Owners(Processes(capacity=_PROCESSES, text_bytes=_TEXT_BYTES), Lives(_LISTENERS))
+        processes = Processes(capacity=_PROCESSES, text_bytes=_TEXT_BYTES)
+        self._owners = Owners(processes, Lives(_LISTENERS, memory=_FORMER))
         self._namespaces = Namespaces(names=settings.names)
         self._pipeline = Pipeline(self._owners, self._netns_name)
         self._recents = Recents()
@@ -225,6 +227,10 @@ class Agent:
         """The namespaces that are being watched: inode numbers and names."""
         inodes = self._account.namespaces() if self._account else []
         return [(inode, self._netns_name(inode)) for inode in inodes]
+
+    def firing(self) -> list[Alert]:
+        """The alerts that are raised now, without shares."""
+        return self._alerting.firing()
 
     def alert_state(self) -> AlertState:
         """What alerts are to know after a restart."""

@@ -24,7 +24,7 @@ from whyreset.payload import meaning
 from whyreset.sources import captures as source
 from whyreset.sources.captures import Damage
 from whyreset.sources.files import BLOCK_BYTES, STDIN, Capture, CaptureError
-from whyreset.words import escape, span
+from whyreset.words import amount, escape, span
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -289,11 +289,11 @@ def _words(seen: Observation, port: int | None) -> dict[str, str]:
         "sender": _bracket(seen.src),
         "receiver": _bracket(seen.dst),
         "port": f"port {port}" if port is not None else "many ports",
-        "length": str(seen.trigger.length) if seen.trigger else "some",
+        "length": amount(seen.trigger.length, "byte") if seen.trigger else "some bytes",
         "delay": span(seen.time_ns - seen.trigger.time_ns) if seen.trigger else "some time",
         "idle": span(seen.time_ns - last) if (last := _last_ns(seen)) is not None else "some time",
-        "outstanding": str(seen.sender.outstanding),
-        "unacked": str(seen.receiver.outstanding),
+        "outstanding": amount(seen.sender.outstanding, "byte"),
+        "unacked": amount(seen.receiver.outstanding, "byte"),
         "probes": str(seen.sender.keepalives or "some"),
         "ttl": str(seen.ttl),
         "ttls": _ttls(seen.sender),

@@ -16,7 +16,7 @@ Direction = Literal["sent", "received", "observed"]
 Certainty = Literal["certain", "likely", "unknown"]
 
 
-class Process(Struct, frozen=True, kw_only=True):
+class Process(Struct, frozen=True, kw_only=True, gc=False):
     """One process, living or dead. A pid alone may be reused; with its start it names one process for ever."""
 
     pid: int
@@ -46,7 +46,7 @@ class Process(Struct, frozen=True, kw_only=True):
     ended_ns: int = 0
 
 
-class Listener(Struct, frozen=True, kw_only=True):
+class Listener(Struct, frozen=True, kw_only=True, gc=False):
     """A listening socket's life: who listened where, from when until when, and how that ended."""
 
     netns_cookie: int

@@ -14,10 +14,14 @@ from msgspec.structs import replace
 from whyreset import causes
 from whyreset.model import Cause, Facts, Group, Listener, Owner, Process, Record, Reset, Stop
 from whyreset.owners.sockets import Owners
-from whyreset.words import describe_exit, duration, name
+from whyreset.words import amount, describe_exit, duration, name
 
-#: Causes of sent groups that a received twin may still ask for.
-_TWINS = 8192
+#: Facts whose cause is kept.
+_EXPLAINED = 2048
+#: Sent groups that a received twin may still ask for: those of some ticks, each with its owner.
+_TWINS = 2048
+#: Stands for a name, also within a sentence: «an unknown process's SYN».
+_UNKNOWN = "an unknown process"
 
 
 class Sent(Struct):
@@ -88,7 +92,7 @@ class Pipeline:
         cause = self._explained.get(draft.facts)
         if cause is None:
             cause = self._explained[draft.facts] = causes.explain(draft.facts)
-            if len(self._explained) > _TWINS:
+            if len(self._explained) > _EXPLAINED:
                 self._explained.popitem(last=False)
         draft.cause = cause
         if draft.facts.direction == "sent":
@@ -128,7 +132,9 @@ class Pipeline:
         assert cause is not None
         sample = group.samples[0] if group.samples else _nothing(group)
         words = _words(draft, sample)
-        evidence = [_fill(sentence, words) for sentence in cause.evidence]
+        # what nobody has kept a sample of has no figures
+        told = [each for each in cause.evidence if group.samples or "{" not in each]
+        evidence = [_fill(sentence, words) for sentence in told]
         if draft.peer is not None and draft.facts.direction == "received":
             before = draft.peer.via == "former listener"
             evidence.append(_fill("{peer} listened there before" if before else "sent by {peer}", words))
@@ -220,12 +226,12 @@ def _words(draft: Draft, sample: Record) -> dict[str, str]:
     return {
         "port": str(draft.group.port if draft.group.port is not None else sample.local_port),
         "remote": f"[{sample.remote}]" if ":" in sample.remote else sample.remote or "the peer",
-        "owner": name(draft.owner.process) if draft.owner else "a process that is not known",
-        "peer": name(draft.peer.process) if draft.peer else "a process that is not known",
-        "closer": name(closer) if closer else "a process that is not known",
-        "last": name(draft.last) if draft.last else "a process that is not known",
-        "unread": str(sample.unread),
-        "length": str(sample.trigger.length if sample.trigger else 0),
+        "owner": name(draft.owner.process) if draft.owner else _UNKNOWN,
+        "peer": name(draft.peer.process) if draft.peer else _UNKNOWN,
+        "closer": name(closer) if closer else _UNKNOWN,
+        "last": name(draft.last) if draft.last else _UNKNOWN,
+        "unread": amount(sample.unread, "byte"),
+        "length": amount(sample.trigger.length if sample.trigger else 0, "byte"),
         "queue": str(queue),
         "limit": str(limit),
         "ended": duration(sample.ended_ms),

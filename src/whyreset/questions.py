@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import Annotated
 
@@ -73,6 +72,8 @@ def parse(text: str, *, pid: bool = False) -> Question:
 def _address(text: str) -> str:
     if text in ("", "*"):
         return ""
+    import ipaddress  # with what it needs it takes as long as all else here
+
     if ":" in text and not (text.startswith("[") and text.endswith("]")):
         raise ValueError("takes IPv6 addresses in brackets: [::1]:8080")
     try:

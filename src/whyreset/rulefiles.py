@@ -5,7 +5,9 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
+from whyreset.alerts.charts import one_name
 from whyreset.alerts.rules import Rules, read_rules
+from whyreset.causes import CAUSES
 
 #: A file that is larger holds something else.
 _MOST_BYTES = 4 << 20
@@ -46,12 +48,21 @@ def _read(path: Path) -> Rules:
         content = file.read(_MOST_BYTES + 1)
     if len(content) > _MOST_BYTES:
         raise RuleFileError(f"this is no file of rules, it is larger than {_MOST_BYTES >> 20} MiB: {path}")
-    return read_rules(content.decode("utf-8", "replace"), str(path))
+    if b"\0" in content:
+        raise RuleFileError(f"this is no file of rules, it is not text in UTF-8: {path}")
+    causes = {name for module in CAUSES for name in (module.NAME, module.FAMILY)}
+    return read_rules(content.decode("utf-8-sig", "replace"), str(path), causes=causes)
 
 
-def joined(found: list[Rules]) -> Rules:
-    """The content of several files; of rules with one name for one chart the first counts."""
-    rules = {(rule.name, rule.on): rule for each in reversed(found) for rule in reversed(each.rules)}
+def joined(found: list[Rules], host: str = "") -> Rules:
+    """The content of several files; of rules with one name for one chart the first counts.
+
+    Args:
+        found: of each file.
+        host: the name of this host: rules for others are left out. "" for all.
+    """
+    wanted = (rule for each in reversed(found) for rule in reversed(each.rules) if not host or rule.for_host(host))
+    rules = {(rule.name, one_name(rule.on)): rule for rule in wanted}
     return Rules(
         tuple(reversed(rules.values())),
         tuple(silence for each in found for silence in each.silences),

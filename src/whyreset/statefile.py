@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -13,6 +14,8 @@ from whyreset.alerts.alerting import AlertState
 from whyreset.model import Notice
 
 _EVERY_SECONDS = 60.0
+#: When an alert changed it is saved as soon as so many seconds have passed since the last time.
+_SOON_SECONDS = 5.0
 _MOST_BYTES = 64 << 20
 
 
@@ -45,7 +48,7 @@ def load(path: Path) -> AlertState | None:
         if len(content) > _MOST_BYTES:
             raise msgspec.DecodeError("it is too large")
         return msgspec.json.decode(content, type=AlertState)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise StateFileError(f"{path} is not what alerts have saved ({error}); remove it to begin anew") from error
 
 
@@ -58,13 +61,34 @@ def save(path: Path, state: AlertState) -> None:
     content = msgspec.json.encode(state)
     beside = path.with_name(f".{path.name}.new")
     try:
-        with open(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(beside, content)
         beside.replace(path)
     except OSError as error:
+        with suppress(OSError):
+            # what a full disk left of it is of no use
+            beside.unlink()
         raise StateFileError(f"cannot write {path}: {error.strerror}") from error
+
+
+def _write(path: Path, content: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def check_writable(path: Path) -> None:
+    """Whether the file could be written, as far as that can be told beforehand.
+
+    Raises:
+        StateFileError: it cannot.
+    """
+    if path.is_dir():
+        raise StateFileError(f"cannot write {path}: it is a folder")
+    if not path.parent.is_dir():
+        raise StateFileError(f"cannot write {path}: there is no folder {path.parent}")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        raise StateFileError(f"cannot write {path}: the folder {path.parent} is not writable for this user")
 
 
 class Memory:
@@ -77,29 +101,40 @@ class Memory:
     def __init__(self, name: str | None) -> None:
         self._path = Path(name) if name is not None else None
         self._saved_at: float | None = None
+        self._changed = self._failed = False
         self.boot = boot_id()
 
     def load(self) -> AlertState | None:
         """What was kept."""
-        return load(self._path) if self._path is not None else None
+        if self._path is None:
+            return None
+        check_writable(self._path)
+        return load(self._path)
 
-    def keep(self, state: Callable[[], AlertState], now: float, *, at_once: bool = False) -> list[Notice]:
-        """Saves once a minute; a notice where that fails.
+    def keep(
+        self, state: Callable[[], AlertState], now: float, *, changed: bool = False, at_once: bool = False
+    ) -> list[Notice]:
+        """Saves once a minute, and soon after an alert changed; a notice where that fails.
 
         Args:
             state: gives what is to be kept.
             now: seconds of a clock that never goes back.
-            at_once: also before the minute is over.
+            changed: something happened to an alert.
+            at_once: whatever the time.
         """
         if self._path is None:
             return []
         if self._saved_at is None:
             self._saved_at = now
-        if not at_once and now - self._saved_at < _EVERY_SECONDS:
+        self._changed = self._changed or changed
+        # where it failed, trying more often helps nobody
+        wait = _SOON_SECONDS if self._changed and not self._failed else _EVERY_SECONDS
+        if not at_once and now - self._saved_at < wait:
             return []
-        self._saved_at = now
+        self._saved_at, self._changed, self._failed = now, False, False
         try:
             save(self._path, state())
         except StateFileError as error:
+            self._failed = True
             return [Notice(time_ns=time.time_ns(), name="state", text=f"what is usual here is not remembered: {error}")]
         return []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
@@ -13,13 +13,15 @@ from whyreset.clock import boottime_ns, epoch_ns
 from whyreset.core.lives import HELD_BYTES
 from whyreset.model import Missing, Owner, Process
 from whyreset.outputs.desk import Asked, Replies
-from whyreset.owners import logs
 from whyreset.owners.namespaces import Namespaces
 from whyreset.owners.processes import Processes
 from whyreset.owners.procfs import TICK_NS
 from whyreset.questions import Answer, Connections, Former, Found, Life, Question, Recent, Standing, Trace
 from whyreset.sources.view import Seen, View, look
 from whyreset.words import describe_exit
+
+if TYPE_CHECKING:
+    from whyreset.owners import logs
 
 #: Entries of each list; what is beyond is counted.
 MOST = 32
@@ -247,6 +249,8 @@ class _Joiner:
         return found
 
     def _traces(self, pid: int) -> list[logs.Line]:
+        from whyreset.owners import logs  # seldom asked
+
         boot_ns = time.time_ns() - time.monotonic_ns()
         lines = [*logs.kernel_lines(pid, boot_ns=boot_ns), *logs.journal_lines(pid)]
         return sorted(lines, key=lambda line: line.time_ns)

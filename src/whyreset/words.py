@@ -26,7 +26,7 @@ _COMM_MAX = 15
 class _Interpreter(Struct, frozen=True, kw_only=True):
     """How an interpreter's command line is read; options of one letter stand without their dash."""
 
-    names: re.Pattern[str]
+    names: frozenset[str]
     #: Options whose value is the program.
     program: frozenset[str] = frozenset()
     #: Options that take a value, often the next word.
@@ -43,16 +43,16 @@ class _Interpreter(Struct, frozen=True, kw_only=True):
 
 def _interpreter(names: str, *, letters: bool = True, **options: str) -> _Interpreter:
     return _Interpreter(
-        names=re.compile(rf"-?(?:{names})[0-9.]*(?:-dbg|t)?"),
+        names=frozenset(names.split()),
         letters=letters,
         **{kind: frozenset(words.split()) for kind, words in options.items()},
     )
 
 
 _INTERPRETERS = (
-    _interpreter("python|pypy", program="m", value="W X --check-hash-based-pycs", inline="c"),
+    _interpreter("python pypy", program="m", value="W X --check-hash-based-pycs", inline="c"),
     _interpreter(
-        "node|nodejs",
+        "node nodejs",
         letters=False,
         value="-r --require --import --loader --experimental-loader -C --conditions",
         inline="-e --eval -p --print -pe",
@@ -67,9 +67,9 @@ _INTERPRETERS = (
     _interpreter("ruby", value="I r C E X", inline="e", attached="i K T W x F 0"),
     _interpreter("perl", value="I", inline="e E", attached="i C F x 0 l D M m V d"),
     _interpreter("php", program="f", value="c d S t z", inline="r B R F E"),
-    _interpreter("(?:ba|da|a|z|k|mk|pdk)?sh", value="o O --rcfile --init-file", inline="c s"),
-    _interpreter("lua|luajit", value="l", inline="e"),
-    _interpreter("dotnet|mono|deno|bun", letters=False, verbs="exec run"),
+    _interpreter("sh bash dash ash zsh ksh mksh pdksh", value="o O --rcfile --init-file", inline="c s"),
+    _interpreter("lua luajit", value="l", inline="e"),
+    _interpreter("dotnet mono deno bun", letters=False, verbs="exec run"),
 )
 
 
@@ -127,6 +127,11 @@ def duration(milliseconds: int | None) -> str:
     return f"{milliseconds // 3_600_000} h"
 
 
+def amount(number: int, unit: str) -> str:
+    """So many of what can be counted: «1 byte», «1500 bytes»."""
+    return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
+
+
 def span(nanoseconds: int) -> str:
     """A span that may be short, in the words of a person: «42 µs», «3 ms», «1.2 s», «12 s»."""
     nanoseconds = max(0, nanoseconds)
@@ -152,13 +157,24 @@ def _script_name(process: Process) -> str:
     exe, first = _base(process.exe) or process.comm, _base(process.command[0])
     if exe == "busybox":
         exe = first
-    kind = next((kind for kind in _INTERPRETERS if kind.names.fullmatch(exe)), None)
+    kind = _interpreter_called(exe)
     if kind is None:
         return ""
-    if first and not any(kind.names.fullmatch(first) for kind in _INTERPRETERS):
+    if first and _interpreter_called(first) is None:
         return _title(process.command[0])
     found = _base(_script(process.command[1:], kind))
     return found if re.search(r"\w", found) else ""
+
+
+def _interpreter_called(name: str) -> _Interpreter | None:
+    """By its name, with or without a version: python3, python3.13t, -bash (a login shell)."""
+    plain = name.removeprefix("-")
+    for ending in ("", "-dbg", "t"):
+        if plain.endswith(ending):
+            stem = plain.removesuffix(ending).rstrip("0123456789.")
+            if found := next((each for each in _INTERPRETERS if stem in each.names), None):
+                return found
+    return None
 
 
 def _title(text: str) -> str:

@@ -184,12 +184,6 @@ def test_rules_wake_one_another() -> None:
     assert (second.time - first.time) % 10 == 0
 
 
-def test_rules_for_unknown_charts_are_named() -> None:
-    """A rule for a chart that whyreset does not have can never run."""
-    bench = Bench("alarm: a\non: disk.space\nevery: 1s\ncalc: 1\n" + AVERAGE.replace("alarm: a", "alarm: b"))
-    assert [rule.name for rule in bench.evaluator.unlinked()] == ["a"]
-
-
 def test_a_change_knows_how_long_it_was() -> None:
     """And which chart it is about."""
     bench = Bench(AVERAGE + "warn: $this > 5")

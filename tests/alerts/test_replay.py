@@ -72,6 +72,17 @@ def test_received_resets_have_their_own() -> None:
     assert rules == {"resets_received_surge", "10s_ipv4_tcp_resets_received"}
 
 
+def test_attempts_are_not_called_resets() -> None:
+    """The counter holds handshakes that timed out, too."""
+    series = (Row(second, {"OutRsts": 0, "AttemptFails": 300 if second > 20 else 0}) for second in range(1, 30))
+    (alert,) = replay(series, [])
+    assert (alert.rule, alert.summary, alert.units) == (
+        "resets_received_surge",
+        "surge of failed attempts to connect",
+        "attempts/s",
+    )
+
+
 def test_seconds_that_are_left_out_are_not_calm() -> None:
     """Nothing is known of them: a surge before a pause goes on after it."""
     before, after = rows(*[0] * 60, *[200] * 10), rows(*[200] * 10, *[0] * 60, first=1000)
@@ -80,8 +91,8 @@ def test_seconds_that_are_left_out_are_not_calm() -> None:
 
 
 def test_a_series_is_read_as_it_comes() -> None:
-    """Blank lines are none, numbers may be fractions, the order of columns is the header's."""
-    lines = ["second, AttemptFails, OutRsts\r\n", "10,1,2.5\n", "\n", "11,0,3\n"]
+    """A byte order mark and blank lines are none, numbers may be fractions, the order of columns is the header's."""
+    lines = ["\ufeffsecond, AttemptFails, OutRsts\r\n", "10,1,2.5\n", "\n", "  \n", "11,0,3\n"]
     assert list(read_series(lines)) == [
         Row(10, {"AttemptFails": 1, "OutRsts": 2.5}),
         Row(11, {"AttemptFails": 0, "OutRsts": 3}),
@@ -96,14 +107,22 @@ def test_a_series_is_read_as_it_comes() -> None:
         ("second,AttemptFails", "line 1: expected a header «second,OutRsts[,...]», not 'second,AttemptFails'"),
         ("second,OutRsts,resets", "line 1: column 3 is 'resets', which is none of EstabResets, OutRsts"),
         ("second,OutRsts,OutRsts", "line 1: a column is there twice"),
-        ("second,OutRsts\n1", "line 2: expected 2 fields, not 1"),
+        ("second,OutRsts\n1", "line 2: expected 2 fields (second,OutRsts), not 1"),
         ("second,OutRsts\n1,2\n2,x", "line 3: expected a number for OutRsts, not 'x'"),
-        ("second,OutRsts\n1,-2", "line 2: OutRsts is an increment, and -2 is none"),
-        ("second,OutRsts\n1,nan", "line 2: OutRsts is an increment, and nan is none"),
-        ("second,OutRsts\n1.5,2", "line 2: expected whole seconds, not 1.5"),
+        ("second;OutRsts\n1;2", "line 1: expected a header «second,OutRsts[,...]», not 'second;OutRsts'; fields are"),
+        ("Second,outrsts\n1,2", "line 1: expected a header «second,OutRsts[,...]», not 'Second,outrsts'; upper and"),
+        ("second,OutRsts\n", "line 1: expected a row after the header"),
+        ("second,OutRsts\n1,2,3", "line 2: expected 2 fields (second,OutRsts), not 3"),
+        ("second,OutRsts\n1,-2", "line 2: expected what OutRsts grew in this second, not -2"),
+        ("second,OutRsts\n1,nan", "line 2: expected what OutRsts grew in this second, not nan"),
+        ("second,OutRsts\n1,1e15", "line 2: expected what OutRsts grew in this second, not 1e15"),
+        ("second,OutRsts\n1.5,2", "line 2: expected a whole second, such as one since the epoch, not 1.5"),
+        ("second,OutRsts\n-5,2", "line 2: expected a whole second, such as one since the epoch, not -5"),
+        ("second,OutRsts\nnan,2", "line 2: expected a whole second, such as one since the epoch, not nan"),
         ("second,OutRsts\n2,2\n1,2", "line 3: second 1 does not follow 2"),
         ("second,OutRsts\n2,2\n2,2", "line 3: second 2 does not follow 2"),
-        ("second,OutRsts\n2,2\n900000000000,2", "line 3: second 900000000000 does not follow 2"),
+        ("second,OutRsts\n2,2\n90000000000,2", "line 3: second 90000000000 does not follow 2"),
+        ("second,OutRsts\n2,2\n900000000000,2", "line 3: expected a whole second"),
         ("second,OutRsts\n" + '"' + "x" * 200_000, "line 2: field larger than field limit"),
     ],
 )
@@ -112,6 +131,13 @@ def test_a_wrong_series_is_told_with_its_line(text: str, complaint: str) -> None
     with pytest.raises(SeriesError) as error:
         list(read_series(text.splitlines(keepends=True)))
     assert str(error.value).startswith(complaint)
+
+
+@given(st.lists(st.sampled_from([0.0, 1.0, 40.0, 1e6, 9e14]), min_size=1, max_size=300))
+def test_no_counts_make_it_fail(counts: list[float]) -> None:
+    """However wild: the figures of the detector stay figures."""
+    for alert in replay((Row(second, {"OutRsts": count}) for second, count in enumerate(counts, 1)), RULES):
+        assert alert.threshold is None or alert.threshold >= 0
 
 
 @given(st.text(st.sampled_from('second,OutRsts0123456789.-e"\n \r'), max_size=200))

@@ -64,3 +64,28 @@ def test_what_comes_late_belongs_to_the_latest_second() -> None:
     recent.add(made(after=5), expected=False)
     recent.add(made(after=4), expected=False)
     assert recent.shares(SECOND + 5, SECOND + 5).resets == 2
+
+
+def test_older_seconds_are_kept_as_minutes() -> None:
+    """As far back as rules look, whoever it was; what is older than that is forgotten."""
+    recent = Recent(memory=600)
+    for after in range(3600):
+        recent.add(made("linger-zero" if after < 3300 else "closed-port", after=after), expected=after < 3300)
+    shares = recent.shares(SECOND + 3600 - 600, SECOND + 3600)
+    assert shares.resets == sum(count for _, count in shares.causes)
+    assert 600 <= shares.resets <= 660
+    assert dict(shares.causes)["closed-port"] == 300
+    assert shares.expected == shares.resets - 300
+    everything = recent.shares(0, 10**11).resets
+    assert shares.resets <= everything <= 12 * 60 + SECONDS
+
+
+def test_names_within_a_minute_are_bounded() -> None:
+    """However many seconds bring new ones, and none is lost."""
+    recent = Recent(memory=3600)
+    for after in range(400):
+        for number in range(5):
+            recent.add(made(f"cause-{after}-{number}", after=after), expected=False)
+    shares = recent.shares(0, 10**11)
+    assert (shares.resets, sum(count for _, count in shares.causes)) == (2000, 2000)
+    assert max(len(part.causes) for part in recent._minutes) <= NAMES + 1

@@ -122,6 +122,27 @@ def test_it_replays_from_standard_input_with_a_users_rules(tmp_path: Path) -> No
     assert (mine["told"], mine["muted_by"]) == (False, "to: silent")
 
 
+def test_it_reads_whatever_standard_input_holds() -> None:
+    """Bytes that are no text are a wrong line, as in a file."""
+    read, write = os.pipe()
+    os.write(write, b"\xef\xbb\xbfsecond,OutRsts\r\n1,5\r\n2,\xff\xfe\r\n")
+    os.close(write)
+    ended = run("alerts", "--replay", "-", stdin=read)
+    os.close(read)
+    assert ended.returncode == 1
+    assert ended.stderr == "whyreset: cannot replay -: line 3: expected a number for OutRsts, not '\ufffd\ufffd'\n"
+
+
+def test_a_rule_for_another_host_is_said_so_and_left_out(tmp_path: Path, series: Path) -> None:
+    """As in Netdata; a file may serve many hosts."""
+    path = tmp_path / "mine.conf"
+    path.write_text(RULE.replace("every: 5s", "every: 5s\nhosts: nobody-is-called-so"))
+    ended = run("alerts", "--test", str(path))
+    assert "never evaluated: it is not for this host" in ended.stdout
+    ended = run("alerts", "--test", str(path), "--replay", str(series))
+    assert {json.loads(line)["rule"] for line in ended.stdout.splitlines()} == {"resets_sent_surge"}
+
+
 def test_what_netdata_missed_is_found() -> None:
     """The recorded ramp: nothing of Netdata's rule, and an alert of ours within a few seconds."""
     ended = run("alerts", "--replay", str(RECORDED / "ramp-of-_1_s-to-240_s.csv"))
@@ -135,6 +156,7 @@ def test_what_netdata_missed_is_found() -> None:
     [
         (["--test", "/nowhere/x.conf"], "cannot read /nowhere/x.conf: No such file or directory"),
         (["--test", "/dev/zero"], "it is larger than 4 MiB: /dev/zero"),
+        (["--test", "/bin/sh"], "it is not text in UTF-8: /bin/sh"),
         (["--test", "/proc/self"], "there is no file *.conf in /proc/self"),
         (["--replay", "/nowhere/x.csv"], "cannot read /nowhere/x.csv: No such file or directory"),
         (["--replay", "/proc/self"], "cannot read /proc/self: Is a directory"),

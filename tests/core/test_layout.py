@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.core.fake_ring import HEADER_BYTES
 from tests.core.layout import FLAGS, STRUCTS, VIA
 
 HEADER = Path(__file__).parents[2] / "bpf" / "events.h"
@@ -66,6 +67,12 @@ def test_the_mirror_is_what_the_compiler_makes_of_the_header(tmp_path: Path) -> 
         mirrored[kind] = (ctypes.sizeof(struct), 0)
         mirrored |= {f"{kind}.{name}": field(struct, name) for name in names(struct)}
     assert compiled == mirrored
+
+
+def test_no_record_is_longer_than_what_is_mapped_behind_a_ring() -> None:
+    """A page, so that a record that begins within the ring can be read to its end."""
+    kinds = ("reset_event", "close_event", "process_event", "exit_event", "listen_event")
+    assert all(ctypes.sizeof(STRUCTS[kind]) + HEADER_BYTES <= 4096 for kind in kinds)
 
 
 def test_the_structs_of_one_ring_are_told_apart_by_length() -> None:

@@ -230,6 +230,15 @@ def test_what_cannot_be_mapped_is_refused() -> None:
         os.close(writing)
 
 
+def test_a_ring_is_mapped_once_and_a_page() -> None:
+    """What is mapped counts as resident memory, the whole of it at once."""
+    fake = FakeRing(1 << 16)
+    spans = [line.split()[0].split("-") for line in Path("/proc/self/maps").read_text().splitlines() if ":ring" in line]
+    sizes = sorted(int(end, 16) - int(start, 16) for start, end in spans)
+    whole = 2 * mmap.PAGESIZE + 2 * fake.size  # as the kernel has it, for the test to write
+    assert sizes == sorted([mmap.PAGESIZE, 2 * mmap.PAGESIZE + fake.size, whole])
+
+
 def mapped() -> int:
     """How many mappings of rings this process has."""
     return Path("/proc/self/maps").read_text().count("memfd:ring")

@@ -4,9 +4,11 @@ import json
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+from benchmarks.alerts.traffic import follow, steps
 from tests.hosts import Host, Watch
 from tests.hosts.cases import CASES, Case, Missing, Stage
 from tests.hosts.cases.model import Expected
@@ -73,6 +75,28 @@ def test_a_watch_without_rights_counts_its_own_namespace(stage: Stage) -> None:
     }
     assert sum(line["second"].get("counted", 0) for line in counts) == 4
     assert lines[-1]["type"] == "end"
+
+
+def test_a_watch_without_rights_raises_alerts(stage: Stage, tmp_path: Path) -> None:
+    """By the counters of its own namespace: a surge, at once, and a user's rule."""
+    rules = tmp_path / "mine.conf"
+    rules.write_text(
+        "alarm: mine\non: ip.tcphandshake\nlookup: sum -3s unaligned of OutRsts\nevery: 1s\nwarn: $this > 9"
+    )
+    tmp_path.chmod(0o755)
+    script = [sys.executable, "-m", "whyreset", "watch", "--json", "--rules", str(rules)]
+    process = stage.b.start(*NO_RIGHTS, *script, stdout=subprocess.PIPE)
+    assert process.stdout
+    with process:
+        assert json.loads(process.stdout.readline())["tier"] == "counters"
+        follow(stage.b, steps((0, 90)), 4)
+        process.send_signal(signal.SIGINT)
+        lines = [json.loads(line) for line in process.stdout]
+    alerts = {line["rule"]: line for line in lines if line["type"] == "alert" and line["new_status"] == "warning"}
+    assert {"resets_sent_surge", "mine"} <= set(alerts)
+    surge = alerts["resets_sent_surge"]
+    assert (surge["netns_cookie"], surge["told"]) == (stage.b.cookie, True)
+    assert "shares" not in surge
 
 
 def test_a_watch_with_rights_says_nothing_of_families(watch: Watch) -> None:

@@ -104,7 +104,7 @@ def test_content_reject_closes_in_order_and_resets_what_comes_later(watch: Watch
         told = tellings(watch, pair)
     sent = told(pair.b, "sent").troubles
     assert sent.causes == told(pair.a, "received").causes == {"data-after-close": 3}
-    assert sent.saying(f"haproxy[{proxy.pid}] had closed", f"then {len(REQUEST)} more bytes came") == 3
+    assert sent.saying(f"haproxy[{proxy.pid}] had closed", f"then {len(REQUEST)} bytes more came") == 3
     assert sent.values("owner.pid") == {proxy.pid}
 
 

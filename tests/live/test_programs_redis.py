@@ -55,7 +55,7 @@ def test_killed_clients_are_reset_when_they_ask_again(watch: Watch, pair: Pair) 
         told = tellings(watch, pair)
     sent = told(pair.b, "sent").troubles
     assert sent.causes == told(pair.a, "received").causes == {"data-after-close": 3}
-    assert sent.saying(f"redis-server[{server.pid}] had closed", f"then {len(PING)} more bytes came") == 3
+    assert sent.saying(f"redis-server[{server.pid}] had closed", f"then {len(PING)} bytes more came") == 3
     assert told(pair.a, "received").values("owner.pid") == {client.pid}
     assert told(pair.a, "received").saying(f"sent by redis-server[{server.pid}]") == 3
 

@@ -262,7 +262,7 @@ def test_another_user_sees_its_own_and_is_told_what_is_missing(machine: None) ->
         port = listener.getsockname()[1]
         line = who(f":{port}", before=as_nobody())
     assert "owner" not in only(line["listeners"])
-    assert line["text"] == f":{port} a process that is not known listens"
+    assert line["text"] == f":{port} an unknown process listens"
     assert missing(line) == {"kernel", "namespaces", "processes", "watch"}
 
 

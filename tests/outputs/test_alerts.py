@@ -8,46 +8,12 @@ import jsonschema
 import msgspec
 import pytest
 
-from tests.outputs.values import EPOCH
+from tests.outputs.values import alert
 from whyreset.model import Alert, Shares
 from whyreset.outputs import lines
 from whyreset.outputs.alerts import alert_line, alert_sentence, alert_text
 
 VALIDATOR = jsonschema.Draft202012Validator(lines.schema())
-SHARES = Shares(
-    resets=200,
-    causes=(("closed-port", 190), ("half-open", 10)),
-    owners=(("api.service", 199), ("unknown", 1)),
-    remotes=(("192.0.2.1", 80), ("192.0.2.2", 60), ("192.0.2.3", 40), ("192.0.2.4", 10), ("other", 10)),
-)
-
-
-def alert(**fields: Any) -> Alert:
-    """A surge was found."""
-    return Alert(
-        **{
-            "id": "a1",
-            "rule": "resets_sent_surge",
-            "time_ns": EPOCH,
-            "netns": 4026531840,
-            "netns_cookie": 1,
-            "event": "changed",
-            "old_status": "clear",
-            "new_status": "warning",
-            "state": "firing",
-            "told": True,
-            "since_ns": EPOCH,
-            "value": 212.4,
-            "threshold": 38.3,
-            "usual": 0.12345,
-            "units": "resets/s",
-            "window": 2,
-            "summary": "surge of TCP resets sent",
-            "streams": ("closed-port",),
-            "shares": SHARES,
-            **fields,
-        }
-    )
 
 
 def written(value: Alert, **options: Any) -> dict[str, Any]:

@@ -117,7 +117,7 @@ SENTENCES: dict[str, tuple[Found, str]] = {
     ),
     "a holder that is not known": (
         found(listeners=(standing(owner=None),)),
-        ":8080 a process that is not known listens",
+        ":8080 an unknown process listens",
     ),
     "a crash": (
         found(former=(former(),), resets=(recent(),), watched_ns=EPOCH - 100 * SECOND),

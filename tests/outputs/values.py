@@ -2,7 +2,20 @@
 
 from typing import Any
 
-from whyreset.model import Cause, Count, Facts, Notice, Owner, Process, Record, Remotes, Reset, Segment
+from whyreset.model import (
+    Alert,
+    Cause,
+    Count,
+    Facts,
+    Notice,
+    Owner,
+    Process,
+    Record,
+    Remotes,
+    Reset,
+    Segment,
+    Shares,
+)
 
 EPOCH = 1_795_326_195_123_456_789  # 2026-11-22T05:43:15.123456789Z
 CAUSE = Cause(name="closed-port", family="closed-port", certainty="certain", evidence=("nobody listens",))
@@ -87,3 +100,39 @@ def count(**fields: Any) -> Count:
 def notice(**fields: Any) -> Notice:
     """Something was lost."""
     return Notice(**{"time_ns": EPOCH, "name": "crowded", "text": "resets not told apart", **fields})
+
+
+SHARES = Shares(
+    resets=200,
+    causes=(("closed-port", 190), ("half-open", 10)),
+    owners=(("api.service", 199), ("unknown", 1)),
+    remotes=(("192.0.2.1", 80), ("192.0.2.2", 60), ("192.0.2.3", 40), ("192.0.2.4", 10), ("other", 10)),
+)
+
+
+def alert(**fields: Any) -> Alert:
+    """A surge was found."""
+    return Alert(
+        **{
+            "id": "a1",
+            "rule": "resets_sent_surge",
+            "time_ns": EPOCH,
+            "netns": 4026531840,
+            "netns_cookie": 1,
+            "event": "changed",
+            "old_status": "clear",
+            "new_status": "warning",
+            "state": "firing",
+            "told": True,
+            "since_ns": EPOCH,
+            "value": 212.4,
+            "threshold": 38.3,
+            "usual": 0.12345,
+            "units": "resets/s",
+            "window": 2,
+            "summary": "surge of TCP resets sent",
+            "streams": ("closed-port",),
+            "shares": SHARES,
+            **fields,
+        }
+    )

@@ -255,7 +255,7 @@ def test_former_listeners_of_one_port_are_bounded() -> None:
 
 def test_ports_with_former_listeners_are_bounded_and_the_loss_is_counted() -> None:
     """Ports whose last listener ended longest ago are forgotten first."""
-    known = Lives(10)
+    known = Lives(100, memory=10)
     for port in range(1, 101):
         known.opened(listener(port, port=port))
         known.closed(end(port, 20 + port))

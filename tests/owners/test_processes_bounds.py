@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.owners.told import LATER, START, end, told
 from tests.owners.trees import FakeProc
-from whyreset.owners.processes import CONTAINER_NAMES_MAX, ENDS_MAX, Processes
+from whyreset.owners.processes import COMMANDS_MAX, CONTAINER_NAMES_MAX, ENDS_MAX, Processes
 from whyreset.owners.procfs import ARGUMENT_MAX, ARGUMENTS_MAX, COMMAND_MAX
 
 
@@ -168,3 +168,25 @@ def test_any_bytes_in_proc_are_taken(stat: bytes, command: bytes, cgroup: bytes)
         table.alive((912, 0))
         table.seen(told(912))
         assert directory.exists()
+
+
+def test_processes_alike_have_their_texts_in_common(fake_proc: FakeProc) -> None:
+    """Ten thousand brief lives of one program take no more room for their texts than one."""
+    table = Processes(str(fake_proc.root))
+    for pid in (1, 2):
+        path = "/usr/bin/" + str(10)  # made anew, as what is read is
+        table.seen(told(pid, exe=path, command=(path, "-x"), cgroup="/system.slice/" + str(10)))
+    one, other = (table.get((pid, START)) for pid in (1, 2))
+    assert one is not None
+    assert other is not None
+    assert one.exe is other.exe
+    assert one.command is other.command
+    assert one.cgroup is other.cgroup
+
+
+def test_command_lines_in_common_are_bounded(fake_proc: FakeProc) -> None:
+    """Each of a thousand processes may have another."""
+    table = Processes(str(fake_proc.root), capacity=10)
+    for pid in range(1, 2 * COMMANDS_MAX):
+        table.seen(told(pid, command=(str(pid),)))
+        assert len(table._commands) <= COMMANDS_MAX

@@ -6,16 +6,18 @@ they were.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
+from typing import Annotated
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
-from whyreset.alerts.life import LifeState, Lives, Signal
+from whyreset.alerts.bounds import Number
+from whyreset.alerts.life import Life, LifeState, Lives, Signal
 from whyreset.alerts.mutes import Expected, Silence
 from whyreset.alerts.rule import Rule
-from whyreset.alerts.space import COUNTED, Space, looks
-from whyreset.alerts.streams import Stream, Streams
+from whyreset.alerts.space import ATTEMPTS, COUNTED, Space, looks
+from whyreset.alerts.streams import MOST_CAUSES, Stream, Streams
 from whyreset.alerts.surge import Baseline
 from whyreset.model import Alert, Counters, Host, Reset, Shares
 
@@ -36,9 +38,9 @@ _LEAST_SHARES = 10
 class SavedSpace(Struct, kw_only=True):
     """What is usual in one namespace."""
 
-    cookie: int
-    sent: list[Stream]
-    received: list[Stream]
+    cookie: Number
+    sent: Annotated[list[Stream], Meta(max_length=MOST_CAUSES + 1)]
+    received: Annotated[list[Stream], Meta(max_length=MOST_CAUSES + 1)]
 
 
 class AlertState(Struct, kw_only=True):
@@ -47,7 +49,7 @@ class AlertState(Struct, kw_only=True):
     #: Identifies the boot: cookies of namespaces mean nothing after it.
     boot: str = ""
     lives: LifeState = field(default_factory=LifeState)
-    spaces: list[SavedSpace] = field(default_factory=list)
+    spaces: Annotated[list[SavedSpace], Meta(max_length=_MOST_SPACES)] = field(default_factory=list)
 
 
 class _Known(Struct):
@@ -62,6 +64,7 @@ class _Known(Struct):
     #: What is usual: from before a restart, or of before watching began.
     saved: SavedSpace | None = None
     prior: Baseline | None = None
+    prior_received: Baseline | None = None
     space: Space | None = None
     awake_until: float = 0.0
 
@@ -76,6 +79,7 @@ class Alerting:
         names: the name of a namespace by its inode number.
         boot: identifies this boot of the host.
         state: what `state` gave before.
+        counters_only: no resets are seen, and only this program's namespace is read: nothing is said of the others.
     """
 
     def __init__(
@@ -87,13 +91,17 @@ class Alerting:
         names: Callable[[int], str] = lambda _inode: "",
         boot: str = "",
         state: AlertState | None = None,
+        counters_only: bool = False,
     ) -> None:
+        self._counters_only = counters_only
         self._names = names
         self._looks = looks(rules)
         self._expected = tuple(expected)
         self._boot = boot
         self._keys = tuple(each.key for kind in self._looks.kinds for each in kind.dimensions if each.counter)
-        state = _still_true(state or AlertState(), boot)
+        state, lost = _still_true(state or AlertState(), boot)
+        #: alerts of namespaces that went with the boot; None once their end was told
+        self._lost: LifeState | None = lost
         self._saved = {each.cookie: each for each in state.spaces}
         self._lives = Lives(state.lives, silences=silences, shares=self._shares)
         self._known: dict[int, _Known] = {}
@@ -112,7 +120,7 @@ class Alerting:
         return AlertState(boot=self._boot, lives=self._lives.state(), spaces=list(spaces.values()))
 
     def firing(self) -> list[Alert]:
-        """All alerts that are raised, as of the last reading."""
+        """All alerts that are raised, as of the last reading, without shares."""
         return self._lives.firing(self._now)
 
     def see(self, resets: Iterable[Reset]) -> None:
@@ -152,6 +160,8 @@ class Alerting:
                 alerts += self._follow(known, each, keys, before, host)
         if present:
             alerts += self._part([cookie for cookie in self._known if cookie not in present])
+            if not first and self._lost is not None and not self._counters_only:
+                alerts += self._return(present)
         return alerts + self._lives.tick(now)
 
     def _begin_again(self, time: float) -> None:
@@ -166,8 +176,8 @@ class Alerting:
             return None
         keys = tuple(float(values.get(name, 0)) for name in self._keys)
         totals = {**dict(zip(self._keys, keys, strict=True)), **values}
-        quiet = Baseline(seconds=_QUIET_SECONDS, spread_seconds=_QUIET_SECONDS)
-        known = _Known(netns=netns, keys=keys, totals=totals, since=self._now, prior=quiet)
+        quiet = _before(0.0, 0.0)
+        known = _Known(netns=netns, keys=keys, totals=totals, since=self._now, prior=quiet, prior_received=quiet)
         self._known[cookie] = known
         return known
 
@@ -182,11 +192,14 @@ class Alerting:
     def _remember(self, cookie: int, known: _Known, host: Host) -> None:
         """What a counter came to before watching began says what is usual."""
         known.saved = self._saved.pop(cookie, None)
-        total = known.totals.get(COUNTED, 0.0)
-        if cookie == FIRST_COOKIE and host.uptime:
-            known.prior = Baseline.from_before(total, seconds=host.uptime)
-        elif total:
-            known.prior = None  # since when it counts is not known
+        sent = known.totals.get(COUNTED, 0.0)
+        received = known.totals.get(ATTEMPTS, 0.0)
+        if not self._counters_only:
+            # it holds those that were sent too, but nothing else tells of established connections
+            received += known.totals.get("EstabResets", 0.0)
+        first = cookie == FIRST_COOKIE and host.uptime
+        known.prior = _before(sent, host.uptime if first else 0.0)
+        known.prior_received = _before(received, host.uptime if first else 0.0)
         if self._lives.raised(cookie):
             # somebody must see that it is over
             known.awake_until = self._now + _AWAKE_SECONDS
@@ -199,7 +212,8 @@ class Alerting:
                 known.netns,
                 rules=self._looks,
                 sent=Streams(known.prior, saved.sent if saved else ()),
-                received=Streams(known.prior, saved.received if saved else ()),
+                received=Streams(known.prior_received, saved.received if saved else ()),
+                counters_only=self._counters_only,
                 time=known.since,
                 totals=known.totals,
             )
@@ -242,6 +256,15 @@ class Alerting:
                 alerts += self._update(known.space.read(self._now, known.totals))
         return alerts + self._lives.forget(gone, self._now)
 
+    def _return(self, present: Container[int]) -> list[Alert]:
+        """After a restart: the ends of alerts whose namespaces went while nobody watched."""
+        lost = Lives(self._lost)
+        alerts = lost.forget(lost.namespaces(), self._now)
+        alerts += self._lives.forget([each for each in self._lives.namespaces() if each not in present], self._now)
+        self._lost = None
+        self._saved.clear()
+        return alerts
+
     def _update(self, signals: Iterable[Signal]) -> list[Alert]:
         named = (replace(signal, netns_name=self._names(signal.netns)) for signal in signals)
         return [alert for signal in named for alert in self._lives.update(signal, self._now)]
@@ -254,13 +277,23 @@ class Alerting:
         return known.space.recent.shares(now - max(seconds, _LEAST_SHARES), now + 1)
 
 
-def _still_true(state: AlertState, boot: str) -> AlertState:
-    """After a boot only the first namespace is the one that it was."""
+def _before(total: float, uptime: float) -> Baseline | None:
+    """What is usual by what a counter had come to; None where it is not known since when it counts."""
+    if uptime:
+        return Baseline.from_before(total, seconds=uptime)
+    return None if total else Baseline(seconds=_QUIET_SECONDS, spread_seconds=_QUIET_SECONDS)
+
+
+def _still_true(state: AlertState, boot: str) -> tuple[AlertState, LifeState]:
+    """What a state still says, and the alerts that went with a boot: only the first namespace is the same after it."""
     if state.boot == boot:
-        return state
-    lives = [life for life in state.lives.lives if life.signal.netns_cookie == FIRST_COOKIE]
-    return AlertState(
+        return state, LifeState()
+    lives, lost = list[Life](), list[Life]()
+    for life in state.lives.lives:
+        (lives if life.signal.netns_cookie == FIRST_COOKIE else lost).append(life)
+    kept = AlertState(
         boot=boot,
         lives=LifeState(lives=lives, number=state.lives.number),
         spaces=[each for each in state.spaces if each.cookie == FIRST_COOKIE],
     )
+    return kept, LifeState(lives=lost)

@@ -12,9 +12,11 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import Struct
 
-#: Seconds of history, unless rules look back further; and the most they may.
+#: Seconds of history, unless rules look back further; and how far they may.
 MEMORY = 120
-LONGEST_MEMORY = 7200
+LONGEST_LOOK = 7200
+#: What comes late is kept some seconds longer.
+LATE = 20
 
 
 class Dimension(Struct, frozen=True):
@@ -67,6 +69,21 @@ CHARTS = (
     _chart("system.uptime", "uptime", "uptime", counter=False),
     _chart("netdata.uptime", "netdata", "uptime<agent_uptime", counter=False),
 )
+
+#: What of the host itself expressions may ask for: limits of the kernel.
+HOST_VARIABLES = ("tcp_max_connections", "tcp_max_orphans", "tcp_mem_low", "tcp_mem_pressure", "tcp_mem_high")
+_KINDS = {name: kind for kind in CHARTS for name in kind.names}
+
+
+def kind_of(chart: str) -> ChartKind | None:
+    """The chart that is meant by an old or a new name; None where there is none like it here."""
+    return _KINDS.get(chart)
+
+
+def one_name(chart: str) -> str:
+    """The same for a chart's old and its new name."""
+    kind = kind_of(chart)
+    return kind.names[0] if kind else chart
 
 
 class Chart:
@@ -162,7 +179,7 @@ class Charts:
     """
 
     def __init__(self, memory: int = MEMORY, kinds: tuple[ChartKind, ...] = CHARTS) -> None:
-        self._memory = min(memory, LONGEST_MEMORY)
+        self._memory = min(memory, LONGEST_LOOK + LATE)
         self._kinds = kinds
         self._charts: dict[str, Chart] = {}
         #: In the order in which they appeared.

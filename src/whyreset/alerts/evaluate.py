@@ -7,13 +7,15 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from whyreset.alerts.charts import CHARTS, Chart, Charts
+from whyreset.alerts.charts import Chart, Charts
 from whyreset.alerts.expression import evaluate, limit
 from whyreset.alerts.lookup import apply, window
 from whyreset.alerts.patterns import accepts
 from whyreset.alerts.rule import Expression, Rule
 from whyreset.alerts.status import CLEAR, CONSTANTS, CRITICAL, UNDEFINED, UNINITIALIZED, WARNING
 
+#: Names that stand for something of the rule itself, or of its chart.
+OWN_VARIABLES = ("this", "status", "now", "after", "before", "green", "red", "update_every", "last_collected_t")
 #: Rules are looked after at least so often, seconds.
 _AT_LEAST_EVERY = 10
 
@@ -109,11 +111,6 @@ class Evaluator:
     def statuses(self) -> dict[str, int]:
         """Each rule's status."""
         return {alarm.rule.name: alarm.status for alarm in self._alarms}
-
-    def unlinked(self) -> list[Rule]:
-        """Rules for charts that whyreset does not have."""
-        known = {name for kind in CHARTS for name in kind.names}
-        return [rule for rule in self._rules if rule.on not in known]
 
     def _link(self) -> None:
         """Joins rules with charts that have appeared, in the order of the rules."""

@@ -16,11 +16,12 @@ All times are arguments, in seconds since the epoch. The state is a value that i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Literal
+from typing import Annotated, Literal
 
-from msgspec import Struct, field
+from msgspec import Meta, Struct, field
 from msgspec.structs import replace
 
+from whyreset.alerts.bounds import Moment, Number, Seconds, Status
 from whyreset.alerts.mutes import Silence
 from whyreset.alerts.rule import Delay
 from whyreset.alerts.status import CLEAR, NAMES, UNINITIALIZED, WARNING
@@ -39,8 +40,8 @@ class Telling(Struct, frozen=True, kw_only=True):
 
     delay: Delay = Delay()
     no_clear: bool = False
-    repeat_warning: int = 0
-    repeat_critical: int = 0
+    repeat_warning: Number = 0
+    repeat_critical: Number = 0
     to: str = ""
     #: Its figures hold expected resets too.
     counts_expected: bool = True
@@ -50,52 +51,52 @@ class Signal(Struct, frozen=True, kw_only=True):
     """What a rule says of a namespace now."""
 
     rule: str
-    netns_cookie: int
-    netns: int
+    netns_cookie: Number
+    netns: Number
     netns_name: str = ""
-    status: int
+    status: Status
     value: float | None = None
     threshold: float | None = None
     usual: float | None = None
     units: str = ""
     #: Seconds that the value is of.
-    window: int = 0
+    window: Number = 0
     summary: str = ""
     streams: tuple[str, ...] = ()
     telling: Telling = Telling()
     #: What it was before it said anything.
-    first: int = UNINITIALIZED
+    first: Status = UNINITIALIZED
 
 
-class _Life(Struct, kw_only=True):
+class Life(Struct, kw_only=True):
     """One rule in one namespace."""
 
     signal: Signal
-    number: int
-    status: int = UNINITIALIZED
-    since: float = 0.0
+    number: Number
+    status: Status = UNINITIALIZED
+    since: Moment = 0.0
     #: When somebody is to be told; None when nobody waits for that.
-    due: float | None = None
-    up: float = 0.0
-    down: float = 0.0
-    delay_until: float = 0.0
+    due: Moment | None = None
+    up: Seconds = 0.0
+    down: Seconds = 0.0
+    delay_until: Moment = 0.0
     #: The status that was told last and when; reminders count as told.
-    told_status: int | None = None
-    told_at: float = 0.0
+    told_status: Status | None = None
+    told_at: Moment = 0.0
     #: What kept the present status from being told.
     muted_by: str = ""
     flapping: bool = False
     #: When a warning was told, lately.
-    raised: list[float] = field(default_factory=list)
-    changed_at: float = 0.0
-    before: int = UNINITIALIZED
+    raised: Annotated[list[Moment], Meta(max_length=FLAPS + 1)] = field(default_factory=list)
+    changed_at: Moment = 0.0
+    before: Status = UNINITIALIZED
 
 
 class LifeState(Struct, kw_only=True):
     """All lives, as a value."""
 
-    lives: list[_Life] = field(default_factory=list)
-    number: int = 0
+    lives: Annotated[list[Life], Meta(max_length=MOST_LIVES)] = field(default_factory=list)
+    number: Number = 0
 
 
 #: The shares of a namespace's resets of the last so many seconds; None where nothing is known of it.
@@ -126,8 +127,13 @@ class Lives:
         return LifeState(lives=lives, number=self._number)
 
     def firing(self, now: float) -> list[Alert]:
-        """All alerts that are raised, as they are now."""
-        return [self._alert(life, now, "changed") for life in self._lives.values() if life.status >= WARNING]
+        """All alerts that are raised, as they are now; without shares, which would have to be counted each time."""
+        raised = [life for life in self._lives.values() if life.status >= WARNING]
+        return [self._alert(life, now, "changed", shares=False) for life in raised]
+
+    def namespaces(self) -> set[int]:
+        """The cookies of those in which an alert is remembered."""
+        return {cookie for _, cookie in self._lives}
 
     def raised(self, netns_cookie: int) -> bool:
         """Whether an alert of this namespace is raised."""
@@ -139,7 +145,7 @@ class Lives:
         life = self._lives.get(key)
         if life is None:
             self._make_room()
-            life = self._lives[key] = _Life(signal=signal, number=0, status=signal.first)
+            life = self._lives[key] = Life(signal=signal, number=0, status=signal.first)
         life.signal = signal
         if signal.status == life.status:
             return []
@@ -193,7 +199,7 @@ class Lives:
             quiet = (key for key, life in self._lives.items() if life.status < WARNING)
             del self._lives[next(quiet, next(iter(self._lives)))]
 
-    def _wait(self, life: _Life, now: float) -> float:
+    def _wait(self, life: Life, now: float) -> float:
         delay = life.signal.telling.delay
         if now > life.delay_until:
             life.up, life.down = delay.up, delay.down
@@ -204,7 +210,7 @@ class Lives:
         life.delay_until = now + wait
         return wait
 
-    def _tell(self, life: _Life, now: float) -> bool:
+    def _tell(self, life: Life, now: float) -> bool:
         """Whether people are told of the present status now; its wait is over then in any case."""
         life.due = None
         telling = life.signal.telling
@@ -226,7 +232,7 @@ class Lives:
         life.told_status, life.told_at = life.status, now
         return True
 
-    def _mute(self, life: _Life, now: float) -> str:
+    def _mute(self, life: Life, now: float) -> str:
         signal = life.signal
         if signal.telling.to == _SILENT:
             return "to: silent"
@@ -243,13 +249,19 @@ class Lives:
             return "expected"
         return ""
 
-    def _reminds(self, life: _Life, now: float) -> bool:
+    def _reminds(self, life: Life, now: float) -> bool:
         telling = life.signal.telling
         every = telling.repeat_warning if life.status == WARNING else telling.repeat_critical
         return bool(every) and life.told_status == life.status and now - life.told_at >= every and not life.flapping
 
     def _alert(
-        self, life: _Life, now: float, event: Literal["changed", "told", "reminder"], *, told: bool = False
+        self,
+        life: Life,
+        now: float,
+        event: Literal["changed", "told", "reminder"],
+        *,
+        told: bool = False,
+        shares: bool = True,
     ) -> Alert:
         signal = life.signal
         return Alert(
@@ -275,11 +287,11 @@ class Lives:
             window=signal.window,
             summary=signal.summary,
             streams=signal.streams,
-            shares=self._shares(signal.netns_cookie, signal.window),
+            shares=self._shares(signal.netns_cookie, signal.window) if shares else None,
         )
 
 
-def _state(life: _Life) -> Literal["pending", "firing", "resolved", "unknown"]:
+def _state(life: Life) -> Literal["pending", "firing", "resolved", "unknown"]:
     if life.status < CLEAR:
         return "unknown"
     if life.status < WARNING:

@@ -26,6 +26,17 @@ def window(lookup: Lookup, now: int) -> tuple[int, int]:
     return last - length + 1, last
 
 
+def chosen(lookup: Lookup, names: Sequence[tuple[str, str]]) -> list[int]:
+    """Which of a chart's dimensions, by id and name, a look-up takes."""
+    return [
+        index
+        for index, (identifier, name) in enumerate(names)
+        if not lookup.dimensions
+        or ("match-names" not in lookup.options and accepts(lookup.dimensions, identifier))
+        or ("match-ids" not in lookup.options and accepts(lookup.dimensions, name))
+    ]
+
+
 def apply(lookup: Lookup, names: Sequence[tuple[str, str]], rows: Sequence[Sequence[float]]) -> float:
     """A look-up's value; nan where there is none.
 
@@ -34,18 +45,12 @@ def apply(lookup: Lookup, names: Sequence[tuple[str, str]], rows: Sequence[Seque
         names: each dimension's id and name.
         rows: a window's seconds, each with a value for each dimension; nan where it was not collected.
     """
-    chosen = [
-        index
-        for index, (identifier, name) in enumerate(names)
-        if not lookup.dimensions
-        or ("match-names" not in lookup.options and accepts(lookup.dimensions, identifier))
-        or ("match-ids" not in lookup.options and accepts(lookup.dimensions, name))
-    ]
-    if not chosen or not rows:
+    indices = chosen(lookup, names)
+    if not indices or not rows:
         return math.nan
-    wanted = range(len(names)) if "percentage" in lookup.options else chosen
+    wanted = range(len(names)) if "percentage" in lookup.options else indices
     values = {index: _over_time(lookup, [row[index] for row in rows]) for index in wanted}
-    found = [values[index] for index in chosen if not math.isnan(values[index])]
+    found = [values[index] for index in indices if not math.isnan(values[index])]
     if not found:
         return math.nan
     if "percentage" in lookup.options:
@@ -55,7 +60,7 @@ def apply(lookup: Lookup, names: Sequence[tuple[str, str]], rows: Sequence[Seque
         found = [abs(value) for value in found]
     if "min2max" in lookup.options:
         return max(0.0, *found) - min(0.0, *found)
-    return sum(found)
+    return next((join(found) for name, join in _OVER_DIMENSIONS.items() if name in lookup.options), sum(found))
 
 
 def _over_time(lookup: Lookup, column: list[float]) -> float:
@@ -182,4 +187,11 @@ _METHODS: dict[str, Callable[[list[float], float | None], float]] = {
     "ewma": _ses,
     "des": _des,
     "countif": _countif,
+}
+
+#: What newer files may ask for instead of the sum of all dimensions.
+_OVER_DIMENSIONS: dict[str, Callable[[list[float]], float]] = {
+    "average": lambda found: sum(found) / len(found),
+    "min": min,
+    "max": max,
 }

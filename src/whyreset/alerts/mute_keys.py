@@ -12,11 +12,12 @@ Instead of `daily`, `weekly: sat sun 02:00 for 2h`, or `from: 2026-11-22 22:00` 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from datetime import UTC, datetime
 from ipaddress import ip_network
 
 from whyreset.alerts.mutes import Expected, Silence
-from whyreset.alerts.rule_keys import Key, Wrong, duration, patterns, words_of
+from whyreset.alerts.rule_keys import Key, Wrong, duration, like, patterns, words_of
 
 DAYS = {name: number for number, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))}
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
@@ -99,3 +100,15 @@ EXPECT_KEYS: dict[str, Key] = {
     "port": _ports,
     "remote": _remotes,
 }
+
+
+def expect_keys(causes: Collection[str]) -> dict[str, Key]:
+    """The keys of `expect:` where only these causes and families are known; all that may be written where none is."""
+
+    def read(value: str, _expected: Expected, wrong: list[Wrong]) -> dict[str, object]:
+        for at, word in words_of(value):
+            if word not in causes:
+                wrong.append(Wrong(at, f"expected a cause or a family of causes, not {word!r}{like(word, causes)}"))
+        return {"causes": tuple(value.split())}
+
+    return {**EXPECT_KEYS, "cause": read} if causes else EXPECT_KEYS

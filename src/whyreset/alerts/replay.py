@@ -18,16 +18,18 @@ from whyreset.alerts.charts import CHARTS, Charts
 from whyreset.alerts.evaluate import Evaluator
 from whyreset.alerts.life import Lives, Signal
 from whyreset.alerts.rule import Rule
-from whyreset.alerts.space import COUNTED, RECEIVED_SURGE, SENT_SURGE, looks, rule_signal, surge_signal
+from whyreset.alerts.space import ATTEMPTS, COUNTED, RECEIVED_SURGE, SENT_SURGE, looks, rule_signal, surge_signal
 from whyreset.alerts.streams import Streams
 from whyreset.model import Alert
 
 #: What the detectors look at.
-SURGES = {SENT_SURGE: COUNTED, RECEIVED_SURGE: "AttemptFails"}
+SURGES = {SENT_SURGE: COUNTED, RECEIVED_SURGE: ATTEMPTS}
 COUNTERS = tuple(dict.fromkeys(each.key for kind in CHARTS for each in kind.dimensions))
 #: A longer pause between two rows is nothing that anybody would wait for.
 _LONGEST_PAUSE = 86_400 * 366
 _LONGEST_LINE = 10_000
+#: Seconds and counts beyond these are mistakes.
+_LAST_SECOND, _MOST = 100_000_000_000, 1e15
 
 
 class SeriesError(ValueError):
@@ -63,24 +65,29 @@ def read_series(lines: Iterable[str]) -> Iterator[Row]:
     """
     reader = csv.reader(lines)
     try:
-        header = [name.strip() for name in next(reader, [])]
+        # a program that wrote for spreadsheets begins with a byte order mark
+        header = [name.strip().removeprefix("\ufeff") for name in next(reader, [])]
         _check_header(header)
         before = -math.inf
         for fields in reader:
-            if not fields:
+            if not any(map(str.strip, fields)):
                 continue
             row = _row(header, fields, reader.line_num)
             if not before < row.second <= before + _LONGEST_PAUSE and math.isfinite(before):
                 raise SeriesError(f"line {reader.line_num}: second {row.second} does not follow {before:g}")
             before = row.second
             yield row
+        if not math.isfinite(before):
+            raise SeriesError(f"line {reader.line_num}: expected a row after the header")
     except csv.Error as error:
         raise SeriesError(f"line {reader.line_num}: {error}") from error
 
 
 def _check_header(header: list[str]) -> None:
     if header[:1] != ["second"] or COUNTED not in header:
-        raise SeriesError(f"line 1: expected a header «second,{COUNTED}[,...]», not {','.join(header)[:100]!r}")
+        raise SeriesError(
+            f"line 1: expected a header «second,{COUNTED}[,...]», not {','.join(header)[:100]!r}{_hint(header)}"
+        )
     for number, name in enumerate(header[1:], 2):
         if name not in COUNTERS:
             raise SeriesError(f"line 1: column {number} is {name[:40]!r}, which is none of {', '.join(COUNTERS)}")
@@ -88,21 +95,29 @@ def _check_header(header: list[str]) -> None:
         raise SeriesError("line 1: a column is there twice")
 
 
+def _hint(header: list[str]) -> str:
+    """What may be wrong with a header, where that can be told."""
+    words = [name.lower() for name in header]
+    if words[:1] == ["second"] and COUNTED.lower() in words:
+        return "; upper and lower case count"
+    return "; fields are separated by commas" if len(header) == 1 and COUNTED in header[0] else ""
+
+
 def _row(header: list[str], fields: list[str], line: int) -> Row:
     if len(fields) != len(header):
-        raise SeriesError(f"line {line}: expected {len(header)} fields, not {len(fields)}")
+        raise SeriesError(f"line {line}: expected {len(header)} fields ({','.join(header)[:100]}), not {len(fields)}")
     numbers = []
     for name, field in zip(header, fields, strict=True):
         try:
             number = float(field)
         except ValueError:
             raise SeriesError(f"line {line}: expected a number for {name}, not {field[:40]!r}") from None
-        if not 0 <= number < 1e15:
-            raise SeriesError(f"line {line}: {name} is an increment, and {field[:40]} is none")
+        if name != header[0] and not 0 <= number < _MOST:
+            raise SeriesError(f"line {line}: expected what {name} grew in this second, not {field[:40]}")
         numbers.append(number)
     second, *values = numbers
-    if second != int(second):
-        raise SeriesError(f"line {line}: expected whole seconds, not {fields[0][:40]}")
+    if not (0 <= second < _LAST_SECOND and second == int(second)):
+        raise SeriesError(f"line {line}: expected a whole second, such as one since the epoch, not {fields[0][:40]}")
     return Row(int(second), dict(zip(header[1:], values, strict=True)))
 
 
@@ -139,7 +154,7 @@ def _signals(
             yield signal
     for rule, counter in SURGES.items():
         if counter in values and (surging := streams[rule].step(round(values[counter]), {})) is not None:
-            yield surge_signal(rule, surging, 0, 0)
+            yield surge_signal(rule, surging, 0, 0, counters_only=True)
 
 
 def _pass(lives: Lives, evaluator: Evaluator, last: int, until: int) -> Iterator[Alert]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from whyreset.alerts.bounds import Amount, Seconds
 from whyreset.alerts.expression import Node, describe
 from whyreset.alerts.patterns import accepts
 
@@ -36,10 +37,10 @@ class Lookup(Struct, frozen=True, kw_only=True):
 class Delay(Struct, frozen=True, kw_only=True):
     """How long a notification waits, in seconds; each change meanwhile multiplies the wait of the next."""
 
-    up: int = 0
-    down: int = 0
-    multiplier: float = 1.0
-    maximum: int = 0
+    up: Seconds = 0
+    down: Seconds = 0
+    multiplier: Amount = 1.0
+    maximum: Seconds = 0
 
 
 class Rule(Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from whyreset.alerts.expression import ExpressionError, parse
@@ -28,14 +28,20 @@ _LOOKUP_OPTIONS = {
     "unaligned": "unaligned",
     "percentage": "percentage",
     "min2max": "min2max",
+    **{name: name for name in ("average", "min", "max", "sum")},
     "null2zero": "null2zero",
     "match-ids": "match-ids",
     "match_ids": "match-ids",
     "match-names": "match-names",
     "match_names": "match-names",
 }
+#: Host labels that are known here. Netdata's other own ones (they begin with _) are passed over.
+_LABELS = {"_os": "os", "_hostname": "hosts"}
+_LABEL = re.compile(r"([^\s=]+)\s*=\s*")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "M": 2592000, "Y": 31536000}
+_GROUPING = re.compile(r"([^\s(]+)\s*(?:\(([^)]*)\)\s*)?")
 _LONGEST = 10 * _SECONDS["Y"]
+_MOST_TIMES = 1000
 _DURATION = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([smhdwMY])[A-Za-z]*)?")
 
 
@@ -47,10 +53,18 @@ class Wrong(Exception):
         self.at = at
 
 
-def words_of(value: str) -> Iterator[tuple[int, str]]:
-    """Each word with its place."""
-    for match in re.finditer(r"\S+", value):
+def words_of(value: str, begin: int = 0) -> Iterator[tuple[int, str]]:
+    """Each word with its place, from this place on."""
+    for match in re.compile(r"\S+").finditer(value, begin):
         yield match.start(), match[0]
+
+
+def like(word: str, names: Iterable[str]) -> str:
+    """«; is it 'warn'?» where a name is near to a word that is none, else nothing."""
+    from difflib import get_close_matches  # rarely needed, and slow to import
+
+    close = get_close_matches(word, list(names), 1)
+    return f"; is it {close[0]!r}?" if close else ""
 
 
 def duration(word: str, at: int) -> int:
@@ -80,10 +94,12 @@ def _next(words: Iterator[tuple[int, str]], value: str, after: str) -> tuple[int
 
 
 def _lookup(value: str, rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
-    words = words_of(value)
-    at, method = _next(words, value, "lookup:")
-    name, percent = _method(method, at)
-    at, word = _next(words, value, method)
+    method = _GROUPING.match(value)
+    if not method:
+        raise Wrong(0, f"expected a method such as average, not {value!r}")
+    name, percent = _method(method[1], method[2])
+    words = words_of(value, method.end())
+    at, word = _next(words, value, method[0].strip())
     after = duration(word, at)
     if after == 0:
         raise Wrong(at, f"expected a window such as -10s, not {word!r}")
@@ -113,13 +129,19 @@ def _lookup(value: str, rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
     return {"lookup": lookup, "every": every}
 
 
-def _method(word: str, at: int) -> tuple[str, float | None]:
+def _method(word: str, option: str | None) -> tuple[str, float | None]:
+    """Its name and percentage, which stands behind it or, in newer files, in parentheses."""
+    if option is not None:
+        percent = _number(option.strip() or "nan", len(word) + 1)
+        if word not in _PERCENTAGES or not 0 <= percent <= 100:
+            raise Wrong(len(word), f"expected a percentage, of one of {', '.join(_PERCENTAGES)}, not {option!r}")
+        return word, percent
     if word in METHODS:
         return word, None
     name = word.rstrip("0123456789")
     if word.removeprefix(name) in _PERCENTAGES.get(name, ()):
         return name, float(word.removeprefix(name))
-    raise Wrong(at, f"expected a method ({', '.join(METHODS)}), not {word!r}")
+    raise Wrong(0, f"expected a method ({', '.join(METHODS)}), not {word!r}{like(word, METHODS)}")
 
 
 def _every(value: str, _rule: Rule, _wrong: list[Wrong]) -> dict[str, object]:
@@ -140,13 +162,13 @@ def _delay(value: str, _rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
         at, amount = _next(words, value, word)
         try:
             found[key] = _number(amount, at) if key == "multiplier" else duration(amount, at)
-            if key == "multiplier" and not 0 < found[key] < float("inf"):
+            if key == "multiplier" and not 0 < found[key] <= _MOST_TIMES:
                 del found[key]
-                raise Wrong(at, f"expected a multiplier above 0, not {amount!r}")
+                raise Wrong(at, f"expected a multiplier above 0 and up to {_MOST_TIMES}, not {amount!r}")
         except Wrong as error:
             wrong.append(error)
     up, down, multiplier = int(found.get("up", 0)), int(found.get("down", 0)), found.get("multiplier", 1.0)
-    longest = int(found.get("max", max(up * multiplier, down * multiplier)))
+    longest = int(min(found.get("max", max(up * multiplier, down * multiplier)), _LONGEST))
     return {"delay": Delay(up=up, down=down, multiplier=multiplier, maximum=longest)}
 
 
@@ -206,9 +228,20 @@ def _nothing(_value: str, _rule: Rule, _wrong: list[Wrong]) -> dict[str, object]
     return {}
 
 
-def _labels(value: str, _rule: Rule, _wrong: list[Wrong]) -> dict[str, object]:
-    """Newer files name the system here: «_os=linux freebsd»."""
-    return {"os": tuple(value[4:].replace("|", " ").split())} if value.startswith("_os=") else {}
+def _labels(value: str, _rule: Rule, wrong: list[Wrong]) -> dict[str, object]:
+    """Newer files name system and host here: «_os=linux freebsd»."""
+    labels = list(_LABEL.finditer(value))
+    if not labels or labels[0].start():
+        raise Wrong(0, f"expected «label=pattern», not {value!r}")
+    found: dict[str, object] = {}
+    for label, end in zip(labels, [*(each.start() for each in labels[1:]), len(value)], strict=True):
+        words = tuple(value[label.end() : end].replace("|", " ").split())
+        if label[1] in _LABELS:
+            found[_LABELS[label[1]]] = words
+        elif not label[1].startswith("_"):
+            known = " and ".join(_LABELS)
+            wrong.append(Wrong(label.start(), f"expected one of {known}: {label[1]!r} is not known here"))
+    return found
 
 
 KEYS: dict[str, Key] = {

@@ -8,16 +8,17 @@ is told of and left out, everything else counts, as Netdata does it.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from msgspec import Struct, field
 from msgspec.structs import replace
 
-from whyreset.alerts.mute_keys import EXPECT_KEYS, SILENCE_KEYS
+from whyreset.alerts.charts import one_name
+from whyreset.alerts.mute_keys import SILENCE_KEYS, expect_keys
 from whyreset.alerts.mutes import Expected, Silence
 from whyreset.alerts.patterns import accepts
 from whyreset.alerts.rule import Rule
-from whyreset.alerts.rule_keys import KEYS, Key, Wrong
+from whyreset.alerts.rule_keys import KEYS, Key, Wrong, like
 
 #: What a statement may have with its continued lines, as in Netdata; and rules of one file.
 LONGEST_STATEMENT = 4096
@@ -62,26 +63,18 @@ class _Statement(Struct):
         return line, column + 1
 
 
-def read_rules(text: str, file: str) -> Rules:
+def read_rules(text: str, file: str, *, causes: Collection[str] = ()) -> Rules:
     """The rules of a file, with the silences and what is expected.
 
     Args:
         text: what is in it.
         file: its name, for messages.
+        causes: slugs and families that may be expected; none for any.
     """
-    reader = _Reader(file)
+    reader = _Reader(file, causes)
     for statement in _statements(text):
         reader.take(statement)
     return reader.finished()
-
-
-#: What begins a block, and the keys that it may have.
-_BLOCKS: dict[str, dict[str, Key]] = {
-    "alarm": KEYS,
-    "template": KEYS,
-    "silence": SILENCE_KEYS,
-    "expect": EXPECT_KEYS,
-}
 
 
 class _Block(Struct):
@@ -97,8 +90,15 @@ class _Block(Struct):
 class _Reader:
     """Takes the statements of one file."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, causes: Collection[str]) -> None:
         self._file = file
+        #: what begins a block, and the keys that it may have
+        self._keys: dict[str, dict[str, Key]] = {
+            "alarm": KEYS,
+            "template": KEYS,
+            "silence": SILENCE_KEYS,
+            "expect": expect_keys(causes),
+        }
         self._problems: list[Problem] = []
         self._blocks: list[_Block] = []
         self._block: _Block | None = None
@@ -114,13 +114,13 @@ class _Reader:
             self._complain(line, column, "expected «key: value»")
         elif not value:
             self._complain(line, column, f"expected a value after «{key}:»")
-        elif key in _BLOCKS:
+        elif key in self._keys:
             self._finish()
             self._block = _Block(kind=key, line=line, value=_beginning(key, value, self._file, line))
         elif self._block is None:
             self._complain(line, column, "expected «alarm: name» or «template: name» first")
-        elif key not in (keys := _BLOCKS[self._block.kind]):
-            self._complain(line, column, f"expected one of {', '.join(keys)}, not {key!r}")
+        elif key not in (keys := self._keys[self._block.kind]):
+            self._complain(line, column, f"expected one of {', '.join(keys)}, not {key!r}{like(key, keys)}")
         else:
             self._set(self._block, keys[key], key, value, statement, at)
 
@@ -181,7 +181,7 @@ def _beginning(kind: str, name: str, file: str, line: int) -> Rule | Silence | E
 
 
 def _same(rule: Rule, other: Rule | Silence | Expected) -> bool:
-    return isinstance(other, Rule) and (rule.name, rule.on) == (other.name, other.on)
+    return isinstance(other, Rule) and (rule.name, one_name(rule.on)) == (other.name, one_name(other.on))
 
 
 def _lacks(block: _Block) -> str:
@@ -191,18 +191,22 @@ def _lacks(block: _Block) -> str:
         if block.wrong:
             return "is left out, since not all of it can be read"
         return "" if block.given else "says nothing: it is left out"
+    lacks = ""
     if not rule.on:
-        return "names no chart («on: chart»): it is left out"
-    if not rule.every:
-        return "does not say how often («every: 10s»): it is left out"
-    if not (rule.lookup or rule.calc or rule.warn or rule.crit):
-        return "has nothing to evaluate (none of lookup, calc, warn, crit): it is left out"
-    return ""
+        lacks = "names no chart («on: chart»)"
+    elif not rule.every:
+        lacks = "does not say how often («every: 10s»)"
+    elif not (rule.lookup or rule.calc or rule.warn or rule.crit):
+        lacks = "has nothing to evaluate (none of lookup, calc, warn, crit)"
+    if lacks and block.wrong:
+        lacks += ", as not all of it can be read"
+    return f"{lacks}: it is left out" if lacks else ""
 
 
 def _statements(text: str) -> Iterator[_Statement]:
     """Each statement of a file, without comments and blank lines."""
     pending: list[tuple[str, int, int]] = []
+    length = 0
     lines = text.replace("\0", " ").splitlines()
     for number, line in enumerate([*lines, ""], 1):
         stripped = line.strip()
@@ -211,12 +215,13 @@ def _statements(text: str) -> Iterator[_Statement]:
         indent = len(line) - len(line.lstrip())
         goes_on = stripped.endswith("\\") and number <= len(lines)
         body = stripped[:-1] + " " if goes_on else stripped
-        if sum(len(each[0]) for each in pending) <= LONGEST_STATEMENT:
+        if length <= LONGEST_STATEMENT:
             # what is longer is told of, and its rest need not be kept
             pending.append((body, number, indent + 1))
+            length += len(body)
         if not goes_on:
             yield _join(pending)
-            pending = []
+            pending, length = [], 0
 
 
 def _join(parts: list[tuple[str, int, int]]) -> _Statement:

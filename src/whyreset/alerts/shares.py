@@ -10,7 +10,7 @@ from msgspec import Struct, field
 from whyreset.model import Reset, Shares
 from whyreset.words import program, service
 
-#: Seconds that are kept, and names that are told apart within one second.
+#: Seconds that are kept one by one, and names that are told apart within one second, or minute.
 SECONDS = 75
 NAMES = 64
 #: Names that an alert carries.
@@ -18,7 +18,10 @@ TOLD = 8
 OTHER = "other"
 
 
-class _Second(Struct):
+class _Part(Struct):
+    """A second or, of what is older, a minute."""
+
+    #: The last second of which there is something.
     second: int
     resets: int = 0
     expected: int = 0
@@ -26,18 +29,38 @@ class _Second(Struct):
     owners: Counter[str] = field(default_factory=Counter)
     remotes: Counter[str] = field(default_factory=Counter)
 
+    def take(self, later: _Part) -> None:
+        self.second = later.second
+        self.resets += later.resets
+        self.expected += later.expected
+        for into, counts in (
+            (self.causes, later.causes),
+            (self.owners, later.owners),
+            (self.remotes, later.remotes),
+        ):
+            for name, count in counts.items():
+                _count(into, name, count)
+
 
 class Recent:
-    """The last seconds of one namespace."""
+    """The last seconds of one namespace, and as many minutes before as rules look back.
 
-    def __init__(self) -> None:
-        self._seconds: deque[_Second] = deque(maxlen=SECONDS)
+    Args:
+        memory: seconds that rules look back.
+    """
+
+    def __init__(self, memory: int = SECONDS) -> None:
+        self._seconds: deque[_Part] = deque()
+        # the first and the last are parts of a minute
+        self._minutes: deque[_Part] = deque(maxlen=memory // 60 + 1 if memory > SECONDS else 0)
 
     def add(self, reset: Reset, *, expected: bool) -> None:
         """Takes in a reset, or a group, in the second of its last."""
         second = reset.last_ns // 1_000_000_000
         if not self._seconds or second > self._seconds[-1].second:
-            self._seconds.append(_Second(second))
+            self._seconds.append(_Part(second))
+            if len(self._seconds) > SECONDS:
+                self._age(self._seconds.popleft())
         into = self._seconds[-1]
         into.resets += reset.count
         into.expected += reset.count if expected else 0
@@ -50,9 +73,16 @@ class Recent:
         if left:
             _count(into.remotes, OTHER, left)
 
+    def _age(self, part: _Part) -> None:
+        if self._minutes and self._minutes[-1].second // 60 == part.second // 60:
+            self._minutes[-1].take(part)
+        else:
+            self._minutes.append(part)
+
     def shares(self, first: int, last: int) -> Shares:
-        """What there was from one second to another, both included."""
-        seconds = [each for each in self._seconds if first <= each.second <= last]
+        """What there was from one second to another, both included; a minute in which it begins counts as a whole."""
+        parts = (*self._minutes, *self._seconds)
+        seconds = [each for each in parts if first <= each.second <= last]
         return Shares(
             resets=sum(each.resets for each in seconds),
             expected=sum(each.expected for each in seconds),

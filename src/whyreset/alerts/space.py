@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec import Struct
 
-from whyreset.alerts.charts import CHARTS, LONGEST_MEMORY, MEMORY, ChartKind, Charts
+from whyreset.alerts.charts import CHARTS, LATE, LONGEST_LOOK, MEMORY, ChartKind, Charts
 from whyreset.alerts.evaluate import Change, Evaluator
 from whyreset.alerts.expression import variables
 from whyreset.alerts.life import Signal, Telling
@@ -19,6 +19,9 @@ from whyreset.alerts.streams import Streams, Surging
 
 SENT_SURGE, RECEIVED_SURGE = "resets_sent_surge", "resets_received_surge"
 _SUMMARIES = {SENT_SURGE: "surge of TCP resets sent", RECEIVED_SURGE: "surge of TCP resets received"}
+#: Where no reset is seen, this counter stands for those received. It also counts handshakes that timed out.
+ATTEMPTS = "AttemptFails"
+_ATTEMPTS_SUMMARY = "surge of failed attempts to connect"
 #: Ours are told at once, and again each hour.
 OURS = Telling(repeat_warning=3600, repeat_critical=3600, counts_expected=False)
 #: Seconds that one reading may stand for.
@@ -39,9 +42,18 @@ class Looks(Struct, frozen=True):
 
 def looks(rules: Iterable[Rule]) -> Looks:
     """What rules look at: only that is kept."""
-    rules = tuple(rules)
-    back = [abs(rule.lookup.after + rule.lookup.before) + 20 for rule in rules if rule.lookup]
-    return Looks(rules, _kinds(rules), min(max([MEMORY, *back]), LONGEST_MEMORY))
+    rules = tuple(rule for rule in rules if not too_far(rule))
+    return Looks(rules, _kinds(rules), max([MEMORY, *(_back(rule) + LATE for rule in rules)]))
+
+
+def too_far(rule: Rule) -> bool:
+    """It looks back further than anything is kept: it is never evaluated."""
+    return _back(rule) > LONGEST_LOOK
+
+
+def _back(rule: Rule) -> int:
+    """Seconds of history that a rule needs."""
+    return abs(rule.lookup.after) - rule.lookup.before if rule.lookup else 0
 
 
 def _kinds(rules: tuple[Rule, ...]) -> tuple[ChartKind, ...]:
@@ -89,9 +101,17 @@ def rule_signal(change: Change, cookie: int, netns: int) -> Signal | None:
     )
 
 
-def surge_signal(rule: str, surging: Surging, cookie: int, netns: int) -> Signal:
-    """What our detector found as a signal."""
-    surge = surging.surge
+def surge_signal(rule: str, surging: Surging, cookie: int, netns: int, *, counters_only: bool = False) -> Signal:
+    """What our detector found as a signal.
+
+    Args:
+        rule: which of ours.
+        surging: what it found.
+        cookie: the namespace's.
+        netns: its inode number.
+        counters_only: no reset was seen.
+    """
+    surge, attempts = surging.surge, counters_only and rule == RECEIVED_SURGE
     return Signal(
         rule=rule,
         netns_cookie=cookie,
@@ -100,9 +120,9 @@ def surge_signal(rule: str, surging: Surging, cookie: int, netns: int) -> Signal
         value=surge.rate,
         threshold=surge.threshold,
         usual=surge.usual,
-        units="resets/s",
+        units="attempts/s" if attempts else "resets/s",
         window=surge.window,
-        summary=_SUMMARIES[rule],
+        summary=_ATTEMPTS_SUMMARY if attempts else _SUMMARIES[rule],
         streams=surging.streams,
         telling=OURS,
         first=CLEAR,
@@ -151,6 +171,7 @@ class Space:
         received: and of what it receives.
         time: when its counters were read, in seconds since the epoch.
         totals: what they were.
+        counters_only: no resets are seen, only counted.
     """
 
     def __init__(
@@ -163,10 +184,12 @@ class Space:
         received: Streams,
         time: float,
         totals: Mapping[str, float],
+        counters_only: bool = False,
     ) -> None:
         self.cookie, self.netns = cookie, netns
+        self._counters_only = counters_only
         self.sent, self.received = sent, received
-        self.recent = Recent()
+        self.recent = Recent(rules.memory)
         self._looks = rules
         self._unexpected = _Unexpected()
         #: since the last reading: by cause what was not expected, how many were, and what was received
@@ -180,7 +203,7 @@ class Space:
         self.charts = Charts(self._looks.memory, self._looks.kinds)
         self.charts.read(time, totals)
         self._evaluator = Evaluator(self._looks.rules, self.charts)
-        self._counted = int(totals.get(COUNTED, 0))
+        self._counted, self._attempts = int(totals.get(COUNTED, 0)), int(totals.get(ATTEMPTS, 0))
         self._evaluated = int(time)
         self._read_at = time
 
@@ -212,7 +235,10 @@ class Space:
         grown, self._counted = max(counted - self._counted, 0), counted
         grown = self._unexpected.step(grown, self.expected)
         signals += self._surges(SENT_SURGE, self.sent, grown, self.causes, seconds)
-        signals += self._surges(RECEIVED_SURGE, self.received, self.got.total(), self.got, seconds)
+        attempts = int(totals.get(ATTEMPTS, self._attempts))
+        failed, self._attempts = max(attempts - self._attempts, 0), attempts
+        received = failed if self._counters_only else self.got.total()
+        signals += self._surges(RECEIVED_SURGE, self.received, received, self.got, seconds)
         self.causes, self.expected, self.got = Counter(), 0, Counter()
         return signals
 
@@ -233,7 +259,8 @@ class Space:
             part = {name: _part(count, step, steps) for name, count in causes.items()}
             surging = streams.step(_part(total, step, steps), part)
             if surging is not None:
-                out.append(surge_signal(rule, surging, self.cookie, self.netns))
+                only = self._counters_only
+                out.append(surge_signal(rule, surging, self.cookie, self.netns, counters_only=only))
         return out
 
 

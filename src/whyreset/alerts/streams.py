@@ -15,6 +15,7 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct
 from msgspec.structs import replace
 
+from whyreset.alerts.bounds import Amount
 from whyreset.alerts.surge import MEAN_SECONDS, Baseline, Detector, Surge
 
 #: The stream of all resets.
@@ -31,7 +32,7 @@ class Stream(Struct, kw_only=True):
     name: str
     baseline: Baseline
     #: Of a surge that is on: below which mean it is over.
-    quiet_below: float | None = None
+    quiet_below: Amount | None = None
 
 
 class Surging(Struct, frozen=True, kw_only=True):

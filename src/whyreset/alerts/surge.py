@@ -25,6 +25,8 @@ from collections import deque
 
 from msgspec import Struct
 
+from whyreset.alerts.bounds import Amount, Seconds, Square
+
 #: Seconds over which sums are looked at.
 WINDOWS = (1, 2, 4, 8, 16, 32, 64)
 #: Exponent at which a sum is too unlikely.
@@ -53,12 +55,12 @@ class Baseline(Struct, kw_only=True):
     """What is usual in one stream; a value that is saved and loaded."""
 
     #: Resets a second of the last ten minutes or so, and how many seconds stand behind that.
-    mean: float = 0.0
-    seconds: float = 0.0
+    mean: Amount = 0.0
+    seconds: Seconds = 0.0
     #: The same over the last hours, with the variance about the mean of then.
-    long_mean: float = 0.0
-    variance: float = 0.0
-    spread_seconds: float = 0.0
+    long_mean: Amount = 0.0
+    variance: Square = 0.0
+    spread_seconds: Seconds = 0.0
 
     @classmethod
     def from_before(cls, total: float, *, seconds: float) -> Baseline:
@@ -107,10 +109,9 @@ def limit(mean: float, spread: float) -> float:
     # the exponent is convex in the sum: from above Newton's steps do not overshoot
     total = mean + math.sqrt(2 * UNLIKELY * spread * mean) + 2 * UNLIKELY * spread
     for _ in range(50):
-        slope = math.log(total / mean) - math.log((total + shape) / (mean + shape))
-        excess = (
-            total * math.log(total / mean) - (total + shape) * math.log((total + shape) / (mean + shape)) - UNLIKELY
-        )
+        # in this form figures keep their digits however large the spread
+        slope = math.log1p(shape / mean) - math.log1p(shape / total)
+        excess = total * slope - shape * math.log((total + shape) / (mean + shape)) - UNLIKELY
         step = excess / slope
         total -= step
         if step < 0.01:

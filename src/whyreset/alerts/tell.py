@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 
-from whyreset.alerts.charts import CHARTS
+from whyreset.alerts.doubts import doubts
 from whyreset.alerts.mute_keys import DAYS
 from whyreset.alerts.mutes import Expected, Silence
 from whyreset.alerts.rule import Lookup, Rule
@@ -13,7 +13,6 @@ from whyreset.alerts.rules import Rules
 from whyreset.alerts.surge import FLOOR, TIMES, WINDOWS
 from whyreset.words import escape
 
-_CHARTS = {name for kind in CHARTS for name in kind.names}
 #: Our detector has no file.
 DETECTOR = (
     "resets_sent_surge, resets_received_surge  (detector, each second)",
@@ -22,10 +21,17 @@ DETECTOR = (
 )
 
 
-def rules_text(found: Rules) -> Iterator[str]:
-    """What a file holds."""
+def rules_text(found: Rules, rules: Iterable[Rule], host: str) -> Iterator[str]:
+    """What a file holds.
+
+    Args:
+        found: its content.
+        rules: those of all files.
+        host: the name of this host.
+    """
+    rules = tuple(rules)
     for rule in found.rules:
-        yield from map(escape, _rule(rule))
+        yield from map(escape, _rule(rule, rules, host))
     for silence in found.silences:
         yield escape(f"silence: {silence.name}  ({_when(silence)})")
         yield escape(f"    of {' '.join(silence.rules)} in {' '.join(silence.netns)}")
@@ -34,10 +40,10 @@ def rules_text(found: Rules) -> Iterator[str]:
         yield escape(f"    {_what(expected)}")
 
 
-def _rule(rule: Rule) -> Iterator[str]:
+def _rule(rule: Rule, rules: tuple[Rule, ...], host: str) -> Iterator[str]:
     yield f"{rule.name}  ({rule.on}, every {rule.every} s)"
-    if rule.on not in _CHARTS:
-        yield f"    never evaluated: there is no chart {rule.on} here"
+    for doubt in doubts(rule, rules, host):
+        yield f"    {doubt}"
     if rule.lookup:
         yield f"    lookup  {_lookup(rule.lookup)}"
     for name, expression in (("calc", rule.calc), ("warn", rule.warn), ("crit", rule.crit)):

@@ -25,7 +25,7 @@ def explain(facts: Facts) -> Cause | None:
         NAME,
         FAMILY,
         reason(facts),
-        "{queue} connections waited for {owner} to accept them, {limit} is the limit",
+        "{owner}'s accept queue held {queue}, {limit} is the limit",
         "net.ipv4.tcp_abort_on_overflow is 1",
     )
 

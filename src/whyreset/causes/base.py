@@ -8,7 +8,7 @@ from __future__ import annotations
 from whyreset.model import Cause, Facts
 
 #: What evidence may ask for in braces. `port` is the service's, `remote` the other side's address, `owner` and `closer`
-#: are processes, `unread` and `length` bytes (of the trigger's payload), `queue` and `limit` the accept queue's
+#: are processes, `unread` and `length` (of the trigger's payload) are «5 bytes», `queue` and `limit` the accept queue's
 #: connections, `ended` and `idle` times since the connection ended and since data came or went, `exit` how the closer
 #: ended, `peer` the owner at the other end, `last` who held a listener last.
 WORDS = frozenset(

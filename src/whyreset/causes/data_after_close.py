@@ -19,15 +19,13 @@ def explain(facts: Facts) -> Cause | None:
         return from_packets(traits)
     if facts.reason == "TCP_ABORT_ON_DATA" and facts.trigger_payload and not gave_up_on_ack(facts):
         done = "closed" if facts.orphaned else "shut down both directions (shutdown(2))"
-        return certain(
-            NAME, FAMILY, reason(facts), f"{{owner}} had {done}; then {{length}} more bytes came from {{remote}}"
-        )
+        return certain(NAME, FAMILY, reason(facts), f"{{owner}} had {done}; then {{length}} more came from {{remote}}")
     if facts.reason == "TCP_TIMEWAIT_SOCKET" and facts.substate == "FIN_WAIT2" and facts.trigger_payload:
         return certain(
             NAME,
             FAMILY,
             reason(facts),
-            "{owner} had closed {ended} before; then {length} more bytes came from {remote}",
+            "{owner} had closed {ended} before; then {length} more came from {remote}",
         )
     # in LAST-ACK the FIN is outstanding too: that data was sent cannot be seen
     if facts.direction == "received" and facts.state == "CLOSE_WAIT" and facts.data_unacked:
@@ -46,7 +44,7 @@ def from_packets(traits: Traits) -> Cause | None:
     return likely(
         NAME,
         FAMILY,
-        "{sender} had closed its side; then {length} more bytes came from {receiver}, and it answered with a reset",
+        "{sender} had closed its side; then {length} more came from {receiver}, and it answered with a reset",
         candidates=(NAME, "half-open"),
         missing="whether the host that closed still knew the connection then",
     )

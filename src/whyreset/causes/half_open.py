@@ -71,7 +71,7 @@ def _not_remembered(facts: Facts, trigger: str) -> Cause | None:
             FAMILY,
             FAMILY,
             reason(facts),
-            "{length} bytes of data without TCP options for a connection that this host does not know",
+            "{length} of data without TCP options for a connection that this host does not know",
             candidates=(NAME, "stray-segment"),
             missing=_END,
         )
@@ -82,7 +82,7 @@ def _not_remembered(facts: Facts, trigger: str) -> Cause | None:
             NAME,
             FAMILY,
             reason(facts),
-            "{length} bytes of data for a connection that this host does not know",
+            "{length} of data for a connection that this host does not know",
             missing=_END,
         )
     if facts.embryos or facts.cookies_recent:
@@ -125,7 +125,7 @@ def from_packets(traits: Traits) -> Cause | None:
     return likely(
         FAMILY,
         FAMILY,
-        "{receiver} sent {length} bytes on a connection whose beginning was not seen; {sender} did not know it",
+        "{receiver} sent {length} on a connection whose beginning was not seen; {sender} did not know it",
         candidates=(NAME, "stray-segment", "late-duplicate", "bad-handshake-ack"),
         missing="what came before the capture",
     )

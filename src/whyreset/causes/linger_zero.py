@@ -27,7 +27,7 @@ def explain(facts: Facts) -> Cause | None:
         # the flag is the application's where Multipath TCP need not set it to be heard; else it is no evidence
         return _on_purpose(facts) if facts.state != "CLOSE" else None
     if facts.reason == "TCP_ABORT_ON_CLOSE":
-        return _on_purpose(facts, *(["{unread} bytes unread"] if facts.unread else []))
+        return _on_purpose(facts, *(["{unread} unread"] if facts.unread else []))
     if facts.reason not in _DISCONNECTED or facts.state != "CLOSE" or not facts.in_closer:
         return None
     if facts.kernel_socket:

@@ -13,8 +13,8 @@ from whyreset.model import Facts
 from whyreset.observation import Traits
 
 #: What evidence may ask for in braces. `sender` and `receiver` of the reset are addresses, `port` is the service's
-#: («port 80», «many ports»), `length` the trigger's payload in bytes, `delay` the time since the trigger, `idle` the
-#: silence before the reset, `outstanding` the bytes that the sender had in flight and `unacked` those of the receiver,
+#: («port 80», «many ports»), `length` the trigger's payload («5 bytes»), `delay` the time since the trigger, `idle` the
+#: silence before the reset, `outstanding` what the sender had in flight and `unacked` what the receiver had (alike),
 #: `probes` unanswered keepalive probes, `ttl` and `ttls` the reset's hop limit and the sender's own, `next` the time to
 #: the next reset, `mptcp` the meaning of Multipath TCP's reason code.
 SEEN_WORDS = frozenset(
@@ -141,7 +141,7 @@ def harm(traits: Traits) -> tuple[str, ...]:
         return ("{sender} had closed its side already",)
     lost = []
     if traits.sender_outstanding:
-        lost.append("{outstanding} bytes of {sender} were not acknowledged")
+        lost.append("{outstanding} of {sender} not acknowledged")
     if traits.receiver_outstanding:
-        lost.append("{unacked} bytes of {receiver} were not acknowledged")
+        lost.append("{unacked} of {receiver} not acknowledged")
     return tuple(lost) or ("the connection was open, nothing was on its way",)

@@ -17,7 +17,7 @@ def explain(facts: Facts) -> Cause | None:
     if facts.reason != "TCP_ABORT_ON_CLOSE" or facts.linger_zero or is_fast_close(facts):
         return None
     # __tcp_close() took copied_seq into account only from about 6.18 on
-    unread = "{unread} bytes unread" if facts.unread else "no byte was unread: older kernels count what was read, too"
+    unread = "{unread} unread" if facts.unread else "no byte was unread: older kernels count what was read, too"
     return certain(NAME, FAMILY, reason(facts), unread, *closing(facts), *before(facts))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import sys
@@ -11,24 +12,29 @@ import click
 from click.exceptions import NoArgsIsHelpError
 
 from whyreset import __version__
-from whyreset.cli.alerts import alerts
-from whyreset.cli.explain import explain
-from whyreset.cli.schema import schema
-from whyreset.cli.watch import watch
-from whyreset.cli.who import who
+
+#: Each has a module of its name here, with a function of that name.
+COMMANDS = ("alerts", "explain", "schema", "watch", "who")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _Commands(click.Group):
+    """Imports a command when it is asked for: none waits for what only another needs."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command = getattr(importlib.import_module(f"whyreset.cli.{cmd_name}"), cmd_name)
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, message="whyreset %(version)s")
 def commands() -> None:
     """Why this host sends TCP resets, who sends them, and what to do about it."""
-
-
-commands.add_command(watch)
-commands.add_command(explain)
-commands.add_command(who)
-commands.add_command(alerts)
-commands.add_command(schema)
 
 
 def main() -> None:

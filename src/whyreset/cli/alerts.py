@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,10 +43,13 @@ def alerts(*, files: tuple[str, ...], replay: str | None, phase: int) -> None:
     problems = [problem for each in found for problem in each.problems]
     for problem in problems:
         click.echo(escape(str(problem)), err=True)
+    host = socket.gethostname()
     if replay is not None:
-        _replay(joined(found).rules, replay, phase)
+        _replay(joined(found, host).rules, replay, phase)
     else:
-        for line in (line for each in found for line in rules_text(each)):
+        # a user's rules may name ours: they stand beside them when it watches
+        rules = joined([*found, *shipped()]).rules
+        for line in (line for each in found for line in rules_text(each, rules, host)):
             click.echo(line)
         for line in () if files else DETECTOR:
             click.echo(line)
@@ -76,6 +80,8 @@ def _replay(rules: tuple[Rule, ...], series: str, phase: int) -> None:
 @contextmanager
 def _opened(name: str) -> Iterator[TextIO]:
     if name == "-":
+        if isinstance(sys.stdin, io.TextIOWrapper):
+            sys.stdin.reconfigure(encoding="utf-8", errors="replace", newline="")
         yield sys.stdin
         return
     try:

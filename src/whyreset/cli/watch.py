@@ -6,6 +6,7 @@ import io
 import math
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Iterable, Iterator
@@ -133,8 +134,9 @@ def watch(
                 following = min(max(following + TICK_SECONDS, time.monotonic()), end)
                 agent.wait(following)
                 played = stage.notices() if stage else ()
-                kept = memory.keep(agent.alert_state, time.monotonic())
-                _write(printer, agent.tick(), chosen, [*played, *kept])
+                tick = agent.tick()
+                kept = memory.keep(agent.alert_state, time.monotonic(), changed=bool(tick.alerts))
+                _write(printer, tick, chosen, [*played, *kept])
             tick = agent.tick(last=True)
             _write(printer, tick, chosen, memory.keep(agent.alert_state, time.monotonic(), at_once=True))
             printer.end(time.time_ns(), reason=stopped[0] if stopped else "duration", totals=agent.totals())
@@ -147,7 +149,7 @@ def _rules(names: tuple[str, ...]) -> Rules:
     from whyreset.rulefiles import RuleFileError, joined, read, shipped
 
     try:
-        found = joined([*(each for name in names for each in read(name)), *shipped()])
+        found = joined([*(each for name in names for each in read(name)), *shipped()], socket.gethostname())
     except RuleFileError as error:
         raise click.ClickException(str(error)) from error
     for problem in found.problems:
@@ -166,7 +168,7 @@ def _agent(stack: ExitStack, settings: Settings) -> Agent | Counting:
     except SourceError as error:
         if settings.tier or settings.exact_owners or settings.each_per_second or settings.names:
             raise
-        return stack.enter_context(Counting(str(error), settings.alert_state))
+        return stack.enter_context(Counting(str(error), settings))
 
 
 @contextmanager
@@ -181,7 +183,14 @@ def _printer(form: str, agent: Agent | Counting, chosen: Filter, *, opened: bool
         from whyreset.outputs.terminal.screen import ScreenPrinter
 
         home = os.stat("/proc/self/ns/net").st_ino
-        printer = ScreenPrinter(sys.stdout, namespaces=agent.watched, home=home, chosen=chosen, opened=opened)
+        printer = ScreenPrinter(
+            sys.stdout,
+            namespaces=agent.watched,
+            firing=lambda: (each for each in agent.firing() if chosen.wants_netns(each.netns, each.netns_name)),
+            home=home,
+            chosen=chosen,
+            opened=opened,
+        )
     else:
         printer = PlainPrinter(sys.stdout)
     try:

@@ -32,13 +32,17 @@ cdef uint32_t HEADER = 8
 
 
 cdef class Ring:
-    """The ring of `size` bytes behind map descriptor `fd`: a consumer page, a producer page, the data mapped twice."""
+    """The ring of `size` bytes behind map descriptor `fd`: a consumer page, a producer page, the data.
+
+    The kernel has the data twice, one behind the other, so that no record wraps. Of the second only a page is mapped: no
+    record is longer, and what is mapped counts as resident memory.
+    """
 
     def __cinit__(self, int fd, size_t size):
         cdef size_t page = sysconf(_SC_PAGESIZE)
         if size == 0 or size & (size - 1):
             raise ValueError("a ring's size is a power of two")
-        self.mapped = page + 2 * size
+        self.mapped = page + size + page
         self.consumer = <uint64_t *>mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0)
         if <void *>self.consumer == MAP_FAILED:
             self.consumer = NULL
@@ -95,7 +99,7 @@ cdef class Ring:
         return NULL
 
     cdef void prefetch(self, uint64_t position) noexcept nogil:
-        """Has the cache lines at `position` fetched; the mapping goes on for another ring's length there."""
+        """Has the cache lines at `position` fetched; beyond what is mapped it does nothing."""
         prefetch_lines(self.data + (position & self.mask))
 
     cdef void release(self, uint64_t position) noexcept nogil:

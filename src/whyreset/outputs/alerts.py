@@ -80,6 +80,32 @@ def alert_sentence(alert: Alert) -> str:
     return escape(f"{head}{': ' if details else ''}{details} [{alert.rule}]")
 
 
+def raised_texts(alert: Alert, home: int) -> tuple[str, ...]:
+    """An alert that is raised, in less and less words: «WARNING since 12:00:03: surge of TCP resets sent, 212/s».
+
+    Args:
+        alert: as it is now; not escaped.
+        home: inode number of the namespace that needs no name.
+    """
+    head = f"{alert.new_status.upper()} since {clock(alert.since_ns)}: {alert.summary or alert.rule}"
+    where = f", in netns {alert.netns_name or alert.netns}" if alert.netns not in (0, home) else ""
+    muted = f", nobody is told ({alert.muted_by})" if alert.muted_by else ""
+    if alert.value is None:
+        return head + where + muted, head + where, head
+    unit = alert.units if alert.units.startswith("%") else "/s" if alert.units.endswith("/s") else f" {alert.units}"
+    now = f", {_number(alert.value)}{unit.rstrip()}"
+    over = f"{now} over {alert.window} s" if alert.window else now
+    usual = f" (usually {_number(alert.usual)})" if alert.usual is not None else ""
+    return (
+        head + over + usual + where + muted,
+        head + over + usual + where,
+        head + now + usual + where,
+        head + now + where,
+        head + now,
+        f"{alert.new_status.upper()}: {alert.summary or alert.rule}{now}",
+    )
+
+
 def _value(alert: Alert) -> str:
     if alert.value is None:
         return ""

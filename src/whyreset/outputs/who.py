@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from whyreset.model import Owner
 from whyreset.outputs.sentences import process_text
 from whyreset.questions import Connections, Former, Found, Recent, Standing
-from whyreset.words import describe_exit, escape, name
+from whyreset.words import amount, describe_exit, escape, name
 
 _WIDTH_MAX = 120
 _DAY_NS = 86_400_000_000_000
@@ -48,7 +48,7 @@ def _places(found: Found) -> Iterator[str]:
         first = found.listeners[0]
         here = [each for each in found.listeners if each.netns_cookie == first.netns_cookie]
         names = list(dict.fromkeys(_who(each.owner) for each in here))
-        many = f" and {len(names) - 2} others" if len(names) > 2 else ""
+        many = f" and {amount(len(names) - 2, 'other')}" if len(names) > 2 else ""
         verb = "listens" if len(names) == 1 else "listen"
         yield f"{place} {' and '.join(names[:2])}{many} {verb}{_where(first, found)}{_since(first.since_ns, found)}"
         spaces = {each.netns_cookie for each in found.listeners} - {first.netns_cookie}
@@ -74,11 +74,11 @@ def _left(found: Found) -> Iterator[str]:
     here = [each for each in found.connections if not each.outgoing]
     if out:
         names = list(dict.fromkeys(_who(each.owner) for each in out if each.owner))
-        many = f" and {len(names) - 2} others" if len(names) > 2 else ""
+        many = f" and {amount(len(names) - 2, 'other')}" if len(names) > 2 else ""
         by = f" by {' and '.join(names[:2])}{many}" if names else ""
-        yield f"{_many(sum(each.count for each in out), 'connection')} to it{by}"
+        yield f"{amount(sum(each.count for each in out), 'connection')} to it{by}"
     if here:
-        yield f"{_many(sum(each.count for each in here), 'connection')} with it as the local port"
+        yield f"{amount(sum(each.count for each in here), 'connection')} with it as the local port"
 
 
 def _processes(found: Found) -> Iterator[str]:
@@ -98,7 +98,7 @@ def _processes(found: Found) -> Iterator[str]:
             yield f"it listens at {', '.join(ports[:5])}" + (f" and {len(ports) - 5} more" if len(ports) > 5 else "")
     total = sum(each.count for each in found.connections)
     if total:
-        yield _many(total, "connection")
+        yield amount(total, "connection")
     yield from _resets(found)
 
 
@@ -114,7 +114,7 @@ def _resets(found: Found) -> Iterator[str]:
     # where both ends are on this host each of them is told twice
     for direction in ("sent", "received"):
         if count := sum(each.count for each in resets if each.direction == direction):
-            yield f"{_many(count, 'reset')} {direction} {word}"
+            yield f"{amount(count, 'reset')} {direction} {word}"
             return
 
 
@@ -200,13 +200,9 @@ def _recent(each: Recent, found: Found) -> str:
 # ---- words ----
 
 
-def _many(count: int, word: str) -> str:
-    return f"{count} {word}{'s' * (count != 1)}"
-
-
 def _who(owner: Owner | None) -> str:
     if owner is None:
-        return "a process that is not known"
+        return "an unknown process"
     return process_text(owner.process)
 
 

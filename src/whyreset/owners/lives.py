@@ -5,6 +5,7 @@ Listeners that live are kept whole, a bounded number of others is remembered.
 
 from __future__ import annotations
 
+import sys
 from collections import OrderedDict
 from collections.abc import Iterator
 
@@ -25,11 +26,13 @@ class Lives:
     """The listeners of all namespaces.
 
     Args:
-        capacity: living listeners, and former ones (some 700 bytes each); the eldest are forgotten first.
+        capacity: living listeners.
+        memory: former ones (some 600 bytes each); the eldest are forgotten first.
     """
 
-    def __init__(self, capacity: int = 8192) -> None:
+    def __init__(self, capacity: int = 8192, memory: int | None = None) -> None:
         self._capacity = capacity
+        self._memory = capacity if memory is None else memory
         self._open: dict[int, Listener] = {}
         self._by_port: dict[tuple[int, int], list[int]] = {}
         #: By port, the port whose listener ended longest ago first.
@@ -59,6 +62,7 @@ class Lives:
             self._take(known.socket_cookie)
         if listener.address.startswith(_MAPPED) and "." in listener.address:
             listener = replace(listener, address=listener.address.removeprefix(_MAPPED), family=_AF_INET)
+        listener = replace(listener, address=sys.intern(listener.address))  # most have one of a few
         self._open[listener.socket_cookie] = listener
         self._by_port.setdefault((listener.netns_cookie, listener.port), []).append(listener.socket_cookie)
         if len(self._open) > self._capacity:
@@ -87,7 +91,7 @@ class Lives:
         if len(former) > _PER_PORT:
             del former[0]
             self.remembered -= 1
-        while self.remembered > self._capacity:
+        while self.remembered > self._memory:
             _, gone = self._former.popitem(last=False)
             self.remembered -= len(gone)
             self.forgotten += len(gone)

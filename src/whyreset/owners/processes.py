@@ -22,6 +22,8 @@ REFRESH_NS = 1_000_000_000
 #: Ends of processes that were not known, kept until they are: a process may be told of after its end.
 ENDS_MAX = 1024
 CONTAINER_NAMES_MAX = 4096
+#: Command lines that are one value for all that have them.
+COMMANDS_MAX = 512
 
 #: A pid and the clock tick of its start.
 _Key = tuple[int, int]
@@ -50,6 +52,7 @@ class Processes:
         self._weight = 0
         self._users = procfs.Users(f"{host.rstrip('/')}/etc/passwd")
         self._container_names: dict[str, str] = {}
+        self._commands: dict[tuple[str, ...], tuple[str, ...]] = {}
         #: How many processes were forgotten for want of room.
         self.forgotten = 0
 
@@ -198,12 +201,16 @@ class Processes:
         return replace(process, exe=parent.process.exe, command=parent.process.command)
 
     def _placed(self, process: Process) -> Process:
-        """With the names that follow from its uid and control group."""
+        """With the names that follow from its uid and control group; its texts are one value for all that have them."""
         where = place(process.cgroup)
         # its runtime may have removed its state by the time that it ends
         known = process.container_name if process.container == where.container else ""
         return replace(
             process,
+            comm=sys.intern(process.comm),
+            exe=sys.intern(process.exe),
+            cgroup=sys.intern(process.cgroup),
+            command=self._command(process.command),
             # a container has users of its own: the host's name for its number would be another's
             user="" if process.uid is None or (where.container and process.uid) else self._users.name(process.uid),
             unit=where.unit,
@@ -211,6 +218,11 @@ class Processes:
             container_name=self._container_name(where) or known,
             pod=where.pod,
         )
+
+    def _command(self, command: tuple[str, ...]) -> tuple[str, ...]:
+        if len(self._commands) >= COMMANDS_MAX and command not in self._commands:
+            self._commands.clear()
+        return self._commands.setdefault(command, command)
 
     def _container_name(self, where: Place) -> str:
         # a user's own containers are not in the system's state; whoever calls a group so must not borrow a name there

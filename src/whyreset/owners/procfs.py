@@ -7,7 +7,6 @@ given again. What cannot be read any more, since the process ends meanwhile, is 
 from __future__ import annotations
 
 import os
-import sys
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -80,8 +79,8 @@ def read(root: str, known: Process, tick: int) -> Process | None:
         return replace(
             known,
             start_ns=known.start_ns or tick * TICK_NS,
-            comm=sys.intern(now.comm),
-            exe=sys.intern(exe),  # siblings have the same: one string for all
+            comm=now.comm,
+            exe=exe,
             command=command,
             uid=os.fstat(directory).st_uid,
             cgroup=cgroup,

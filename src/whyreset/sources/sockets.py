@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Container, Iterable
-from pathlib import Path
 
 from whyreset.core import lives
 from whyreset.model import Socket
@@ -49,7 +48,8 @@ def held(port: int = 0, pid: int = 0, walk: int | None = None) -> list[Socket]:
 
 
 def _walk() -> bytes:
-    image = Path(__file__).with_name(_OBJECT).read_bytes()
+    with open(os.path.join(os.path.dirname(__file__), _OBJECT), "rb") as file:
+        image = file.read()
     with Object(image, library=Library(), only=frozenset({_WALK}), sizes=_UNUSED) as program:
         program.attach(_WALK)
         return program.iterate(_WALK)

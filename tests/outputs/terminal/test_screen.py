@@ -9,7 +9,8 @@ from typing import TextIO
 
 import pytest
 
-from tests.outputs.values import EPOCH, count, owner, reset
+from tests.outputs.values import EPOCH, alert, count, owner, reset
+from whyreset.model import Alert
 from whyreset.outputs.terminal.screen import ScreenPrinter
 
 ALTERNATE, NORMAL, CURSOR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25h"
@@ -135,4 +136,25 @@ def test_it_draws_about_once_a_second_however_often_it_is_written_to(
         terminal.drain()
         now[0] += 50_000_000
     assert 6 <= terminal.read().count("\x1b[H") <= 11
+    screen.close()
+
+
+def test_an_alert_is_seen_at_once_and_gone_when_it_is_over(terminal: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is raised is asked with each drawing."""
+    now = [1_000_000_000]
+    monkeypatch.setattr("whyreset.outputs.terminal.screen.time.monotonic_ns", lambda: now[0])
+    raised: list[Alert] = []
+    screen = ScreenPrinter(terminal.out, namespaces=list, firing=lambda: raised)
+    screen.start(EPOCH, version="0.1.0", sources=("kernel",), tier="reasons", missing=())
+    assert "WARNING" not in terminal.read()
+    raised.append(alert())
+    now[0] += 300_000_000
+    screen.write([], [], [], [alert()])
+    assert "WARNING since" in terminal.read()
+    raised.clear()
+    now[0] += 300_000_000
+    screen.write([], [], [], [alert(new_status="clear")])
+    drawn = terminal.read()
+    assert "whyreset" in drawn
+    assert "WARNING" not in drawn
     screen.close()

@@ -9,6 +9,7 @@ from msgspec import Struct
 from whyreset.observation import Step
 from whyreset.observed import ObservedReset
 from whyreset.outputs.report.phrases import place
+from whyreset.words import amount
 
 #: More rungs than that are drawn as a gap between the first and the last ones.
 RUNGS_MAX = 60
@@ -95,7 +96,7 @@ def _label(step: Step, bases: dict[tuple[str, int], int], other: tuple[str, int]
     if "A" in segment.flags:
         text += f" ack {_relative(segment.ack, bases.get(other))}"
     if segment.length:
-        text += f", {segment.length} bytes"
+        text += f", {amount(segment.length, 'byte')}"
     return text
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from whyreset.filter import Filter
-from whyreset.model import Count, Missing, Notice, Reset
+from whyreset.model import Alert, Count, Missing, Notice, Reset
 from whyreset.outputs.plain import notice_text
 from whyreset.outputs.terminal import tell
 from whyreset.outputs.terminal.rows import PAUSED_NS, Row, Side
@@ -78,6 +78,7 @@ class Board:
         *,
         namespaces: Iterable[tuple[int, str]] = (),
         missing: Iterable[Missing] = (),
+        alerts: Iterable[Alert] = (),
         whole: bool = False,
     ) -> View:
         """What is to be seen now.
@@ -85,6 +86,7 @@ class Board:
         Args:
             namespaces: those that are watched, inode numbers and names.
             missing: sources that do not run.
+            alerts: those that are raised.
             whole: shares and order over all the time, not of the last minute.
         """
         totals = self._totals()
@@ -100,6 +102,7 @@ class Board:
             account=tell.account(totals, seen=self._sent.total),
             complete=not (totals["lost"] or totals["unseen"] or totals["unknown"] or totals["received_lost"]),
             scope=tell.scope(namespaces, self._home),
+            alerts=tell.alerts(alerts, self._home),
             unseen=tuple(tell.missing(each) for each in missing),
             notices=tuple(
                 notice_text(notice) for told_ns, notice in self._notices.values() if now_ns - told_ns <= _NOTICE_NS

@@ -11,8 +11,8 @@ from msgspec import Struct
 from rich.cells import cell_len
 from rich.text import Text
 
-from whyreset.outputs.terminal.view import RowView, SideView, View
-from whyreset.words import escape
+from whyreset.outputs.terminal.view import AlertView, RowView, SideView, View
+from whyreset.words import amount, escape
 
 #: Below these a terminal is narrow or short: parts are left out.
 _NARROW, _SHORT, _TALL = 60, 16, 20
@@ -22,6 +22,8 @@ _LEFT, _LEFT_NARROW = 13, 12
 _ROOMY = 7
 #: Rows of the summary.
 _SUMMARY = 12
+#: Lines for alerts, and from how many lines of the screen on they get twice as many.
+_ALERTS, _ROOMY_HEIGHT = 3, 30
 #: A row's lines, and those of one that is opened; resets shown of the latter.
 _LINES, _OPENED, _RESETS = 4, 12, 4
 _BARS = "▁▂▃▄▅▆▇█"
@@ -51,6 +53,7 @@ def render(view: View, size: Size, clock: str) -> list[Text]:
     head = [_header(view, size, clock)]
     if view.only:
         head.append(Text(f"only {escape(view.only)}: rates and shares are of these", style="yellow"))
+    head += _alerts(view.alerts, size)
     if roomy:
         head.append(Text())
     foot = _foot(view, size)
@@ -72,6 +75,20 @@ def _header(view: View, size: Size, clock: str) -> Text:
     if gap > 0:
         text.append(" " * gap + clock, style="dim")
     return text
+
+
+def _alerts(alerts: tuple[AlertView, ...], size: Size) -> list[Text]:
+    """One line each, above all else; where they are too many the last says how many are left."""
+    room = 1 if size.height < _SHORT else _ALERTS if size.height < _ROOMY_HEIGHT else 2 * _ALERTS
+    shown = alerts if len(alerts) <= room else alerts[: max(room - 1, 1)]
+    lines = []
+    for each in shown:
+        text = _fitting(size.width, [escape(text) for text in each.texts])
+        style = "dim" if each.muted else "bold red" if each.critical else "bold yellow"
+        lines.append(Text(text, style=style))
+    if room > 1 and (left := len(alerts) - len(shown)):
+        lines.append(Text(f"and {amount(left, 'more alert')}", style="yellow"))
+    return lines
 
 
 def _foot(view: View, size: Size) -> list[Text]:

@@ -22,7 +22,6 @@ from rich.live import Live
 
 from whyreset.filter import Filter
 from whyreset.model import Alert, Count, Missing, Notice, Reset
-from whyreset.outputs.alerts import alert_sentence
 from whyreset.outputs.terminal.board import Board
 from whyreset.outputs.terminal.render import Size, render, summary
 from whyreset.words import clock
@@ -40,6 +39,7 @@ class ScreenPrinter:
     Args:
         out: a terminal.
         namespaces: those that are watched, asked with each drawing.
+        firing: the alerts that are raised, asked with each drawing.
         home: inode number of the user's own namespace.
         chosen: what was asked for.
         opened: show the evidence from the start.
@@ -50,12 +50,14 @@ class ScreenPrinter:
         out: TextIO,
         *,
         namespaces: Callable[[], Iterable[tuple[int, str]]],
+        firing: Callable[[], Iterable[Alert]] = tuple,
         home: int = 0,
         chosen: Filter | None = None,
         opened: bool = False,
     ) -> None:
         self._out = out
         self._namespaces = namespaces
+        self._firing = firing
         self._opened = opened
         self._board = Board(time.monotonic_ns(), home=home, chosen=chosen)
         self._missing: tuple[Missing, ...] = ()
@@ -92,10 +94,7 @@ class ScreenPrinter:
     ) -> None:
         """Takes what one tick brought, and draws when it is time."""
         now_ns = time.monotonic_ns()
-        # alerts have no place of their own on the screen yet
-        told = [Notice(time_ns=each.time_ns, name=each.id, text=alert_sentence(each)) for each in alerts]
-        notices = [*notices, *told]
-        self._fresh |= self._board.take(resets, counts, notices, now_ns)
+        self._fresh |= self._board.take(resets, counts, notices, now_ns) or any(True for _ in alerts)
         self._obey()
         if not self._holds():
             return
@@ -122,7 +121,7 @@ class ScreenPrinter:
 
     def _draw(self, now_ns: int, size: tuple[int, int]) -> None:
         self._drawn_ns, self._size, self._fresh = now_ns, size, False
-        view = self._board.view(now_ns, namespaces=self._namespaces(), missing=self._missing)
+        view = self._board.view(now_ns, namespaces=self._namespaces(), missing=self._missing, alerts=self._firing())
         fitted = Size(*size, blocks=self._blocks, opened=self._opened, keys=self._keys.taken)
         self._console.size = size
         self._live.update(Group(*render(view, fitted, clock(time.time_ns()))), refresh=True)

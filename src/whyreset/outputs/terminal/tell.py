@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from whyreset.model import Missing, Record, Reset
+from whyreset.model import Alert, Missing, Record, Reset
 from whyreset.outputs import sentences
+from whyreset.outputs.alerts import raised_texts
 from whyreset.outputs.terminal.rows import MANY, Row, top_ports
-from whyreset.outputs.terminal.view import Detail
-from whyreset.words import clock
+from whyreset.outputs.terminal.view import AlertView, Detail
+from whyreset.words import amount, clock
 
 FIGURES = ("counted", "seen", "explained", "unknown", "lost", "unseen", "uncounted", "received", "received_lost")
 #: Ports and namespaces that are named before the rest is only counted.
@@ -105,7 +106,7 @@ def _trigger(sample: Record) -> str:
     if segment is None:
         return "no segment provoked it" if sample.direction == "sent" else ""
     flags = "+".join(_FLAGS.get(flag, flag) for flag in segment.flags) or "no flags"
-    return f"answers {flags}" + (f", {segment.length} bytes" if segment.length else "")
+    return f"answers {flags}" + (f", {amount(segment.length, 'byte')}" if segment.length else "")
 
 
 def _place(address: str, port: int) -> str:
@@ -155,3 +156,18 @@ def scope(namespaces: Iterable[tuple[int, str]], home: int) -> str:
 def missing(source: Missing) -> str:
     """What cannot be seen, and why."""
     return f"{source.lost} ({source.why})"
+
+
+def alerts(raised: Iterable[Alert], home: int) -> tuple[AlertView, ...]:
+    """The worst first, then those that people are told of, then the eldest: none changes its place by itself."""
+    ordered = sorted(
+        raised, key=lambda each: (each.new_status != "critical", bool(each.muted_by), each.since_ns, each.rule)
+    )
+    return tuple(
+        AlertView(
+            critical=each.new_status == "critical",
+            muted=bool(each.muted_by),
+            texts=raised_texts(each, home),
+        )
+        for each in ordered
+    )

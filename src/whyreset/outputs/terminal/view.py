@@ -73,6 +73,16 @@ class SideView(Struct, frozen=True, kw_only=True):
     rows: tuple[RowView, ...]
 
 
+class AlertView(Struct, frozen=True, kw_only=True):
+    """An alert that is raised."""
+
+    critical: bool
+    #: Nobody is told of it.
+    muted: bool
+    #: The same in less and less words, for less and less room.
+    texts: tuple[str, ...]
+
+
 class View(Struct, frozen=True, kw_only=True):
     """The screen."""
 
@@ -87,6 +97,8 @@ class View(Struct, frozen=True, kw_only=True):
     complete: bool
     #: What is watched, in words.
     scope: str
+    #: Alerts that are raised, the most important first.
+    alerts: tuple[AlertView, ...]
     #: What cannot be seen, and how to get it.
     unseen: tuple[str, ...]
     #: Losses and limits of the last minutes.

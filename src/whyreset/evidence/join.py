@@ -1,5 +1,7 @@
 """Joins packets with what the pipeline says of the resets among them: values in, values out, `now` is an argument.
 
+`now` is of a clock that never steps; packets and resets have the time of day.
+
 Rules. Packets leave in the order in which they came, each when it is explained, or has waited its time. A reset is the
 packet's where both name the same ends; of several the one with its sequence number, its way, and nearest in time. Where
 resets were counted together in a flood, a packet takes their cause if all of that port have the same.
@@ -23,8 +25,8 @@ PATIENCE_NS, SHORT_PATIENCE_NS = 2_000_000_000, 500_000_000
 #: Both clocks are this host's; a reset is traced within so much of its packet.
 APART_NS = 1_000_000_000
 #: Packets that wait, their bytes, and resets that are remembered: what is beyond makes room.
-PACKETS_MAX, BYTES_MAX, RESETS_MAX = 65536, 32 << 20, 65536
-_OF_ONE_KIND = 16
+PACKETS_MAX, BYTES_MAX, RESETS_MAX = 16384, 8 << 20, 16384
+_OF_ONE_KIND, _CROWDS_MAX = 16, 1024
 
 
 class Explained(Struct, frozen=True, kw_only=True):
@@ -65,9 +67,10 @@ class Join:
         self._unexplained: dict[Ends, dict[int, _Waiting]] = {}
         self._others: dict[Ends, dict[int, _Waiting]] = {}
         self._numbers = count()
-        self._known: OrderedDict[int, Reset] = OrderedDict()
+        #: What was said, and when; by itself, by its ends, and of many together.
+        self._known: OrderedDict[int, tuple[Reset, int]] = OrderedDict()
         self._by_ends: dict[Ends, deque[Reset]] = {}
-        self._crowds: OrderedDict[int, Reset] = OrderedDict()
+        self._crowds: OrderedDict[int, tuple[Reset, int]] = OrderedDict()
         #: Resets that found their explanation, and that did not.
         self.explained = 0
         self.unexplained = 0
@@ -99,13 +102,13 @@ class Join:
         """What the pipeline said."""
         for reset in resets:
             if reset.count > 1 or not reset.sample.local:
-                self._crowds[reset.number] = reset
-                if len(self._crowds) > RESETS_MAX // 64:
+                self._crowds[reset.number] = reset, now_ns
+                if len(self._crowds) > _CROWDS_MAX:
                     self._crowds.popitem(last=False)
             if not reset.sample.local:
                 continue
             ends = ends_of(reset)
-            self._known[reset.number] = reset
+            self._known[reset.number] = reset, now_ns
             self._by_ends.setdefault(ends, deque(maxlen=_OF_ONE_KIND)).append(reset)
             # in order, so that what is told of the first need not look at all of a flood from one port
             for waiting in tuple(islice(self._unexplained.get(ends, {}).values(), _OF_ONE_KIND)):
@@ -117,7 +120,7 @@ class Join:
         """Packets whose time has come, the first that came first.
 
         Args:
-            now_ns: since the epoch.
+            now_ns: now.
             everything: those too that would wait on.
         """
         while self._queue:
@@ -183,7 +186,7 @@ class Join:
         sent = waiting.frame.way == "out"
         like = [
             reset
-            for reset in self._crowds.values()
+            for reset, _ in self._crowds.values()
             if reset.sample.netns == netns
             and (reset.facts.direction == "sent") == sent
             and reset.port is not None
@@ -208,8 +211,8 @@ class Join:
     def _forget(self, now_ns: int) -> None:
         """Resets that no packet will ask for any more."""
         while self._known:
-            number, first = next(iter(self._known.items()))
-            if len(self._known) <= RESETS_MAX and now_ns - first.last_ns < PATIENCE_NS + APART_NS:
+            number, (first, told_ns) = next(iter(self._known.items()))
+            if len(self._known) <= RESETS_MAX and now_ns - told_ns < PATIENCE_NS + APART_NS:
                 break
             del self._known[number]
             ends = ends_of(first)
@@ -219,8 +222,8 @@ class Join:
             else:
                 self._by_ends.pop(ends, None)
         while self._crowds:
-            number, first = next(iter(self._crowds.items()))
-            if now_ns - first.last_ns < PATIENCE_NS + APART_NS:
+            number, (_, told_ns) = next(iter(self._crowds.items()))
+            if now_ns - told_ns < PATIENCE_NS + APART_NS:
                 break
             del self._crowds[number]
 

@@ -52,12 +52,12 @@ def comment_of(packet: Explained, told: str) -> str:
         parts.append(f"Owner: {_process(reset, 'owner')}{ended}{known}")
     if reset.closer is not None and (reset.owner is None or reset.closer.pid != reset.owner.process.pid):
         parts.append(f"Closed by: {_process(reset, 'closer')}")
-    if reset.facts.reason:
+    if reset.facts.reason and not any(reset.facts.reason in sentence for sentence in reset.evidence):
         parts.append(f"Kernel's reason: {reset.facts.reason}")
     if cause.candidates:
         parts.append(f"May be: {', '.join(cause.candidates)}")
     if reset.evidence:
-        parts.append("; ".join(reset.evidence))
+        parts.append(f"Evidence: {'; '.join(reset.evidence)}")
     if packet.among:
         parts.append(f"One of {packet.among:,} like resets, which were not kept one by one")
     return escape(". ".join(parts))

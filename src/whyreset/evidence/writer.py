@@ -126,7 +126,7 @@ class Writer:
 
     def flush(self, now_ns: int, *, every_ns: int = 0) -> None:
         """Writes what waits, where the last time was so long ago."""
-        if now_ns - self._flushed_ns >= every_ns:
+        if not 0 <= now_ns - self._flushed_ns < every_ns:  # the clock may have been set back
             self._flushed_ns = now_ns
             self._out.flush()
 

@@ -17,7 +17,7 @@ def extensions() -> list[Extension]:
             [str(source)],
             include_dirs=["bpf"],
             depends=shared,
-            extra_compile_args=["-O2", "-Wall"],
+            extra_compile_args=["-O3", "-Wall"],
         )
         for source in sorted(Path("src/whyreset/core").glob("*.pyx"))
     ]

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.bounded import bounded
 from benchmarks.common import machine
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -25,8 +26,9 @@ SOURCE = Path(__file__).with_name("traffic.c")
 BUILT = ROOT / "build/traffic"
 NFSTREAM = ROOT / "build/nfstream/bin/python"
 CONNECTIONS = {"web": 40_000, "mixed": 200_000, "scan": 500_000}
-#: Written into a pipe for the test of memory; the second is the first ten times over.
+#: Written into a pipe for the test of memory; the second is the first ten times over. The bound is less than either.
 PIPED = (10_000, 100_000)
+BOUND_MEGABYTES = 64
 ROUNDS = 3
 WHYRESET = f"{sys.executable} -m whyreset explain"
 _RESETS = "'tcp[tcpflags] & tcp-rst != 0 or (ip6[6] == 6 and ip6[53] & 4 != 0)'"
@@ -126,17 +128,23 @@ def _compare(kind: str, packets: int, path: Path, missing: list[str]) -> Iterato
 
 
 def _piped(scale: float) -> Iterator[str]:
-    """The same traffic without end through a pipe: memory must not follow the size."""
+    """The same traffic without end through a pipe: memory must not follow the size, and stays within a bound."""
     peaks = []
     with tempfile.NamedTemporaryFile() as told:
         for connections in PIPED:
-            count = int(connections * scale)
-            spent, megabytes = meter(f"{traffic()} web {count} 2>{told.name} | {WHYRESET} -")
+            source = f"{traffic()} web {int(connections * scale)} 2>{told.name}"
+            spent, megabytes = meter(f"{source} | {WHYRESET} -")
             size = json.loads(Path(told.name).read_text())["bytes"] / 1e9
             peaks.append(megabytes)
             yield f"web through a pipe, {size:,.1f} GB: {megabytes:.0f} MB, {spent:.1f} CPU s, the generator's included"
-    flat = peaks[-1] <= peaks[0] * 1.25  # the table of connections grows up to its limit
-    yield f"memory is {'flat' if flat else 'NOT FLAT'}: {' and '.join(f'{each:.0f} MB' for each in peaks)}"
+        flat = peaks[-1] <= peaks[0] * 1.25  # the table of connections grows up to its limit
+        yield f"memory is {'flat' if flat else 'NOT FLAT'}: {' and '.join(f'{each:.0f} MB' for each in peaks)}"
+        with bounded(BOUND_MEGABYTES) as group:
+            if group is None:
+                yield f"no bound of {BOUND_MEGABYTES} MB can be set here: that needs root and a memory controller"
+                return
+            meter(f"{source} | {group.command(WHYRESET + ' -')}")  # whoever needs more is killed: that raises
+            yield f"the same with a bound of {BOUND_MEGABYTES} MB: {group.peak_megabytes():.0f} MB at most"
 
 
 def main() -> int:

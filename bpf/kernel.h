@@ -116,7 +116,8 @@ struct sock {
 	__u32 sk_ack_backlog;
 	__u32 sk_max_ack_backlog;
 };
-struct inet_sock { struct sock sk; __be16 inet_sport; };
+struct ipv6_pinfo { int mcast_oif; };
+struct inet_sock { struct sock sk; struct ipv6_pinfo *pinet6; __be16 inet_sport; int mc_index; };
 struct request_sock_queue { atomic_t qlen; };
 struct icsk_ack { __u32 lrcvtime; };
 struct inet_connection_sock {

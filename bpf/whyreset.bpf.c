@@ -938,6 +938,22 @@ int BPF_PROG(receive_reset, struct sock *sk)
 
 /* ---- what was there before ---- */
 
+/*
+ * Whether a connection was accepted here, of which nobody saw the beginning. What is born of a listener is given the
+ * interface that its handshake came by as that for multicast (tcp_v4_syn_recv_sock(), tcp_v6_syn_recv_sock()), which
+ * nobody can set on a stream (do_ip_setsockopt(), IP_MULTICAST_IF).
+ */
+static __always_inline bool was_accepted(struct sock *sk)
+{
+	struct inet_sock *inet = (void *)sk;
+
+	if (!bpf_core_field_exists(inet->mc_index) || !bpf_core_field_exists(struct ipv6_pinfo, mcast_oif))
+		return true;	/* it cannot be told */
+	if (BPF_CORE_READ(inet, mc_index))
+		return true;
+	return sk->__sk_common.skc_family == AF_INET6 && BPF_CORE_READ(inet, pinet6, mcast_oif);
+}
+
 SEC("iter/task_file")
 int held_sockets(struct bpf_iter__task_file *ctx)
 {
@@ -969,6 +985,8 @@ int held_sockets(struct bpf_iter__task_file *ctx)
 			o->start_ns = h.start_ns;
 			o->via = VIA_FILE;
 		}
+		if (o && !o->time_ns && h.state != TCP_LISTEN && h.state != TCP_CLOSE && !was_accepted(sk))
+			o->flags |= OPENED_ACTIVELY;
 	}
 	have = bpf_map_lookup_elem(&processes, &h.pid);
 	if (!have || have->start_ns != h.start_ns) {

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import whyreset
-from whyreset.captures import Reader, steps_of
+from whyreset.captures import Reader
 from whyreset.observed import ObservedReset
 
 HERE = Path(__file__).parent / "captures"
@@ -181,7 +181,9 @@ def test_segments_of_one_connection() -> None:
     """They are those of the connection that was asked for, and all of them."""
     path = str(HERE / "11d-listener-crashed/v4.pcap")
     wanted = next(iter(whyreset.explain(path))).seen
-    steps, left_out = steps_of([path], wanted.connection)
+    reader = Reader([path], follow=wanted.connection)
+    list(reader)
+    steps, left_out = reader.steps()
     assert left_out == 0
     assert [step.segment.frame for step in steps] == [1, 2, 3, 4]
     assert {(step.src, step.sport) for step in steps} == {(wanted.src, wanted.sport), (wanted.dst, wanted.dport)}

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.outputs.report.seen import EPOCH, TRAITS, observation, one
-from whyreset.captures import Explainer, _words
+from whyreset.captures import _WORDS, Explainer, _Words
 from whyreset.causes.packets import SEEN_WORDS
 from whyreset.observation import Observations, SeenSegment, Side, Tally, Traits
 from whyreset.observed import ObservedReset
@@ -36,13 +36,15 @@ def explained(seen: dict[str, Any] | None = None, *, local: tuple[str, ...] = ()
 
 def test_words_are_those_that_causes_may_use() -> None:
     """No more and no fewer."""
-    assert _words(observation(), 8080).keys() == SEEN_WORDS
+    assert {*_WORDS, "port"} == SEEN_WORDS
+    words = _Words(observation(), 8080)
+    assert all(words[each] for each in SEEN_WORDS)
 
 
 def test_words_have_figures_and_units() -> None:
     """Times in a person's units, addresses of IPv6 in brackets, ranges of TTLs."""
     last = SeenSegment(file=0, frame=1, time_ns=EPOCH - 90_000_000_000, flags="A", seq=1, ack=1, length=0)
-    words = _words(
+    words = _Words(
         observation(
             family=6,
             src="2001:db8::2",
@@ -58,8 +60,8 @@ def test_words_have_figures_and_units() -> None:
     assert (words["ttl"], words["ttls"]) == ("64", "57 to 60")
     assert (words["outstanding"], words["unacked"]) == ("9 bytes", "4 bytes")
     assert words["mptcp"] == "administratively prohibited"
-    assert _words(observation(mptcp_reason=99), 1)["mptcp"] == "reason 99, newer than this program"
-    assert _words(observation(mptcp_reason=None), 1)["mptcp"] == "it gives no reason"
+    assert _Words(observation(mptcp_reason=99), 1)["mptcp"] == "reason 99, newer than this program"
+    assert _Words(observation(mptcp_reason=None), 1)["mptcp"] == "it gives no reason"
 
 
 def test_evidence_is_filled() -> None:

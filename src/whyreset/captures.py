@@ -28,8 +28,10 @@ from whyreset.words import amount, escape, span
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
-#: Like resets are counted together for so long; more often costs more, more seldom tells fewer of them apart.
-GROUP_SECONDS = 0.25
+#: Like resets are counted together over so many packets; more often costs more, more seldom tells fewer of them apart.
+#: By packets, so that a capture is told the same each time; by the clock only where a stream brings few.
+GROUP_PACKETS = 1 << 20
+GROUP_SECONDS = 2.0
 #: Explanations that are kept for facts that come again.
 _KEPT = 8192
 #: Causes and families that a file's note may name.
@@ -71,14 +73,11 @@ class Reader:
         paths: as `explain` has them.
         local: networks that are ours.
         each: every reset by itself.
+        follow: number of a connection (`Observation.connection`) whose segments are kept for `steps`; 0 for none.
     """
 
     def __init__(
-        self,
-        paths: Sequence[str],
-        *,
-        local: Iterable[Network] = (),
-        each: bool = True,
+        self, paths: Sequence[str], *, local: Iterable[Network] = (), each: bool = True, follow: int = 0
     ) -> None:
         begins = [_first_ns(path) if len(paths) > 1 else None for path in paths]
         latest = max((each for each in begins if each is not None), default=0)
@@ -94,9 +93,10 @@ class Reader:
         self.stopped = False
         self._waiting = False
         self._each = each
-        self._taken = 0.0
+        self._taken_packets = 0
+        self._taken = time.monotonic()
         self._begins = [begins[at] for _, at in order]
-        self._analyzer = Analyzer(each=each)
+        self._analyzer = Analyzer(each=each, follow=follow)
         self._explainer = Explainer(self.paths, local)
 
     def __iter__(self) -> Iterator[ObservedReset]:
@@ -114,9 +114,8 @@ class Reader:
                 size = told
                 if self.progress is not None:
                     self.progress(done + size)
-                if self._each or time.monotonic() > self._taken + GROUP_SECONDS:
+                if self._each or self._is_time():
                     yield from self._explainer.run(self._analyzer.take())
-                    self._taken = time.monotonic()
             done += size
             if self.stopped:
                 break
@@ -151,6 +150,14 @@ class Reader:
         finally:
             self._waiting = False
 
+    def _is_time(self) -> bool:
+        """Whether the groups that there are shall be taken."""
+        packets, now = self._analyzer.packets_seen, time.monotonic()
+        if packets < self._taken_packets + GROUP_PACKETS and now < self._taken + GROUP_SECONDS:
+            return False
+        self._taken_packets, self._taken = packets, now
+        return True
+
     def _note_overlap(self, number: int) -> None:
         first, last = self._begins[number], self.totals().last_ns
         if first is not None and last is not None and first < last:
@@ -160,22 +167,13 @@ class Reader:
         """What was read so far."""
         return self._analyzer.summary()
 
+    def steps(self) -> tuple[list[Step], int]:
+        """The segments of the connection that was followed, and how many of them are left out in the middle."""
+        return self._analyzer.steps.all(), self._analyzer.steps.between
+
 
 class _Stopped(Exception):
     """Reading was interrupted."""
-
-
-def steps_of(paths: Sequence[str], connection: int) -> tuple[list[Step], int]:
-    """The segments of one connection, and how many of them are left out in the middle.
-
-    Args:
-        paths: captures, in the order in which a `Reader` had them (`Reader.paths`).
-        connection: its number (`Observation.connection`).
-    """
-    analyzer = Analyzer(follow=connection)
-    for _ in source.read(list(paths), analyzer):
-        analyzer.take()
-    return analyzer.steps.all(), analyzer.steps.between
 
 
 def _first_ns(path: str) -> int | None:
@@ -224,7 +222,7 @@ class Explainer:
         facts = Facts(direction=self._direction(group, note), traits=seen.traits)
         cause = self._cause(facts)
         port = int(group.ports.top[0][0]) if group.ports.exact and group.ports.distinct == 1 else None
-        words = _words(seen, port)
+        words = _Words(seen, port)
         says = meaning(seen.payload, seen.length)
         evidence = [sentence.format_map(words) for sentence in cause.evidence]
         if says:
@@ -283,23 +281,32 @@ class Explainer:
         return known
 
 
-def _words(seen: Observation, port: int | None) -> dict[str, str]:
-    """What evidence may ask for: whyreset.causes.packets.SEEN_WORDS."""
-    return {
-        "sender": _bracket(seen.src),
-        "receiver": _bracket(seen.dst),
-        "port": f"port {port}" if port is not None else "many ports",
-        "length": amount(seen.trigger.length, "byte") if seen.trigger else "some bytes",
-        "delay": span(seen.time_ns - seen.trigger.time_ns) if seen.trigger else "some time",
-        "idle": span(seen.time_ns - last) if (last := _last_ns(seen)) is not None else "some time",
-        "outstanding": amount(seen.sender.outstanding, "byte"),
-        "unacked": amount(seen.receiver.outstanding, "byte"),
-        "probes": str(seen.sender.keepalives or "some"),
-        "ttl": str(seen.ttl),
-        "ttls": _ttls(seen.sender),
-        "next": span(seen.later.next_after_ns) if seen.later.next_after_ns is not None else "some time",
-        "mptcp": _mptcp(seen.mptcp_reason),
-    }
+class _Words(dict[str, str]):
+    """What evidence may ask for (whyreset.causes.packets.SEEN_WORDS), made up when it does."""
+
+    def __init__(self, seen: Observation, port: int | None) -> None:
+        super().__init__()
+        self._seen = seen
+        self._port = port
+
+    def __missing__(self, word: str) -> str:
+        return _WORDS[word](self._seen) if word != "port" else _port(self._port)
+
+
+def _port(port: int | None) -> str:
+    return f"port {port}" if port is not None else "many ports"
+
+
+def _delay(seen: Observation) -> str:
+    return span(seen.time_ns - seen.trigger.time_ns) if seen.trigger else "some time"
+
+
+def _idle(seen: Observation) -> str:
+    return span(seen.time_ns - last) if (last := _last_ns(seen)) is not None else "some time"
+
+
+def _next(seen: Observation) -> str:
+    return span(seen.later.next_after_ns) if seen.later.next_after_ns is not None else "some time"
 
 
 def _last_ns(seen: Observation) -> int | None:
@@ -322,3 +329,19 @@ def _mptcp(reason: int | None) -> str:
 
 def _bracket(address: str) -> str:
     return f"[{address}]" if ":" in address else address
+
+
+_WORDS: dict[str, Callable[[Observation], str]] = {
+    "sender": lambda seen: _bracket(seen.src),
+    "receiver": lambda seen: _bracket(seen.dst),
+    "length": lambda seen: amount(seen.trigger.length, "byte") if seen.trigger else "some bytes",
+    "delay": _delay,
+    "idle": _idle,
+    "outstanding": lambda seen: amount(seen.sender.outstanding, "byte"),
+    "unacked": lambda seen: amount(seen.receiver.outstanding, "byte"),
+    "probes": lambda seen: str(seen.sender.keepalives or "some"),
+    "ttl": lambda seen: str(seen.ttl),
+    "ttls": lambda seen: _ttls(seen.sender),
+    "next": _next,
+    "mptcp": lambda seen: _mptcp(seen.mptcp_reason),
+}

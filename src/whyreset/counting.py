@@ -21,7 +21,7 @@ from whyreset.sources.counters import OwnCounters
 from whyreset.sources.limits import LimitSource
 
 _EVERY_NS = 1_000_000_000
-_LOST = "why resets are sent and who sends them; alerts of other namespaces, by cause, and what of them is expected"
+_LOST = "why resets are sent and by whom; alerts of other namespaces and of single causes; which resets are expected"
 _ADDS = (
     "with it each reset of every network namespace would come with its cause and its owner, not just this one's count"
 )

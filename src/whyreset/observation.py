@@ -7,6 +7,8 @@ shown.
 `Traits` are what causes decide by: small, discrete, hashable, so that like resets are explained once. The rest of an
 `Observation` is for sentences, for people and for JSON. The core groups resets that are alike in traits, ports and
 ends; what is in no trait must not change a cause.
+
+No value here is looked at by Python's collector of cycles: frozen, and made of nothing but such values, they have none.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ Handshake = Literal["none", "syn", "syn-ack", "complete"]
 Fin = Literal["", "sent", "acknowledged"]
 
 
-class SeenSegment(Struct, frozen=True, kw_only=True):
+class SeenSegment(Struct, frozen=True, kw_only=True, gc=False):
     """One TCP segment as it was captured."""
 
     #: Index of its file, and its number there (see `Observation`).
@@ -37,7 +39,7 @@ class SeenSegment(Struct, frozen=True, kw_only=True):
     length: int
 
 
-class Step(Struct, frozen=True, kw_only=True):
+class Step(Struct, frozen=True, kw_only=True, gc=False):
     """One segment of a connection that is followed."""
 
     segment: SeenSegment
@@ -48,7 +50,7 @@ class Step(Struct, frozen=True, kw_only=True):
     ttl: int
 
 
-class Side(Struct, frozen=True, kw_only=True):
+class Side(Struct, frozen=True, kw_only=True, gc=False):
     """One side of a connection, as it was before the reset."""
 
     #: Segments (its resets left out) and payload bytes, those sent again included.
@@ -86,7 +88,7 @@ class Side(Struct, frozen=True, kw_only=True):
     timestamps: bool = False
 
 
-class EarlierReset(Struct, frozen=True, kw_only=True):
+class EarlierReset(Struct, frozen=True, kw_only=True, gc=False):
     """The last reset before this one on the same connection."""
 
     by: Role
@@ -101,7 +103,7 @@ class EarlierReset(Struct, frozen=True, kw_only=True):
     interface: str
 
 
-class Later(Struct, frozen=True, kw_only=True):
+class Later(Struct, frozen=True, kw_only=True, gc=False):
     """What followed the reset on its connection within two seconds."""
 
     #: False where the capture, or the room for waiting resets, ended before that: more may have followed.
@@ -118,7 +120,7 @@ class Later(Struct, frozen=True, kw_only=True):
     receiver_resets: int = 0
 
 
-class Tunnel(Struct, frozen=True, kw_only=True):
+class Tunnel(Struct, frozen=True, kw_only=True, gc=False):
     """What a packet was wrapped in, from the outside in."""
 
     #: "GRE", "ERSPAN", "IPIP", "6in4", "VXLAN", "Geneve", "GTP-U", "Teredo", ...
@@ -129,7 +131,7 @@ class Tunnel(Struct, frozen=True, kw_only=True):
     id: int | None = None
 
 
-class Traits(Struct, frozen=True, kw_only=True):
+class Traits(Struct, frozen=True, kw_only=True, gc=False):
     """The discrete features of a reset seen on the wire: all that its cause may follow from."""
 
     #: Of the reset: letters of FSRPAUEC.
@@ -202,7 +204,7 @@ class Traits(Struct, frozen=True, kw_only=True):
     next_reset: Literal["", "same", "ahead", "other"] = ""
 
 
-class Observation(Struct, frozen=True, kw_only=True):
+class Observation(Struct, frozen=True, kw_only=True, gc=False):
     """All that is known about one reset from packets."""
 
     #: From 1, over all files.
@@ -260,17 +262,20 @@ class Observation(Struct, frozen=True, kw_only=True):
     traits: Traits
 
 
-class Tally(Struct, frozen=True, kw_only=True):
+class Tally(Struct, frozen=True, kw_only=True, gc=False):
     """A bounded account of values: how many different ones, and the most frequent."""
 
-    #: An estimate (about 6 %) when `exact` is false.
+    #: Of ports it is exact, of addresses an estimate (good to 1.6 %) when `exact` is false.
     distinct: int
+    #: All values are listed.
     exact: bool
     #: With counts that are exact only while `exact` is true (upper bounds otherwise).
     top: tuple[tuple[str, int], ...]
+    #: Where not all are listed: what tells how many different ones two of them have together (core.distinct).
+    sketch: bytes = b""
 
 
-class Observations(Struct, frozen=True, kw_only=True):
+class Observations(Struct, frozen=True, kw_only=True, gc=False):
     """Resets alike in traits; also in both ends and the service's port unless there were too many of those."""
 
     sample: Observation
@@ -283,7 +288,7 @@ class Observations(Struct, frozen=True, kw_only=True):
     ports: Tally
 
 
-class Conversations(Struct, frozen=True, kw_only=True):
+class Conversations(Struct, frozen=True, kw_only=True, gc=False):
     """What was read so far."""
 
     #: Packets of all kinds, and of those the TCP segments.
@@ -310,7 +315,7 @@ class Conversations(Struct, frozen=True, kw_only=True):
     skipped: dict[str, int]
 
 
-class Problem(Struct, frozen=True, kw_only=True):
+class Problem(Struct, frozen=True, kw_only=True, gc=False):
     """Where and why a capture could not be read to its end."""
 
     #: Offset in the (decompressed) capture.

@@ -136,5 +136,11 @@ class Memory:
             save(self._path, state())
         except StateFileError as error:
             self._failed = True
-            return [Notice(time_ns=time.time_ns(), name="state", text=f"what is usual here is not remembered: {error}")]
+            return [
+                Notice(
+                    time_ns=time.time_ns(),
+                    name="state",
+                    text=f"what is usual here, and which alerts are on, is not remembered: {error}",
+                )
+            ]
         return []

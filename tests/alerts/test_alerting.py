@@ -1,89 +1,19 @@
 """The alerts of a whole host: namespaces, causes, what is expected, restarts; told in readings, one a second."""
 
 from random import Random
-from typing import Any
 
-import msgspec
 import pytest
+from msgspec.structs import replace
 
 from benchmarks.alerts.noise import poisson
-from tests.outputs.values import owner, reset
+from tests.alerts.machine import UPTIME, Machine, quiet
+from tests.outputs.values import owner
 from whyreset.alerts import alerting as module
-from whyreset.alerts.alerting import Alerting, AlertState
 from whyreset.alerts.rules import read_rules
-from whyreset.model import Alert, Cause, Counters, Facts, Host
-from whyreset.rulefiles import joined, shipped
+from whyreset.model import Cause, Counters, Facts, Host
 
-RULES = joined(shipped())
-NOW = 1_795_326_195.0
-UPTIME = 400_000.0
 RANDOM = Random(4)
 HAPROXY = read_rules("expect: haproxy\ncause: linger-zero\nowner: haproxy\nport: 443", "x").expected
-
-
-class Machine:
-    """Namespaces with counters, and a clock."""
-
-    def __init__(self, **settings: Any) -> None:
-        self.settings = {"rules": RULES.rules, "boot": "b", **settings}
-        self.alerting = Alerting(**self.settings)
-        self.now = NOW
-        self.totals: dict[int, dict[str, int]] = {}
-        self.alerts: list[Alert] = []
-
-    def space(self, cookie: int, **totals: int) -> None:
-        """A namespace, with what it has counted already."""
-        self.totals[cookie] = {"OutRsts": 0, "AttemptFails": 0, "ListenOverflows": 0, **totals}
-
-    def second(
-        self, *, sent: dict[int, int] | None = None, seen: dict[str, int] | None = None, seconds: float = 1
-    ) -> None:
-        """One reading: resets counted by namespace, and seen in the first by cause."""
-        self.now += seconds
-        for cookie, count in (sent or {}).items():
-            self.totals[cookie]["OutRsts"] += count
-        self.alerting.see(self.made(cause, count) for cause, count in (seen or {}).items() if count)
-        counters = [
-            Counters(netns=100 + cookie, netns_cookie=cookie, values=dict(values))
-            for cookie, values in self.totals.items()
-        ]
-        host = Host(netns=101, uptime=UPTIME + self.now - NOW)
-        self.alerts += self.alerting.read(self.now, counters, host)
-
-    def made(self, cause: str, count: int, cookie: int = 1, **fields: Any) -> Any:
-        """Resets of one cause."""
-        return reset(
-            cause=Cause(name=cause, family="x", certainty="certain"),
-            count=count,
-            last_ns=round(self.now * 1e9),
-            sample={"netns_cookie": cookie, "netns": 100 + cookie},
-            **fields,
-        )
-
-    def restart(self, boot: str = "b") -> None:
-        """The state is written and read, by a new program."""
-        state = msgspec.json.decode(msgspec.json.encode(self.alerting.state()), type=AlertState)
-        self.alerting = Alerting(**{**self.settings, "state": state, "boot": boot})
-        self.alerts.clear()
-
-    def told(self, rule: str = "resets_sent_surge") -> list[tuple[int, str, int]]:
-        """What was told of a rule: seconds since the beginning, status, namespace."""
-        return [
-            (round(each.time_ns / 1e9 - NOW), each.new_status, each.netns_cookie)
-            for each in self.alerts
-            if each.rule == rule and each.told
-        ]
-
-
-def quiet(seconds: int = 60, **settings: Any) -> Machine:
-    """A machine of two namespaces where little has happened."""
-    machine = Machine(**settings)
-    machine.space(1, OutRsts=500)
-    machine.space(2)
-    for _ in range(seconds):
-        machine.second()
-    assert not machine.alerts
-    return machine
 
 
 @pytest.mark.parametrize("cookie", [1, 2])
@@ -192,7 +122,7 @@ def test_resets_received_from_this_host_are_told_where_they_were_sent() -> None:
     for own in (True, False):
         facts = Facts(direction="received", twin_cause=twin if own else None)
         for _ in range(3):
-            received = msgspec.structs.replace(machine.made("closed-port", 100), facts=facts)
+            received = replace(machine.made("closed-port", 100), facts=facts)
             machine.alerting.see([received])
             machine.second()
         assert bool(machine.told("resets_received_surge")) is not own
@@ -255,127 +185,6 @@ def test_a_namespace_that_goes_ends_its_alerts() -> None:
     machine.alerting.see([machine.made("closed-port", 500, cookie=9)])
     machine.second()
     assert machine.told()[2:] == [(63, "warning", 9), (63, "clear", 9)]
-
-
-def test_a_restart_keeps_what_is_usual_and_what_is_on() -> None:
-    """Nothing is told again, and the end is told."""
-    machine = Machine()
-    machine.space(1, OutRsts=round(100 * UPTIME))
-    for _ in range(900):
-        machine.second(sent={1: poisson(RANDOM, 100)})
-    assert not machine.alerts
-    for _ in range(20):
-        machine.second(sent={1: 900})
-    assert [each[1] for each in machine.told()] == ["warning"]
-    machine.restart()
-    for _ in range(20):
-        machine.second(sent={1: 900})
-    assert not machine.told()
-    for _ in range(60):
-        machine.second(sent={1: poisson(RANDOM, 100)})
-    assert [each[1] for each in machine.told()] == ["clear"]
-
-
-def test_what_ended_while_nobody_watched_is_told_to_be_over() -> None:
-    """After a restart, within a minute."""
-    machine = quiet()
-    for _ in range(5):
-        machine.second(sent={2: 200})
-    machine.restart()
-    for _ in range(60):
-        machine.second()
-    assert [each[1:] for each in machine.told()] == [("clear", 2)]
-
-
-def test_after_a_boot_only_the_hosts_own_namespace_is_the_one_that_it_was() -> None:
-    """Others get numbers that had been somebody else's."""
-    machine = quiet()
-    for _ in range(400):
-        machine.second(sent={1: 50, 2: 50})
-    state = machine.alerting.state()
-    assert {each.cookie for each in state.spaces} == {1, 2}
-    machine.restart(boot="another")
-    assert {each.cookie for each in machine.alerting.state().spaces} == {1}
-
-
-def test_alerts_of_namespaces_that_went_meanwhile_are_over() -> None:
-    """A container that ended while nobody watched, or with the boot: who was told of its alert is told its end."""
-    for boot in ("b", "another"):
-        machine = quiet()
-        for _ in range(5):
-            machine.second(sent={2: 200})
-        assert [each[1:] for each in machine.told()] == [("warning", 2)]
-        if boot == "b":
-            del machine.totals[2]
-        machine.restart(boot=boot)
-        for _ in range(5):
-            machine.second()
-        assert [each[1:] for each in machine.told()] == [("clear", 2)]
-        assert [each.gone for each in machine.alerts] == [True]
-        assert machine.alerting.state().lives.lives == []
-        assert {each.cookie for each in machine.alerting.state().spaces} <= {1}
-
-
-def test_what_is_saved_can_be_loaded_whatever_happened() -> None:
-    """Also with the longest delays that a rule may have."""
-    found = read_rules(
-        "alarm: a\non: ip.tcphandshake\nevery: 1s\nwarn: $OutRsts > 5\ndelay: up 10Y down 10Y multiplier 1000 max 10Y",
-        "x.conf",
-    )
-    assert not found.problems
-    machine = quiet(rules=found.rules)
-    for _ in range(5):
-        machine.second(sent={1: 900})
-        machine.second()
-    machine.restart()
-
-
-def counters_only(**totals: int) -> Machine:
-    """What somebody without rights sees: one namespace, counts, and no reset."""
-    machine = Machine(counters_only=True)
-    machine.space(1, **totals)
-    for _ in range(60):
-        machine.second()
-    return machine
-
-
-def test_a_surge_is_found_by_counters_alone() -> None:
-    """Without a reset seen; attempts of this host that fail are told as what they are."""
-    machine = counters_only(OutRsts=500, AttemptFails=200)
-    for _ in range(5):
-        machine.totals[1]["AttemptFails"] += 80
-        machine.second(sent={1: 80})
-    assert machine.told() == [(61, "warning", 1)]
-    assert machine.told("resets_received_surge") == [(61, "warning", 1)]
-    assert {each.summary for each in machine.alerts} == {
-        "surge of TCP resets sent",
-        "surge of failed attempts to connect",
-    }
-
-
-def test_a_host_whose_attempts_always_fail_is_no_surge() -> None:
-    """Each counter has its own past."""
-    machine = counters_only(AttemptFails=round(80 * UPTIME))
-    for _ in range(20):
-        machine.totals[1]["AttemptFails"] += 80
-        machine.second()
-    assert not machine.alerts
-
-
-def test_who_sees_one_namespace_says_nothing_of_the_others() -> None:
-    """What was known of them is kept for who sees them again."""
-    machine = quiet()
-    for _ in range(5):
-        machine.second(sent={2: 200})
-    machine.settings["counters_only"] = True
-    del machine.totals[2]
-    machine.restart()
-    for _ in range(60):
-        machine.second()
-    assert not machine.alerts
-    state = machine.alerting.state()
-    assert [life.signal.netns_cookie for life in state.lives.lives] == [2]
-    assert 2 in {each.cookie for each in state.spaces}
 
 
 def test_somebody_sets_the_clock() -> None:

@@ -28,6 +28,14 @@ def said(text: str) -> list[str]:
             "never has a value: none of Overflows, Drops is in ip.tcp_accept_queue,"
             " there are ListenOverflows, overflows, ListenDrops, drops",
         ),
+        (
+            "on: ip.tcpsock\ncrit: $this > 5 ? 1 : 0",
+            "newer Netdata reads crit as ((${this} > 5) ? 1 : 0): parentheses make it clear",
+        ),
+        (
+            "on: ip.tcpsock\nwarn: 1 AND $this > 5 * 2",
+            "newer Netdata reads warn as (1 && (${this} > (5 * 2))): parentheses make it clear",
+        ),
         ("on: ip.tcpsock\nwarn: $nosuch + $after > $this", "nobody knows $after, $nosuch: its value is nan"),
         ("on: ip.tcpsock\nwarn: ${ip.tcpopens.alloc} > 1", "nobody knows $ip.tcpopens.alloc: its value is nan"),
     ],

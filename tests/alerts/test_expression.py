@@ -94,3 +94,20 @@ def test_no_text_makes_it_fail(text: str) -> None:
         assert not math.isinf(evaluate(node, {"a": 1.0, "b": math.nan}.get))
         assert parse(describe(node)) is not None
     assert 0 <= place <= len(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "tree"),
+    [
+        ("1 + 2 * 3", "(1 + (2 * 3))"),
+        ("1 AND 2 > 3 * 4 + 5", "(1 && (2 > ((3 * 4) + 5)))"),
+        ("1 - 2 - 3", "((1 - 2) - 3)"),
+        ("1 > 0 ? 2 : 3 + 4", "((1 > 0) ? 2 : (3 + 4))"),
+        ("(0) ? 2 : (1) ? 5 : 6", "(0 ? 2 : (1 ? 5 : 6))"),
+        ("!1 + 5", "(!1 + 5)"),
+        ("(1 > 0 AND 2) * 3", "(((1 > 0) && 2) * 3)"),
+    ],
+)
+def test_the_usual_precedence(text: str, tree: str) -> None:
+    """As newer versions of Netdata read it."""
+    assert describe(parse(text, usual=True)) == tree

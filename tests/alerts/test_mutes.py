@@ -127,6 +127,10 @@ def test_nobody_known_is_nobody_expected() -> None:
         ("silence: s\nfrom: 2026-02-30", "x.conf:2:7: expected a date such as 2026-11-22 22:00"),
         ("silence: s\nwarn: $this", "x.conf:2:1: expected one of rules, netns, from, until, daily, weekly, not 'warn'"),
         ("silence: s", "x.conf:1:1: s says nothing: it is left out"),
+        (
+            "silence: s\nfrom: 2026-11-22 22:00\nuntil: 2026-11-22",
+            "x.conf:1:1: s is left out, since it ends before it begins",
+        ),
         ("expect: e\nport: 0 99999 http", "x.conf:2:7: expected a port, not '0'"),
         ("expect: e\nremote: here", "x.conf:2:9: expected an address or a network such as 192.0.2.0/24, not 'here'"),
     ],

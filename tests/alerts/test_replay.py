@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyreset.alerts.replay import Row, SeriesError, read_series, replay
+from whyreset.alerts.replay import Row, SeriesError, noticing_totals, read_series, replay
 from whyreset.model import Alert
 from whyreset.rulefiles import joined, shipped
 
@@ -97,6 +97,26 @@ def test_a_series_is_read_as_it_comes() -> None:
         Row(10, {"AttemptFails": 1, "OutRsts": 2.5}),
         Row(11, {"AttemptFails": 0, "OutRsts": 3}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "noted"),
+    [
+        ([50_000 + 3 * second for second in range(100)], True),
+        ([50_000 + 3 * second for second in range(50)], False),
+        ([5] * 100, False),
+        ([0] * 50 + [9] * 50, False),
+        ([1] * 99 + [2], True),
+        ([50_000 + 3 * second for second in range(99)] + [4], False),
+    ],
+)
+def test_totals_instead_of_increments_are_noticed(counts: list[int], *, noted: bool) -> None:
+    """A common slip, of which rules and detector say nothing at all."""
+    notes: list[str] = []
+    assert len(list(noticing_totals(rows(*counts), notes))) == len(counts)
+    assert [note.startswith("OutRsts never falls in 100 seconds: are these totals?") for note in notes] == [
+        True
+    ] * noted
 
 
 @pytest.mark.parametrize(

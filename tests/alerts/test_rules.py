@@ -177,6 +177,10 @@ RULE = "alarm: a\non: c\nevery: 1s\ncalc: 1\n"
             "alarm: a\non: c\nevery: 1s\nwarn: $this >",
             "x.conf:1:1: a has nothing to evaluate (none of lookup, calc, warn, crit), as not all of it can be read",
         ),
+        (
+            "alarm: resets_sent_surge\non: c\nevery: 1s\ncalc: 1",
+            "x.conf:1:1: resets_sent_surge is a name of our own detectors: it is left out",
+        ),
         ("alarm: a\nevery: 1s\ncalc: 1", "x.conf:1:1: a names no chart («on: chart»): it is left out"),
         ("alarm: a\non: c\ncalc: 1", "x.conf:1:1: a does not say how often («every: 10s»): it is left out"),
         ("alarm: a\non: c\nevery: 1s", "x.conf:1:1: a has nothing to evaluate"),

@@ -19,6 +19,7 @@ import jsonschema
 import pytest
 
 from tests.cli.whyreset import COMMAND, run
+from tests.core.test_alike import refused
 from tests.evidence.test_notes import NOTE
 from tests.evidence.test_pcapng import capture, packet
 from tests.outputs.test_wire import SCHEMA, keys_in_schema
@@ -115,6 +116,23 @@ def test_filter_in_the_words_of_the_keys() -> None:
     assert "half-open" not in summary
 
 
+def test_filter_finds_one_of_many_alike(tmp_path: Path) -> None:
+    """Also in a summary, where like resets are otherwise counted together."""
+    scan = tmp_path / "scan.pcap"
+    scan.write_bytes(refused(3000))
+    summary = run("explain", str(scan), "--filter", "port=2000 or port=1").stdout
+    assert "3,000 resets" in summary
+    assert "2 of the resets are shown." in summary
+
+
+def test_scan_of_many_ports_says_how_many(tmp_path: Path) -> None:
+    """All of them, though few are told apart."""
+    scan = tmp_path / "scan.pcap"
+    scan.write_bytes(refused(65_535))
+    verdict = run("explain", str(scan)).stdout.splitlines()[2]
+    assert verdict.startswith("Mostly a port scan: 10.0.0.0 tried 65,535 ports of 10.9.0.0 within 1.3 s")
+
+
 def test_local_network_gives_directions() -> None:
     """Which side is ours tells what was sent from what was received."""
     lines = json_lines(FORGED, "--local", "192.0.2.2")
@@ -174,6 +192,7 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "a picture of nothing": (["--svg", "x.svg", "x"], "--svg belongs to --ladder"),
     "no such key": (["--filter", "colour=red", "x"], "there is no key 'colour'"),
     "no filter": (["--filter", "", "x"], "the filter is empty"),
+    "a filter for groups": (["--json", "--group", "--filter", "port=1", "x"], "leave --group out"),
     "no network": (["--local", "home", "x"], "--local takes a network"),
     "ladder 0": (["--ladder", "0", "x"], "--ladder"),
 }

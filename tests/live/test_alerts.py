@@ -4,6 +4,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -78,18 +79,23 @@ def test_what_is_silent_or_expected_tells_nobody(machine: None, tmp_path: Path) 
         assert first(list(watch.lines), host, rule=SURGE) is None
 
 
-def test_an_alert_outlives_a_restart(machine: None, tmp_path: Path) -> None:
-    """It is not told again, and its end is."""
+def test_an_alert_outlives_a_kill(machine: None, tmp_path: Path) -> None:
+    """It is saved within seconds, not told again while it goes on, and its end is told."""
     state = tmp_path / "state.json"
-    with Host("surging") as host:
+    with ExitStack() as stack:
+        host = stack.enter_context(Host("surging"))
         with Watch("--state", str(state)) as watch:
             thread = surge(host, 12)
-            watch.wait(lambda lines: first(lines, host, rule=SURGE), timeout=10)
-            watch.stop(signal.SIGTERM)
+            raised = watch.wait(lambda lines: first(lines, host, rule=SURGE), timeout=10)
+            # a count line comes each second
+            watch.wait(lambda _: state.exists() and SURGE in state.read_text(), timeout=15)
+            watch.stop(signal.SIGKILL)
         with Watch("--state", str(state)) as watch:
             thread.join()
-            over = watch.wait(lambda lines: first(lines, host, rule=SURGE), timeout=60)
+            stack.close()
+            over = watch.wait(lambda lines: first(lines, host, rule=SURGE), timeout=15)
     assert (over["old_status"], over["new_status"], over["told"]) == ("warning", "clear", True)
+    assert (over["id"], over["since"]) == (raised["id"], raised["since"])
 
 
 @pytest.mark.parametrize("content", ["{}}", "no state"])

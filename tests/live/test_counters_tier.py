@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import pytest
 
@@ -83,17 +85,22 @@ def test_a_watch_without_rights_raises_alerts(stage: Stage, tmp_path: Path) -> N
     rules.write_text(
         "alarm: mine\non: ip.tcphandshake\nlookup: sum -3s unaligned of OutRsts\nevery: 1s\nwarn: $this > 9"
     )
-    tmp_path.chmod(0o755)
-    script = [sys.executable, "-m", "whyreset", "watch", "--json", "--rules", str(rules)]
+    script = [sys.executable, "-m", "whyreset", "watch", "--json", "--duration", "30", "--rules", str(rules)]
     process = stage.b.start(*NO_RIGHTS, *script, stdout=subprocess.PIPE)
     assert process.stdout
     with process:
         assert json.loads(process.stdout.readline())["tier"] == "counters"
-        follow(stage.b, steps((0, 90)), 4)
+        thread = Thread(target=follow, args=(stage.b, steps((0, 90)), 8))
+        thread.start()
+        alerts: dict[str, dict[str, Any]] = {}
+        while not {"resets_sent_surge", "mine"} <= set(alerts):
+            line = json.loads(process.stdout.readline())
+            assert line["type"] != "end", alerts
+            if line["type"] == "alert" and line["new_status"] == "warning":
+                alerts[line["rule"]] = line
         process.send_signal(signal.SIGINT)
-        lines = [json.loads(line) for line in process.stdout]
-    alerts = {line["rule"]: line for line in lines if line["type"] == "alert" and line["new_status"] == "warning"}
-    assert {"resets_sent_surge", "mine"} <= set(alerts)
+        process.stdout.read()
+        thread.join()
     surge = alerts["resets_sent_surge"]
     assert (surge["netns_cookie"], surge["told"]) == (stage.b.cookie, True)
     assert "shares" not in surge

@@ -1,13 +1,16 @@
 """Sockets that were open before watching began, among few processes and among ten thousand."""
 
+import json
 import os
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.cli.whyreset import run
 from tests.hosts import Connection, Watch
 from tests.hosts.cases import Stage
+from tests.hosts.cases.model import Version
 from tests.hosts.crowd import crowd
 from tests.live.people import closer, only, owner
 
@@ -63,6 +66,24 @@ def test_a_connection_that_was_opened_before_is_its_openers(stage: Stage) -> Non
         line = only(watch.settle(stage.a))
         assert (line["cause"], owner(line), closer(line)) == ("unread-data", (client.pid, "open file"), client.pid)
         assert (line["owner"]["command"][-1], line["owner"]["exit"]) == ("client-before", "killed by SIGKILL")
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_who_opened_a_connection_from_before_is_known(machine: None, version: Version) -> None:
+    """The port that both ends name is the service's, never the client's of the moment; also with a backlog of 0."""
+    with Stage(version) as stage:
+        listener = stage.listen(PORT, backlog=0)
+        connection = stage.connect(PORT)
+        listener.accept().send(b"unread")
+        connection.await_unread(6)
+        with Watch() as watch:
+            stage.client.kill()
+            only(watch.settle(stage.a))
+            only(watch.settle(stage.b))
+            told = json.loads(run("who", str(PORT), "--json").stdout)
+        hosts = {stage.a.cookie: "sent", stage.b.cookie: "received"}
+        ports = {each["direction"]: each["port"] for each in told["resets"] if each["netns_cookie"] in hosts}
+        assert ports == {"sent": PORT, "received": PORT}
 
 
 def test_a_silent_end_of_a_process_from_before_is_known(stage: Stage) -> None:

@@ -77,6 +77,18 @@ def test_a_crashed_service_is_told_with_its_end(host: Host) -> None:
         assert terminal.shows(str(host.inode))
 
 
+def test_an_alert_is_on_the_screen_while_it_is_raised() -> None:
+    """Above all else; it is over when its namespace is gone."""
+    with Terminal() as terminal:
+        with Host("surging") as host:
+            begin(terminal, "--netns", str(host.inode))
+            assert not terminal.shows("WARNING")
+            knock(host, 300)
+            terminal.wait(lambda: terminal.shows("WARNING since"), "the alert")
+            assert terminal.shows("surge of TCP resets sent")
+        terminal.wait(lambda: not terminal.shows("WARNING"), "its end", timeout=30)
+
+
 def test_the_screen_follows_the_terminals_size(host: Host) -> None:
     """Smaller and larger, without being asked."""
     with Terminal(COLUMNS="200", LINES="200") as terminal:

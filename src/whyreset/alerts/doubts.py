@@ -1,4 +1,4 @@
-"""What of a rule can never come about here, though every line of it can be read."""
+"""What of a rule can never come about here, or means something else elsewhere, though every line of it can be read."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from whyreset.alerts.charts import CHARTS, HOST_VARIABLES, LONGEST_LOOK, ChartKind, kind_of
 from whyreset.alerts.evaluate import OWN_VARIABLES
-from whyreset.alerts.expression import variables
+from whyreset.alerts.expression import describe, parse, variables
 from whyreset.alerts.lookup import chosen
 from whyreset.alerts.rule import Rule
 from whyreset.alerts.space import too_far
@@ -34,6 +34,9 @@ def doubts(rule: Rule, rules: Iterable[Rule], host: str) -> Iterator[str]:
         if not chosen(rule.lookup, names):
             known = ", ".join(dict.fromkeys(name for pair in names for name in pair))
             yield f"never has a value: none of {', '.join(rule.lookup.dimensions)} is in {rule.on}, there are {known}"
+    for key, expression in (("calc", rule.calc), ("warn", rule.warn), ("crit", rule.crit)):
+        if expression and (usual := describe(parse(expression.text, usual=True))) != str(expression):
+            yield f"newer Netdata reads {key} as {usual}: parentheses make it clear"
     unknown = sorted(_names(rule) - _known(rule, kind, tuple(rules)))
     if unknown:
         yield f"nobody knows {', '.join(f'${each}' for each in unknown)}: its value is nan"

@@ -116,13 +116,17 @@ _VARIABLE = re.compile(r"\$(?:\{([^}]+)\}?|([A-Za-z0-9._]+))")
 _NUMBER = re.compile(r"nan|inf|(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 
 
-def parse(text: str) -> Node:
+def parse(text: str, *, usual: bool = False) -> Node:
     """An expression's tree.
+
+    Args:
+        text: what was written.
+        usual: with the precedence that one expects, ?: the loosest of all, as newer Netdata reads it.
 
     Raises:
         ExpressionError: with what was expected, and where.
     """
-    reader = _Reader(text)
+    reader = _Reader(text, _join_usual if usual else _join)
     node = reader.expression()
     if reader.at < len(text):
         if reader.swallowed is not None:
@@ -134,8 +138,9 @@ def parse(text: str) -> Node:
 class _Reader:
     """Reads one text from left to right."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, join: Callable[[Node, str, Node, Node | None], Node]) -> None:
         self._text = text
+        self._join = join
         self._operators = 0
         self.at = 0
         #: where a parenthesis stood too close to the word before it
@@ -150,7 +155,7 @@ class _Reader:
                 self._skip()
                 self._expect(":", "expected «:» after one operand (put more than one into parentheses)")
                 other = self._operand()
-            left = _join(left, operator, right, other)
+            left = self._join(left, operator, right, other)
         self._skip()
         if self._peek() not in ("", ")"):
             raise ExpressionError(self.at, f"expected an operator or the end, not {self._peek()!r}")
@@ -214,6 +219,16 @@ def _join(left: Node, operator: str, right: Node, other: Node | None) -> Node:
     tightness = _CHOICE if operator == "?" else _LOOSENESS[operator]
     if isinstance(left, Binary) and tightness > _LOOSENESS[left.operator]:
         return Binary(left.operator, left.left, _make(left.right, operator, right, other))
+    return _make(left, operator, right, other)
+
+
+def _join_usual(left: Node, operator: str, right: Node, other: Node | None) -> Node:
+    """A tighter operator takes the nearest operand, however many looser ones stand before it."""
+    if isinstance(left, Choice):
+        return Choice(left.condition, left.then, _join_usual(left.other, operator, right, other))
+    tightness = _LOOSENESS.get(operator, 0)
+    if isinstance(left, Binary) and tightness > _LOOSENESS[left.operator]:
+        return Binary(left.operator, left.left, _join_usual(left.right, operator, right, other))
     return _make(left, operator, right, other)
 
 

@@ -28,6 +28,8 @@ COUNTERS = tuple(dict.fromkeys(each.key for kind in CHARTS for each in kind.dime
 #: A longer pause between two rows is nothing that anybody would wait for.
 _LONGEST_PAUSE = 86_400 * 366
 _LONGEST_LINE = 10_000
+#: In so many seconds increments fall some time.
+_MANY_ROWS = 60
 #: Seconds and counts beyond these are mistakes.
 _LAST_SECOND, _MOST = 100_000_000_000, 1e15
 
@@ -81,6 +83,20 @@ def read_series(lines: Iterable[str]) -> Iterator[Row]:
             raise SeriesError(f"line {reader.line_num}: expected a row after the header")
     except csv.Error as error:
         raise SeriesError(f"line {reader.line_num}: {error}") from error
+
+
+def noticing_totals(rows: Iterable[Row], notes: list[str]) -> Iterator[Row]:
+    """The same rows; at their end a note, if they seem to be totals instead of increments."""
+    count, first, before, fell = 0, 0.0, 0.0, False
+    for count, row in enumerate(rows, 1):
+        value = row.values[COUNTED]
+        first = value if count == 1 else first
+        fell, before = fell or value < before, value
+        yield row
+    if count >= _MANY_ROWS and not fell and before > first > 0:
+        notes.append(
+            f"{COUNTED} never falls in {count} seconds: are these totals? Expected is what it grew in each second"
+        )
 
 
 def _check_header(header: list[str]) -> None:

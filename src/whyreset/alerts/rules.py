@@ -19,6 +19,7 @@ from whyreset.alerts.mutes import Expected, Silence
 from whyreset.alerts.patterns import accepts
 from whyreset.alerts.rule import Rule
 from whyreset.alerts.rule_keys import KEYS, Key, Wrong, like
+from whyreset.alerts.space import RECEIVED_SURGE, SENT_SURGE
 
 #: What a statement may have with its continued lines, as in Netdata; and rules of one file.
 LONGEST_STATEMENT = 4096
@@ -101,6 +102,8 @@ class _Reader:
         }
         self._problems: list[Problem] = []
         self._blocks: list[_Block] = []
+        #: names and charts of the rules among them
+        self._there: set[tuple[str, str]] = set()
         self._block: _Block | None = None
 
     def take(self, statement: _Statement) -> None:
@@ -162,14 +165,18 @@ class _Reader:
         if not lacks and isinstance(block.value, Rule):
             if not accepts(block.value.os, "linux"):
                 return  # Netdata's files hold the same rule once for each system
-            if any(_same(block.value, each.value) for each in self._blocks):
+            if block.value.name in (SENT_SURGE, RECEIVED_SURGE):
+                lacks = "is a name of our own detectors: it is left out"
+            elif _key(block.value) in self._there:
                 lacks = f"stands here twice for {block.value.on}: the first counts"
         if not lacks and len(self._blocks) >= MOST_RULES:
             lacks = f"is more than the {MOST_RULES}th of this file: it is left out"
         if lacks:
             self._complain(block.line, 1, f"{block.value.name} {lacks}")
-        else:
-            self._blocks.append(block)
+            return
+        self._blocks.append(block)
+        if isinstance(block.value, Rule):
+            self._there.add(_key(block.value))
 
 
 def _beginning(kind: str, name: str, file: str, line: int) -> Rule | Silence | Expected:
@@ -180,8 +187,8 @@ def _beginning(kind: str, name: str, file: str, line: int) -> Rule | Silence | E
     return Rule(name=_NOT_IN_NAMES.sub("_", name), template=kind == "template", file=file, line=line)
 
 
-def _same(rule: Rule, other: Rule | Silence | Expected) -> bool:
-    return isinstance(other, Rule) and (rule.name, one_name(rule.on)) == (other.name, one_name(other.on))
+def _key(rule: Rule) -> tuple[str, str]:
+    return rule.name, one_name(rule.on)
 
 
 def _lacks(block: _Block) -> str:
@@ -190,6 +197,8 @@ def _lacks(block: _Block) -> str:
         # half of a silence would mute too much
         if block.wrong:
             return "is left out, since not all of it can be read"
+        if isinstance(rule, Silence) and rule.end and rule.end <= rule.begin:
+            return "is left out, since it ends before it begins"
         return "" if block.given else "says nothing: it is left out"
     lacks = ""
     if not rule.on:
@@ -217,7 +226,7 @@ def _statements(text: str) -> Iterator[_Statement]:
         body = stripped[:-1] + " " if goes_on else stripped
         if length <= LONGEST_STATEMENT:
             # what is longer is told of, and its rest need not be kept
-            pending.append((body, number, indent + 1))
+            pending.append((body[: LONGEST_STATEMENT + 1], number, indent + 1))
             length += len(body)
         if not goes_on:
             yield _join(pending)

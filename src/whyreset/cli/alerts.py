@@ -61,20 +61,23 @@ def alerts(*, files: tuple[str, ...], replay: str | None, phase: int) -> None:
 def _replay(rules: tuple[Rule, ...], series: str, phase: int) -> None:
     import msgspec
 
-    from whyreset.alerts.replay import SeriesError, lines_of, read_series, replay
+    from whyreset.alerts.replay import SeriesError, lines_of, noticing_totals, read_series, replay
     from whyreset.outputs.alerts import alert_line
 
-    encoder = msgspec.json.Encoder()
+    encoder, notes = msgspec.json.Encoder(), list[str]()
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # RFC 8259 section 8.1, whatever the locale
     try:
         with _opened(series) as file:
-            for alert in replay(read_series(lines_of(file)), rules, phase=phase):
+            rows = noticing_totals(read_series(lines_of(file)), notes)
+            for alert in replay(rows, rules, phase=phase):
                 line = alert_line(alert, second=alert.time_ns // 1_000_000_000)
                 sys.stdout.write(encoder.encode(line).decode() + "\n")
     except SeriesError as error:
         raise click.ClickException(f"cannot replay {series}: {error}") from error
     sys.stdout.flush()
+    for note in notes:
+        click.echo(f"whyreset: {note}", err=True)
 
 
 @contextmanager

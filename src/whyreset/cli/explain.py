@@ -77,7 +77,11 @@ def explain(
         sys.stdout.reconfigure(encoding="utf-8", newline="")  # RFC 8259 section 8.1, RFC 4180; whatever the locale
     if ladder is not None:
         return explained.draw(files, ladder, networks, Path(svg) if svg else None)
-    reader = Reader(files, local=networks, each=(each or as_json or as_csv) and not group)
+    if test is not None and group and (each or as_json or as_csv):
+        raise click.UsageError("--filter looks at single resets: leave --group out, or the other form of lines")
+    # a group tells only what all of it share, so that a filter would lose those that it holds of others
+    single = test is not None or ((each or as_json or as_csv) and not group)
+    reader = Reader(files, local=networks, each=single)
     with _interruptible(reader), explained.progress(reader):
         form = "json" if as_json else "csv" if as_csv else "lines" if each else "groups" if group else "summary"
         explained.write(reader, form, test, rows=rows, html=Path(html) if html else None)

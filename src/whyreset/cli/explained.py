@@ -13,7 +13,7 @@ import click
 import msgspec
 
 from whyreset import __version__
-from whyreset.captures import Network, Reader, steps_of
+from whyreset.captures import Network, Reader
 from whyreset.core.segments import SKIPPED
 from whyreset.model import Missing
 from whyreset.observed import ObservedReset
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: A file that takes longer gets a progress bar.
 _PATIENCE_SECONDS = 1.0
+#: With a ladder: resets of its connection that are told.
+_RESETS_MAX = 50
 
 
 def write(reader: Reader, form: str, test: Test | None, *, rows: int, html: Path | None) -> None:
@@ -137,15 +139,23 @@ def draw(files: Sequence[str], number: int, local: Sequence[Network], svg: Path 
         raise click.ClickException("a ladder needs the capture twice, and standard input can be read but once")
     reader = Reader(files, local=local)
     with progress(reader):
-        resets = list(reader)
-    chosen = next((reset for reset in resets if reset.seen.number == number), None)
+        chosen = next((reset for reset in reader if reset.seen.number == number), None)
     if chosen is None:
         for line in losses(reader):
             click.echo(f"whyreset: {escape(line)}", err=True)
-        raise click.ClickException(f"there is no reset {number}: the captures hold {len(resets):,}")
-    steps, left_out = steps_of(reader.paths, chosen.seen.connection)
-    same = [reset for reset in resets if reset.seen.connection == chosen.seen.connection]
-    drawn = ladder(steps, [chosen, *same], left_out)
+        raise click.ClickException(f"there is no reset {number}: the captures hold {reader.totals().resets:,}")
+    # once more, now that it is known what to look at: of a large capture not all resets can be kept
+    reader = Reader(reader.paths, local=local, follow=chosen.seen.connection)
+    same, more = [], 0
+    with progress(reader):
+        for reset in reader:
+            if reset.seen.connection != chosen.seen.connection:
+                continue
+            if len(same) < _RESETS_MAX or reset.seen.number == number:
+                same.append(reset)
+            else:
+                more += 1
+    drawn = ladder(reader.steps()[0], [chosen, *same], reader.steps()[1])
     for line in lines.draw(drawn):
         print(line)
     from whyreset.outputs.report.lines import reset_text
@@ -153,6 +163,8 @@ def draw(files: Sequence[str], number: int, local: Sequence[Network], svg: Path 
     print()
     for reset in same:
         print(reset_text(reset))
+    if more:
+        print(f"and {more:,} more resets of this connection")
     if svg is not None:
         svg.write_text(picture.draw(drawn), encoding="utf-8")
     return 1 if reader.damages else 0

@@ -1,6 +1,7 @@
 from libc.stdint cimport int32_t, uint8_t, uint16_t, uint32_t, uint64_t
 
-from whyreset.core.groups cimport remotes
+from whyreset.core.distinct cimport accounts
+from whyreset.core.groups cimport frequent
 from whyreset.core.waiting cimport sighting, traits
 
 cdef enum:
@@ -28,10 +29,11 @@ cdef struct alike:
     int32_t crowd           # its accounts, where senders, receivers or ports are put together; -1: none
     sighting sample
 
-cdef struct crowd:
-    remotes senders
-    remotes receivers
-    remotes ports
+cdef struct crowd:          # those of its members that the key does not tell
+    frequent senders
+    frequent receivers
+    frequent ports
+    accounts noted
 
 cdef uint16_t service_port(const sighting *x) noexcept nogil
 

@@ -11,7 +11,8 @@ from libc.stdlib cimport calloc, free, malloc
 from libc.string cimport memcmp, memcpy, memset
 
 from whyreset.core.connections cimport *
-from whyreset.core.groups cimport remotes_add
+from whyreset.core.distinct cimport note_address, note_port
+from whyreset.core.groups cimport frequent_add
 from whyreset.core.waiting cimport sighting
 
 import os
@@ -139,9 +140,14 @@ cdef class Alike:
         group.last_ns = max(group.last_ns, x.time_ns)
         if group.crowd >= 0:
             accounts = &self.crowds[group.crowd]
-            remotes_add(&accounts.senders, self.seed, x.connection.family, sender)
-            remotes_add(&accounts.receivers, self.seed, x.connection.family, receiver)
-            remotes_add(&accounts.ports, self.seed, 0, port)
+            if not group.key.told & SENDER:
+                frequent_add(&accounts.senders, x.connection.family, sender)
+                note_address(accounts.noted.senders, sender)
+            if not group.key.told & RECEIVER:
+                frequent_add(&accounts.receivers, x.connection.family, receiver)
+                note_address(accounts.noted.receivers, receiver)
+            frequent_add(&accounts.ports, 0, port)
+            note_port(accounts.noted.ports, service_port(x))
         return group.sample.number == x.number
 
     cdef void clear(self) noexcept nogil:

@@ -116,7 +116,7 @@ cdef struct side:           # two cache lines
     uint8_t asks            # it sent something new at `asked_ns` that is not acknowledged yet
     uint64_t asked_ns
 
-cdef struct connection:     # six cache lines and a bit
+cdef struct connection:     # six cache lines
     uint64_t ends[4]
     uint32_t ports
     uint32_t network
@@ -214,6 +214,7 @@ cdef inline void fetch_row(Connections table, uint64_t hash) noexcept nogil:
             prefetch(row + 128)
             prefetch(row + 192)
             prefetch(row + 256)
+            prefetch(row + 320)
             return
         at = (at + 1) & table.mask
 

@@ -16,7 +16,6 @@ cdef extern from * nogil:
 cdef void remotes_add(remotes *r, uint64_t seed, uint8_t family, const uint8_t *address) noexcept nogil:
     cdef uint64_t words[2]
     cdef uint64_t h
-    cdef uint32_t i, least = 0
     cdef uint8_t rank
     memcpy(words, address, 16)
     h = (seed ^ words[0]) * 0x9E3779B97F4A7C15ULL
@@ -26,6 +25,11 @@ cdef void remotes_add(remotes *r, uint64_t seed, uint8_t family, const uint8_t *
     rank = <uint8_t>(__builtin_clzll((h << 8) | 0x80) + 1)
     if rank > r.registers[h >> 56]:
         r.registers[h >> 56] = rank
+    frequent_add(&r.top, family, address)
+
+
+cdef void frequent_add(frequent *r, uint8_t family, const uint8_t *address) noexcept nogil:
+    cdef uint32_t i, least = 0
     for i in range(r.used):
         if memcmp(r.addresses[i], address, 16) == 0 and r.families[i] == family:
             r.counts[i] += 1
@@ -46,8 +50,8 @@ cdef void remotes_add(remotes *r, uint64_t seed, uint8_t family, const uint8_t *
 cdef double remotes_distinct(const remotes *r) noexcept nogil:
     cdef double total = 0, estimate
     cdef int i, zeros = 0
-    if not r.overflowed:
-        return r.used
+    if not r.top.overflowed:
+        return r.top.used
     for i in range(REGISTERS):
         total += ldexp(1.0, -<int>r.registers[i])
         zeros += r.registers[i] == 0

@@ -7,11 +7,12 @@ from socket import AF_INET, AF_INET6, inet_ntop
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
-from whyreset.core.alike cimport Alike, alike, crowd, service_port
+from whyreset.core.alike cimport RECEIVER, SENDER, Alike, alike, crowd, service_port
 from whyreset.core.connections cimport *
 from whyreset.core.dissect cimport NO_ID, tunnel
+from whyreset.core.distinct cimport PORT_BYTES, REGISTERS, addresses_noted, ports_noted
 from whyreset.core.formats cimport Names
-from whyreset.core.groups cimport remotes, remotes_distinct
+from whyreset.core.groups cimport frequent
 from whyreset.core.waiting cimport NO_REASON, sighting, traits
 
 from whyreset.observation import EarlierReset, Later, Observation, Observations, SeenSegment, Side, Step, Tally, Traits, Tunnel
@@ -91,15 +92,26 @@ cdef object traits_value(const traits *t):
     )
 
 
-cdef object tally_of(const remotes *r, bint ports):
+cdef object addresses_of(const frequent *r, const uint8_t *registers):
+    cdef list top = [(address_of(r.families[i], r.addresses[i]), r.counts[i]) for i in range(<int>r.used)]
+    top.sort(key=lambda each: -each[1])
+    if not r.overflowed:
+        return Tally(distinct=r.used, exact=True, top=tuple(top))
+    # one more than is listed was seen for certain
+    return Tally(distinct=max(round(addresses_noted(registers)), <int>r.used + 1), exact=False, top=tuple(top), sketch=registers[:REGISTERS])
+
+
+cdef object ports_of(const frequent *r, const uint8_t *ports):
     cdef list top = []
     cdef uint16_t port
     cdef uint32_t i
     for i in range(r.used):
         memcpy(&port, r.addresses[i], 2)
-        top.append((str(port) if ports else address_of(r.families[i], r.addresses[i]), r.counts[i]))
+        top.append((str(port), r.counts[i]))
     top.sort(key=lambda each: -each[1])
-    return Tally(distinct=round(remotes_distinct(r)), exact=not r.overflowed, top=tuple(top))
+    if not r.overflowed:
+        return Tally(distinct=r.used, exact=True, top=tuple(top))
+    return Tally(distinct=ports_noted(ports), exact=False, top=tuple(top), sketch=ports[:PORT_BYTES])
 
 
 cdef object tally_of_one(str value, uint64_t count):
@@ -292,17 +304,23 @@ cdef class Builder:
     cdef object group(self, Alike groups, int number):
         """A group of like ones."""
         cdef alike *group = &groups.groups[number]
-        cdef crowd *accounts
+        cdef crowd *many
         cdef object sample = self.observe(&group.sample)
         if group.crowd < 0:
             senders = tally_of_one(sample.src, group.count)
             receivers = tally_of_one(sample.dst, group.count)
             ports = tally_of_one(str(group.key.port), group.count)
         else:
-            accounts = &groups.crowds[group.crowd]
-            senders = tally_of(&accounts.senders, False)
-            receivers = tally_of(&accounts.receivers, False)
-            ports = tally_of(&accounts.ports, True)
+            many = &groups.crowds[group.crowd]
+            if group.key.told & SENDER:
+                senders = tally_of_one(sample.src, group.count)
+            else:
+                senders = addresses_of(&many.senders, many.noted.senders)
+            if group.key.told & RECEIVER:
+                receivers = tally_of_one(sample.dst, group.count)
+            else:
+                receivers = addresses_of(&many.receivers, many.noted.receivers)
+            ports = ports_of(&many.ports, many.noted.ports)
         return Observations(
             sample=sample, count=group.count, first_ns=group.first_ns, last_ns=group.last_ns, senders=senders, receivers=receivers, ports=ports
         )

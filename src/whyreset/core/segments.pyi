@@ -20,6 +20,8 @@ class Analyzer:
     problem: Problem | None
     #: Bytes of the current file that were consumed so far.
     consumed: int
+    #: Packets that were read so far, over all files.
+    packets_seen: int
     #: The segments of the connection that is followed.
     steps: Steps
     def __init__(self, capacity: int = ..., each: bool = ..., follow: int = ...) -> None: ...

@@ -90,6 +90,11 @@ cdef class Analyzer:
         """Bytes of this file that were read."""
         return self.walk.offset
 
+    @property
+    def packets_seen(self):
+        """Packets so far."""
+        return self.frames
+
     def begin(self):
         """A next file."""
         self.bytes += self.walk.offset

@@ -50,7 +50,7 @@ cdef class Values:
         while i >= 0:
             samples.append(self.record(&table.samples[i]))
             i = table.samples[i].next
-        top = sorted([(self.address(g.remotes.families[k], g.remotes.addresses[k]), g.remotes.counts[k]) for k in range(<int>g.remotes.used)],
+        top = sorted([(self.address(g.remotes.top.families[k], g.remotes.top.addresses[k]), g.remotes.top.counts[k]) for k in range(<int>g.remotes.top.used)],
                      key=lambda item: -item[1])
         return Group(
             facts=self.facts_value(&g.key.facts),
@@ -60,7 +60,7 @@ cdef class Values:
             netns=g.key.netns_inode,
             netns_cookie=g.key.netns_cookie,
             port=None if g.key.facts.flags & CROWDED else g.key.port,
-            remotes=Remotes(distinct=round(remotes_distinct(&g.remotes)), exact=not g.remotes.overflowed, top=tuple(top)),
+            remotes=Remotes(distinct=round(remotes_distinct(&g.remotes)), exact=not g.remotes.top.overflowed, top=tuple(top)),
             samples=tuple(samples),
             twin=g.twin or None,
             number=g.number,

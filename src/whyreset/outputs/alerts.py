@@ -81,28 +81,31 @@ def alert_sentence(alert: Alert) -> str:
 
 
 def raised_texts(alert: Alert, home: int) -> tuple[str, ...]:
-    """An alert that is raised, in less and less words: «WARNING since 12:00:03: surge of TCP resets sent, 212/s».
+    """An alert that is raised, in less and less words: «WARNING since 12:00:03 (212/s): surge of TCP resets sent».
+
+    Its figure is of that moment, or of when it became critical.
 
     Args:
         alert: as it is now; not escaped.
         home: inode number of the namespace that needs no name.
     """
-    head = f"{alert.new_status.upper()} since {clock(alert.since_ns)}: {alert.summary or alert.rule}"
+    status, what = alert.new_status.upper(), alert.summary or alert.rule
+    since = f"{status} since {clock(alert.since_ns)}"
     where = f", in netns {alert.netns_name or alert.netns}" if alert.netns not in (0, home) else ""
     muted = f", nobody is told ({alert.muted_by})" if alert.muted_by else ""
+    short = (f"{since}: {what}", f"{status}: {what}")
     if alert.value is None:
-        return head + where + muted, head + where, head
+        return (f"{since}: {what}{where}{muted}", f"{since}: {what}{where}", *short)
     unit = alert.units if alert.units.startswith("%") else "/s" if alert.units.endswith("/s") else f" {alert.units}"
-    now = f", {_number(alert.value)}{unit.rstrip()}"
-    over = f"{now} over {alert.window} s" if alert.window else now
-    usual = f" (usually {_number(alert.usual)})" if alert.usual is not None else ""
+    figure = f"{_number(alert.value)}{unit.rstrip()}"
+    over = f" over {alert.window} s" if alert.window else ""
+    usual = f", usually {_number(alert.usual)}" if alert.usual is not None else ""
     return (
-        head + over + usual + where + muted,
-        head + over + usual + where,
-        head + now + usual + where,
-        head + now + where,
-        head + now,
-        f"{alert.new_status.upper()}: {alert.summary or alert.rule}{now}",
+        f"{since} ({figure}{over}{usual}): {what}{where}{muted}",
+        f"{since} ({figure}{over}{usual}): {what}{where}",
+        f"{since} ({figure}): {what}{where}",
+        f"{since} ({figure}): {what}",
+        *short,
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html.parser
 import io
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 
 from tests.outputs.report.seen import CLOSED, EPOCH, HOSTILE, one, reset, totals
 from whyreset import causes
+from whyreset.core.distinct import Addresses, Ports
 from whyreset.model import Cause
 from whyreset.observation import Tally, Traits, Tunnel
 from whyreset.outputs.report import phrases, text
@@ -70,7 +72,7 @@ def test_losses_are_told() -> None:
         "3 packets were passed over: too short",
         "1 packets were passed over: new",
         "7 open connections were forgotten for want of room: resets on them say «state lost»",
-        "2 resets were judged before all that followed them was seen, for want of room",
+        "2 resets came too fast to wait for what followed them, which may tell forged ones",
     ]
 
 
@@ -104,8 +106,54 @@ def test_backscatter_is_no_scan() -> None:
     assert gathered(*resets).scans() == []
 
 
+def noted(ports: Iterable[int]) -> Tally:
+    """The account of many ports, of which the core lists a few."""
+    account = bytearray(8192)
+    for port in ports:
+        account[port >> 3] |= 1 << (port & 7)
+    return Tally(distinct=len(set(ports)), exact=False, top=(("80", 9), ("81", 8)), sketch=bytes(account))
+
+
 def test_group_of_many_ports_is_a_scan() -> None:
-    """Where the core counted a scan together, its estimate is enough."""
+    """Where the core counted a scan together, its account is enough; what several groups hold counts once."""
+    groups = [
+        reset({"dst": "198.51.100.66"}, count=5000, ports=noted(ports), port=None)
+        for ports in (range(5000), range(3000, 65_535), range(80, 90))
+    ]
+    scan = gathered(*groups, *scanned(30)).scans()[0]
+    assert phrases.scan(scan).startswith("198.51.100.66 tried 65,535 ports of 192.0.2.2")
+
+
+def test_ports_are_named_where_they_stand_out() -> None:
+    """Few are listed, of many those that have a share of the resets; a scan's are only counted."""
+    ports = Top(Ports)
+    for port in ("443", "80", "22"):
+        ports.add(port, 2)
+    assert phrases.ports(ports, 6) == "ports 443, 80 and 22"
+    for port in range(1000, 1096):
+        ports.add(str(port), 1)
+    assert phrases.ports(ports, 102) == "99 ports"
+    ports.add("80", 10)
+    assert phrases.ports(ports, 112) == "port 80 and 98 more"
+
+
+def test_counts_of_what_is_not_listed_are_for_nobody() -> None:
+    """Where the core counts many by a few places, a place's own share is what is certain."""
+    ports = Top(Ports)
+    listed = (("80", 1200), *((str(1000 + number), 250) for number in range(15)))
+    ports.add_all(Tally(distinct=2000, exact=False, top=listed, sketch=noted(range(1, 2001)).sketch))
+    assert phrases.ports(ports, 4950) == "port 80 and 1,999 more"
+
+
+def test_scan_has_no_services_of_its_own() -> None:
+    """What the core put together of a scan is no service that stands out."""
+    many = reset({"dst": "198.51.100.66"}, count=500, ports=noted(range(500)), port=None)
+    found = gathered(*scanned(300), many)
+    assert found.standing_out(found.ranked()[0]) == []
+
+
+def test_number_that_is_not_known_is_a_lower_bound() -> None:
+    """Where only a group's own count is there, no more than that is claimed."""
     ports = Tally(distinct=5000, exact=False, top=(("80", 9), ("81", 8)))
     group = reset({"dst": "198.51.100.66"}, count=5000, ports=ports, port=None)
     scan = gathered(group).scans()[0]
@@ -158,16 +206,18 @@ def test_timeline_keeps_order() -> None:
 
 def test_top_is_exact_while_it_can_be() -> None:
     """Few values are counted exactly, of many the frequent ones are kept and their number is estimated."""
-    top = Top(limit=100)
+    values = [f"10.{number >> 16}.{number >> 8 & 255}.{number & 255}" for number in range(20_000)]
+    top = Top(Addresses, limit=100)
     for number in range(100):
-        top.add(str(number), number)
-    assert (top.exact, top.distinct) == (True, 100)
-    assert top.most(2) == [("99", 99), ("98", 98)]
-    for number in range(100, 20_000):
-        top.add(str(number), 1)
+        top.add(values[number], number)
+    assert (top.exact, top.distinct, top.told()) == (True, 100, "100")
+    assert top.most(2) == [(values[99], 99), (values[98], 98)]
+    for value in values[100:]:
+        top.add(value, 1)
     assert not top.exact
     assert top.distinct == pytest.approx(20_000, rel=0.05)
-    assert top.most(1) == [("99", 99)]
+    assert top.told() in {"about 19,000", "about 20,000", "about 21,000"}
+    assert top.most(1) == [(values[99], 99)]
 
 
 def test_every_cause_has_a_meaning() -> None:

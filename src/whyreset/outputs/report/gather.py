@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from msgspec import Struct, field
 
+from whyreset.core.distinct import Addresses, Ports
 from whyreset.observed import ObservedReset
 from whyreset.outputs.report.timeline import Timeline
 from whyreset.outputs.report.top import Top
@@ -14,6 +15,8 @@ ROWS_MAX = 2048
 #: Addresses that are watched for scans, and the places that are remembered of each.
 PROBERS_MAX = 1024
 PLACES_MAX = 4096
+#: Owners that are told apart in a row.
+OWNERS_MAX = 16
 #: Resets of one service, and their share of the cause's, that are worth a line of their own.
 STANDS_OUT, STANDS_OUT_SHARE = 3, 0.05
 #: Zeek's simple-scan calls so many different places without success a scan.
@@ -21,6 +24,14 @@ SCAN_PLACES = 25
 
 #: Causes whose receiver may be one who tries many places.
 _PROBED = frozenset({"closed-port", "scan-probe", "stray-segment"})
+
+
+def _addresses() -> Top:
+    return Top(Addresses)
+
+
+def _ports() -> Top:
+    return Top(Ports)
 
 
 class Row(Struct, kw_only=True):
@@ -36,12 +47,12 @@ class Row(Struct, kw_only=True):
     port: int | None
     count: int = 0
     #: The other side's addresses.
-    peers: Top = field(default_factory=Top)
+    peers: Top = field(default_factory=_addresses)
     #: The ports and addresses of the service, which may be many.
-    ports: Top = field(default_factory=Top)
-    services: Top = field(default_factory=Top)
-    #: Who a recorder noted as owners.
-    owners: Top = field(default_factory=Top)
+    ports: Top = field(default_factory=_ports)
+    services: Top = field(default_factory=_addresses)
+    #: Who a recorder noted as owners; "" for all that found no room.
+    owners: dict[str, int] = field(default_factory=dict)
     first_ns: int
     last_ns: int
     #: One of them.
@@ -53,8 +64,8 @@ class Prober(Struct, kw_only=True):
 
     address: str
     count: int = 0
-    hosts: Top = field(default_factory=Top)
-    ports: Top = field(default_factory=Top)
+    hosts: Top = field(default_factory=_addresses)
+    ports: Top = field(default_factory=_ports)
     #: Pairs of host and port, while there are not too many.
     places: set[tuple[str, str]] = field(default_factory=set)
     #: A lower bound from groups that did not list all.
@@ -106,7 +117,7 @@ class Gathering:
     def parts(self, row: Row) -> list[Row]:
         """A cause's rows by service, the commonest first; none where one service has it all."""
         head = (row.cause, row.certainty, row.by_service)
-        found = [each for key, each in self.rows.items() if key[:3] == head and key[3:] != ("", None)]
+        found = [each for key, each in self.rows.items() if key[:3] == head and key[3] and key[4] is not None]
         return sorted((each for each in found if each.count < row.count), key=lambda each: -each.count)
 
     def standing_out(self, row: Row) -> list[Row]:
@@ -149,7 +160,7 @@ class Gathering:
         prober.opened += reset.count if _opened(reset) else 0
         prober.first_ns, prober.last_ns = min(prober.first_ns, reset.time_ns), max(prober.last_ns, reset.last_ns)
         for top, tally in ((prober.hosts, hosts), (prober.ports, reset.ports)):
-            top.add_all(tally.top, tally.distinct)
+            top.add_all(tally)
         prober.at_least = max(prober.at_least, hosts.distinct, reset.ports.distinct)
         if hosts.distinct == 1 and len(prober.places) < PLACES_MAX:
             prober.places.update((hosts.top[0][0], port) for port, _ in reset.ports.top)
@@ -179,9 +190,12 @@ def _count(row: Row, reset: ObservedReset) -> None:
     row.count += reset.count
     row.first_ns, row.last_ns = min(row.first_ns, reset.time_ns), max(row.last_ns, reset.last_ns)
     for top, tally in ((row.peers, peers), (row.ports, reset.ports), (row.services, service)):
-        top.add_all(tally.top, tally.distinct)
+        top.add_all(tally)
     if reset.recorded is not None and reset.recorded.owner is not None:
-        row.owners.add_all(((process_text(reset.recorded.owner.process), reset.count),), 1)
+        owner = process_text(reset.recorded.owner.process)
+        if owner not in row.owners and len(row.owners) >= OWNERS_MAX:
+            owner = ""
+        row.owners[owner] = row.owners.get(owner, 0) + reset.count
 
 
 def _opened(reset: ObservedReset) -> bool:

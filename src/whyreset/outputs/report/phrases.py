@@ -6,6 +6,11 @@ from whyreset.outputs.report.gather import Gathering, Prober, Row
 from whyreset.outputs.report.top import Top
 from whyreset.words import span
 
+#: Ports that are named where there are more, and the share of the resets that each of them has at least.
+NAMED_PORTS, NAMED_SHARE = 3, 0.05
+#: Owners that are named where there are more.
+NAMED_OWNERS = 2
+
 #: What happened, by slug or family; «client» and «server» are by who sent the SYN.
 MEANINGS: dict[str, str] = {
     "closed-port": "nobody listens there, or a firewall refuses",
@@ -50,7 +55,7 @@ def several(top: Top, one: str, many: str) -> str:
     most = top.most(2)
     if top.exact and len(most) == 1:
         return f"{one} {most[0][0]}" if one else most[0][0]
-    count = f"{top.about}{top.distinct:,} {many}"
+    count = f"{top.told()} {many}"
     if most and (len(most) == 1 or most[0][1] > 3 * most[1][1]):
         count += f" (mostly {most[0][0]})"
     return count
@@ -66,25 +71,35 @@ def who(row: Row) -> str:
     peers = several(row.peers, "client", "clients")
     text = f"{service} reset {peers}" if row.by_service else f"{peers} reset {service}"
     if not (named and ports_told):
-        text += f", {ports(row.ports)}"
-    return f"{text}; {several(row.owners, 'owner', 'owners')}" if row.owners.distinct else text
+        text += f", {ports(row.ports, row.count)}"
+    return f"{text}; {owners(row.owners)}" if row.owners else text
 
 
-def ports(top: Top) -> str:
-    """«port 80», «ports 80, 443 and 12 more»."""
-    most = [port for port, _ in top.most(3)]
+def owners(counts: dict[str, int]) -> str:
+    """«owner nginx[911] (nginx.service)», «owners nginx[911], nginx[912] and others»."""
+    named = sorted((each for each in counts if each), key=lambda each: -counts[each])
+    others = " and others" if len(named) > NAMED_OWNERS or "" in counts else ""
+    return f"owner{'s' if len(named) > 1 else ''} {', '.join(named[:NAMED_OWNERS])}{others}"
+
+
+def ports(top: Top, resets: int) -> str:
+    """«port 80», «ports 80, 443 and 12 more», «65,535 ports»: those are named that have their share of the resets."""
+    most = top.most(NAMED_PORTS + 1)
     if len(most) == 1 and top.exact:
-        return f"port {most[0]}"
-    rest = top.distinct - len(most)
-    more = f" and {top.about}{rest:,} more" if rest > 0 else ""
-    return f"ports {', '.join(most)}{more}"
+        return f"port {most[0][0]}"
+    if len(most) <= NAMED_PORTS and top.exact:
+        return f"ports {', '.join(port for port, _ in most[:-1])} and {most[-1][0]}"
+    named = [port for port, count in most[:NAMED_PORTS] if count >= max(2, resets * NAMED_SHARE)]
+    if not named:
+        return f"{top.told()} ports"
+    return f"port{'s' if len(named) > 1 else ''} {', '.join(named)} and {top.told(len(named))} more"
 
 
 def scan(prober: Prober) -> str:
     """«198.51.100.1 tried 1,000 ports of 192.0.2.2 within 3 s; 2 answered»."""
     hosts = several(prober.hosts, "", "hosts")
     tried = prober.ports
-    what = f"{tried.about}{tried.distinct:,} ports"
+    what = f"{tried.told()} ports"
     if tried.exact and tried.distinct == 1:
         what = f"port {tried.most(1)[0][0]}"
     text = f"{prober.address} tried {what} of {hosts} within {span(prober.last_ns - prober.first_ns)}"

@@ -63,7 +63,7 @@ def losses(read: Conversations, words: dict[str, str]) -> Iterator[str]:
     if read.evicted_open:
         yield f"{read.evicted_open:,} open connections were forgotten for want of room: resets on them say «state lost»"
     if read.hurried:
-        yield f"{read.hurried:,} resets were judged before all that followed them was seen, for want of room"
+        yield f"{read.hurried:,} resets came too fast to wait for what followed them, which may tell forged ones"
 
 
 def summary(

@@ -22,8 +22,8 @@ _LEFT, _LEFT_NARROW = 13, 12
 _ROOMY = 7
 #: Rows of the summary.
 _SUMMARY = 12
-#: Lines for alerts, and from how many lines of the screen on they get twice as many.
-_ALERTS, _ROOMY_HEIGHT = 3, 30
+#: From so many lines on there is room for twice as many alerts and notes, which get so many each.
+_LARGE, _ALERTS, _NOTES = 30, 2, 1
 #: A row's lines, and those of one that is opened; resets shown of the latter.
 _LINES, _OPENED, _RESETS = 4, 12, 4
 _BARS = "▁▂▃▄▅▆▇█"
@@ -68,8 +68,7 @@ def render(view: View, size: Size, clock: str) -> list[Text]:
 def _header(view: View, size: Size, clock: str) -> Text:
     text = Text("whyreset", style="bold")
     span = f"for {_span(view.watched_seconds)}"
-    scopes = (view.scope, view.scope.partition(" (")[0])
-    told = [*(f": TCP resets of {escape(scope)}, {span}" for scope in scopes), f" {span}"]
+    told = [*(f": TCP resets of {escape(scope)}, {span}" for scope in _scopes(view)), f" {span}"]
     text.append(_fitting(size.width - len("whyreset") - len(clock) - 2, told))
     gap = size.width - text.cell_len - len(clock)
     if gap > 0:
@@ -77,9 +76,14 @@ def _header(view: View, size: Size, clock: str) -> Text:
     return text
 
 
+def _scopes(view: View) -> tuple[str, str]:
+    """What is watched, with the names of namespaces and without."""
+    return view.scope, view.scope.partition(" (")[0]
+
+
 def _alerts(alerts: tuple[AlertView, ...], size: Size) -> list[Text]:
     """One line each, above all else; where they are too many the last says how many are left."""
-    room = 1 if size.height < _SHORT else _ALERTS if size.height < _ROOMY_HEIGHT else 2 * _ALERTS
+    room = 1 if size.height < _SHORT else _ALERTS * (1 + (size.height >= _LARGE))
     shown = alerts if len(alerts) <= room else alerts[: max(room - 1, 1)]
     lines = []
     for each in shown:
@@ -96,7 +100,10 @@ def _foot(view: View, size: Size) -> list[Text]:
     style = "green" if view.complete else "yellow"
     if size.height < _SHORT:
         return [Text(account, style=style)]
-    lines = [Text(part, style="yellow") for note in view.notices[-2:] for part in _wrap(escape(note), size.width, 2)]
+    notes = _NOTES * (1 + (size.height >= _LARGE))
+    lines = [
+        Text(part, style="yellow") for note in view.notices[-notes:] for part in _wrap(escape(note), size.width, 2)
+    ]
     lines += [Text(part, style=style) for part in _wrap(account, size.width, 2)]
     for each in view.unseen[:2]:
         lines += [Text(part, style="dim") for part in _wrap(f"Not seen: {escape(each)}", size.width, 2)]
@@ -291,7 +298,8 @@ def _cut(text: Text, width: int) -> Text:
 
 def summary(view: View, size: Size) -> list[Text]:
     """What is left on the terminal at the end: the first rows, over the whole time."""
-    lines = [Text(f"TCP resets of {escape(view.scope)} for {_span(view.watched_seconds)}", style="bold")]
+    told = [f"TCP resets of {escape(scope)} for {_span(view.watched_seconds)}" for scope in _scopes(view)]
+    lines = [Text(_fitting(size.width, told), style="bold")]
     for name, side in (("sent", view.sent), ("received", view.received)):
         if side is None or not side.total:
             continue

@@ -93,7 +93,7 @@ def test_devices_that_nobody_can_read_are_counted() -> None:
 
 @given(
     size=st.integers(4096, 9000),
-    lengths=st.lists(st.integers(0, 5000), max_size=200),
+    lengths=st.lists(st.integers(0, 4000), max_size=200),
     takes=st.lists(st.integers(0, 9), max_size=200),
 )
 def test_the_oldest_give_way_and_are_counted(size: int, lengths: list[int], takes: list[int]) -> None:

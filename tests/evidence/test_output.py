@@ -50,7 +50,7 @@ def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
     """Only force writes over it."""
     path = tmp_path / "x.pcapng"
     path.write_text("precious")
-    with pytest.raises(OutputError, match="is there already: name another file, or add --force"):
+    with pytest.raises(OutputError, match="is there already: name another, or add --force"):
         Output(str(path))
     assert path.read_text() == "precious"
     out = Output(str(path), force=True)

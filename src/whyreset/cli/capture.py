@@ -77,7 +77,7 @@ def capture(
     from whyreset.sources.base import SourceError
 
     if output != STDOUT and not output.endswith(_SUFFIXES):
-        raise click.UsageError("-o takes a name that ends in .pcapng or .pcap")
+        raise click.UsageError("name a file that ends in .pcapng or .pcap")
     if segments and not 0 < len(port) <= _PORTS_MAX:
         raise click.UsageError(f"--segments takes the segments of 1 to {_PORTS_MAX} ports: name them with --port")
     if files and not rotate:
@@ -93,7 +93,7 @@ def capture(
         if name not in known:
             raise click.UsageError(f"there is no cause or family {name!r}; there are {', '.join(sorted(known))}")
     if not force and not rotate and output != STDOUT and os.path.lexists(output):
-        raise click.ClickException(f"{output} is there already: name another file, or add --force to write over it")
+        raise click.ClickException(f"a file {output} is there already: name another, or add --force to write over it")
     wanted = Wanted(
         path=output,
         force=force,

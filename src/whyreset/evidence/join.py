@@ -26,6 +26,8 @@ PATIENCE_NS, SHORT_PATIENCE_NS = 2_000_000_000, 500_000_000
 APART_NS = 1_000_000_000
 #: Packets that wait, their bytes, and resets that are remembered: what is beyond makes room.
 PACKETS_MAX, BYTES_MAX, RESETS_MAX = 16384, 8 << 20, 16384
+#: The kernel program tells no E and C.
+_CONGESTION = frozenset("EC")
 _OF_ONE_KIND, _CROWDS_MAX = 16, 1024
 
 
@@ -176,7 +178,9 @@ class Join:
         others = reversed(self._others.get((dst, dport, src, sport), {}).values())
         for other in islice(others, _OF_ONE_KIND):
             assert other.segment is not None
-            if other.segment.seq == trigger.seq and other.frame.place == waiting.frame.place:
+            # an ACK before it has the same number
+            same = other.segment.seq == trigger.seq and set(other.segment.flags) - _CONGESTION == set(trigger.flags)
+            if same and other.frame.place == waiting.frame.place:
                 other.provoked = reset
 
     def _guess(self, waiting: _Waiting) -> None:

@@ -51,7 +51,9 @@ class Output:
             if not force:
                 _give_to_whom_it_is_for(self._fd)
         except FileExistsError as error:
-            raise OutputError(f"{path} is there already: name another file, or add --force to write over it") from error
+            raise OutputError(
+                f"a file {path} is there already: name another, or add --force to write over it"
+            ) from error
         except OSError as error:
             raise OutputError(f"cannot write {path}: {error.strerror}") from error
 

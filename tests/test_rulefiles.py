@@ -50,3 +50,28 @@ def test_causes_that_are_expected_are_those_that_there_are(tmp_path: Path) -> No
     (found,) = read(str(path))
     assert [each.name for each in found.expected] == ["a"]
     assert found.problems[-1].line == 4
+
+
+def test_rules_that_would_take_too_long_are_left_out(tmp_path: Path) -> None:
+    """Each with its place; rules for charts that are not here cost nothing."""
+    path = tmp_path / "x.conf"
+    rule = "alarm: a{0}\non: {1}\nlookup: average -2h of OutRsts\nevery: 1s\n"
+    path.write_text(
+        "".join(rule.format(number, "ip.tcphandshake" if number % 2 else "disk.io") for number in range(40))
+    )
+    found = joined(read(str(path)))
+    assert [rule.name for rule in found.rules if rule.on == "ip.tcphandshake"] == [
+        f"a{number}" for number in range(1, 13, 2)
+    ]
+    assert len(found.rules) == 26
+    assert str(found.problems[0]) == (
+        f"{path}:53:1: a13 is left out: with it rules would look at more than 50,000 values a second"
+    )
+
+
+def test_two_thousand_ordinary_rules_are_not_too_many(tmp_path: Path) -> None:
+    """Of those that look every ten seconds at the last minute."""
+    path = tmp_path / "x.conf"
+    rule = "alarm: a{0}\non: ip.tcphandshake\nlookup: average -1m of OutRsts\nevery: 10s\n"
+    path.write_text("".join(rule.format(number) for number in range(2000)))
+    assert len(joined(read(str(path))).rules) == 2000

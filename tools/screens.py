@@ -6,6 +6,7 @@ It takes some minutes; times, pids and rates differ each time, the rest should n
 
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -23,7 +24,9 @@ WATCH = (sys.executable, "-m", "whyreset", "watch")
 #: What else happens on the machine is no part of the pages.
 OURS = ("--netns", "demo-server", "--netns", "demo-clients")
 #: A scene has been played some times by then.
-SECONDS = 14
+SECONDS = 12
+#: All of them have been, once.
+ALL_SECONDS = 60
 HEAD = """# Screens
 
 What `whyreset watch` shows for each scene of its demo, on a terminal of 80 columns and 20 lines. Made by `make screens`
@@ -35,11 +38,11 @@ class Tmux:
     """A terminal of a size, of our own server, in which a command runs."""
 
     def __init__(self, width: int, height: int, *command: str) -> None:
-        self._name = f"whyreset-screens-{time.monotonic_ns()}"
+        self._folder = tempfile.TemporaryDirectory(prefix="whyreset-screens-")
         self._tmux("new-session", "-d", "-x", str(width), "-y", str(height), *command)
 
     def _tmux(self, *words: str) -> str:
-        command = ["tmux", "-L", self._name, "-f", "/dev/null", *words]
+        command = ["tmux", "-S", f"{self._folder.name}/socket", "-f", "/dev/null", *words]
         return subprocess.run(command, check=True, capture_output=True, text=True).stdout
 
     def screen(self, *, colours: bool = False) -> str:
@@ -55,8 +58,9 @@ class Tmux:
         self._tmux("send-keys", *keys)
 
     def close(self) -> None:
-        """End it, and what runs in it."""
-        self._tmux("kill-server")
+        """End it, and what runs in it, and leave nothing of it."""
+        with self._folder, suppress(subprocess.CalledProcessError):  # it may have ended by itself
+            self._tmux("kill-server")
 
 
 @contextmanager
@@ -66,8 +70,7 @@ def terminal(width: int, height: int, *command: str) -> Iterator[Tmux]:
     try:
         yield tmux
     finally:
-        with suppress(subprocess.CalledProcessError):  # it has ended by itself
-            tmux.close()
+        tmux.close()
 
 
 def block(screen: str) -> str:
@@ -116,7 +119,7 @@ def others() -> Iterator[str]:
         time.sleep(3)
         yield f"## When nothing happens\n\n{block(tmux.screen())}\n"
     with terminal(100, 34, *WATCH, *OURS, "--demo") as tmux:
-        time.sleep(5 * SECONDS)
+        time.sleep(ALL_SECONDS)
         yield f"## All scenes, on a larger terminal\n\n{block(tmux.screen())}\n"
         PICTURE.write_text(picture(tmux.screen(colours=True), 100))
         tmux.resize(40, 10)

@@ -46,7 +46,7 @@ _AT_START = 400
 _EARLY_ANSWERS = 4
 #: What is remembered of processes, listeners and former listeners: with full tables `watch` stays within its budget of
 #: memory.
-_PROCESSES, _TEXT_BYTES, _LISTENERS, _FORMER = 4096, 4 << 20, 4096, 2048
+_PROCESSES, _TEXT_BYTES, _LISTENERS, _FORMER = 3072, 4 << 20, 4096, 1024
 _NOTICE_EVERY_NS = 60_000_000_000
 
 

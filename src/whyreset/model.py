@@ -360,8 +360,9 @@ class FamilyShare(Struct, frozen=True, kw_only=True):
     family: str
     count: int
     certainty: Certainty
-    #: The counters that speak for it.
+    #: The counters that speak for it, and the causes that they speak of.
     counters: tuple[str, ...] = ()
+    causes: tuple[str, ...] = ()
     #: Families that it may be of, where it is unknown.
     candidates: tuple[str, ...] = ()
 

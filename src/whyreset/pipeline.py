@@ -19,7 +19,7 @@ from whyreset.words import amount, describe_exit, duration, name
 #: Facts whose cause is kept.
 _EXPLAINED = 2048
 #: Sent groups that a received twin may still ask for: those of some ticks, each with its owner.
-_TWINS = 2048
+_TWINS = 1024
 #: Stands for a name, also within a sentence: «an unknown process's SYN».
 _UNKNOWN = "an unknown process"
 

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from importlib import resources
 from pathlib import Path
 
-from whyreset.alerts.charts import one_name
-from whyreset.alerts.rules import Rules, read_rules
+from whyreset.alerts.charts import kind_of, one_name
+from whyreset.alerts.rule import Rule
+from whyreset.alerts.rules import Problem, Rules, read_rules
 from whyreset.causes import CAUSES
 
 #: A file that is larger holds something else.
 _MOST_BYTES = 4 << 20
+#: Values of charts that all rules of a namespace may look at in a second, some 10 ms; and what one evaluation costs
+#: beside its look-up, in values.
+_MOST_VALUES = 50_000
+_EVALUATION = 150
 
 
 class RuleFileError(Exception):
@@ -62,10 +68,27 @@ def joined(found: list[Rules], host: str = "") -> Rules:
         host: the name of this host: rules for others are left out. "" for all.
     """
     wanted = (rule for each in reversed(found) for rule in reversed(each.rules) if not host or rule.for_host(host))
-    rules = {(rule.name, one_name(rule.on)): rule for rule in wanted}
+    by_name = {(rule.name, one_name(rule.on)): rule for rule in wanted}
+    rules, problems = _affordable(reversed(by_name.values()))
     return Rules(
-        tuple(reversed(rules.values())),
+        rules,
         tuple(silence for each in found for silence in each.silences),
         tuple(expected for each in found for expected in each.expected),
-        tuple(problem for each in found for problem in each.problems),
+        (*(problem for each in found for problem in each.problems), *problems),
     )
+
+
+def _affordable(rules: Iterable[Rule]) -> tuple[tuple[Rule, ...], list[Problem]]:
+    """Those that can be evaluated in time, and what is told of the others."""
+    kept: list[Rule] = []
+    problems: list[Problem] = []
+    values = 0.0
+    for rule in rules:
+        cost = ((abs(rule.lookup.after) if rule.lookup else 0) + _EVALUATION) / rule.every if kind_of(rule.on) else 0
+        if values + cost <= _MOST_VALUES:
+            values += cost
+            kept.append(rule)
+        else:
+            text = f"{rule.name} is left out: with it rules would look at more than {_MOST_VALUES:,} values a second"
+            problems.append(Problem(rule.file, rule.line, 1, text))
+    return tuple(kept), problems

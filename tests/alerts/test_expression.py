@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from whyreset.alerts.expression import MOST_OPERATORS, ExpressionError, describe, evaluate, parse, variables
+from whyreset.alerts.expression import MOST_OPERATORS, ExpressionError, describe, evaluate, limit, parse, variables
 
 ANSWERS: list[dict[str, Any]] = json.loads(
     Path(__file__).with_name("recorded").joinpath("expressions.json").read_text()
@@ -111,3 +111,17 @@ def test_no_text_makes_it_fail(text: str) -> None:
 def test_the_usual_precedence(text: str, tree: str) -> None:
     """As newer versions of Netdata read it."""
     assert describe(parse(text, usual=True)) == tree
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("step", ["$this > 1 AND ({})", "({}) OR $this > 1", "(1 > {})", "!({})", "($x) ? ({}) : (1)"])
+def test_no_depth_takes_long(step: str) -> None:
+    """Whatever is asked of an expression, each part of it is looked at a few times, not twice for each level."""
+    text = "$this > 1"
+    for _ in range(45):
+        text = step.format(text)
+    node = parse(text)
+    assert "this" in variables(node)
+    assert describe(node) != ""
+    limit(node)
+    assert evaluate(node, lambda _name: 2.0) in (0.0, 1.0)

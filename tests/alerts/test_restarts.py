@@ -39,6 +39,47 @@ def test_what_ended_while_nobody_watched_is_told_to_be_over() -> None:
     assert [each[1:] for each in machine.told()] == [("clear", 2)]
 
 
+def test_who_waits_to_be_told_is_told_after_a_restart() -> None:
+    """Not at the first reading, which belongs to the beginning, but at the second."""
+    rule = "alarm: a\non: ip.tcphandshake\nevery: 1s\nwarn: $OutRsts > 5\ndelay: up 20s"
+    machine = quiet(rules=read_rules(rule, "x.conf").rules)
+    for _ in range(5):
+        machine.second(sent={1: 20})
+    assert machine.told("a") == []
+    machine.restart()
+    machine.now += 30
+    machine.second(sent={1: 20})
+    assert machine.alerts == []
+    machine.second(sent={1: 20})
+    assert [each[1] for each in machine.told("a")] == ["warning"]
+
+
+def test_a_rule_knows_its_status_after_a_restart() -> None:
+    """What it holds its value against depends on that: a warning that goes on is neither over nor told again."""
+    rule = (
+        "alarm: base\non: ip.tcphandshake\nevery: 1s\nlookup: average -30s of OutRsts\n"
+        "alarm: a\non: ip.tcphandshake\nevery: 1s\nlookup: average -10s unaligned of OutRsts\n"
+        # nan, and so undefined, while its sister has too little to look at
+        "warn: ($this > (($status >= $WARNING) ? (5) : (50))) + (0 * $base)\n"
+    )
+    machine = quiet(rules=read_rules(rule, "x.conf").rules)
+    for _ in range(40):
+        machine.second(sent={1: 60})
+    assert [each[1] for each in machine.told("a")] == ["warning"]
+    (before,) = (each for each in machine.alerting.firing() if each.rule == "a")
+    for _ in range(40):
+        machine.second(sent={1: 20})
+    machine.restart()
+    for _ in range(80):
+        machine.second(sent={1: 20})
+    (after,) = (each for each in machine.alerting.firing() if each.rule == "a")
+    assert (after.id, after.since_ns) == (before.id, before.since_ns)
+    assert [each for each in machine.alerts if each.rule == "a"] == []
+    for _ in range(40):
+        machine.second()
+    assert [each[1] for each in machine.told("a")] == ["clear"]
+
+
 def test_after_a_boot_only_the_hosts_own_namespace_is_the_one_that_it_was() -> None:
     """Others get numbers that had been somebody else's."""
     machine = quiet()

@@ -213,3 +213,34 @@ def test_what_was_counted_before_the_start_is_known() -> None:
     assert first(Detector(quiet), [200] * 5) <= 1
     busy = Baseline.from_before(100 * 500_000, seconds=500_000)
     assert not found(Detector(busy), [poisson(RANDOM, 100) for _ in range(300)])
+
+
+# ---- what others stored, in steps of many seconds ----
+
+
+@pytest.mark.parametrize("step", [5, 15, 60, 600])
+def test_a_surge_of_half_a_minute_is_found_in_coarse_steps(step: int) -> None:
+    """6000 resets on a quiet host show in the step that holds them, however long that is."""
+    detector = Detector(step=step)
+    assert not found(detector, [0] * 30)
+    [(_, surge)] = found(detector, [200 * min(step, 30)] * max(30 // step, 1))
+    assert surge.rate == pytest.approx(200 * min(step, 30) / step)
+
+
+@pytest.mark.parametrize("step", [15, 60, 600])
+def test_a_busy_host_is_no_surge_in_coarse_steps(step: int) -> None:
+    """Its seconds come in clusters, and its load wanders by a fifth: a day of it raises nothing."""
+    random = Random(step)
+    counts = [
+        sum(overdispersed(random, 30, 5) for _ in range(min(step, 30))) * step // min(step, 30) for _ in range(24 * 6)
+    ]
+    wandering = [round(count * (1 + 0.2 * math.sin(index / 10))) for index, count in enumerate(counts)]
+    assert not found(Detector(step=step), wandering)
+
+
+def test_a_coarse_surge_ends_and_another_is_found() -> None:
+    """The end is seen in the step after it."""
+    detector = Detector(step=600)
+    quiet, surge = [3] * 20, [9000, 9000]
+    assert [index for index, _ in found(detector, quiet + surge + quiet + surge)] == [20, 42]
+    assert on(detector)

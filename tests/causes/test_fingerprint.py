@@ -59,3 +59,65 @@ def test_shares_are_of_what_was_counted(moved: dict[str, int], abort_on_overflow
         assert each.certainty == ("unknown" if each.family == "unknown" else "likely")
         assert bool(each.counters) == (each.certainty == "likely")
         assert bool(each.candidates) == (each.certainty == "unknown")
+
+
+# ---- where only some counters were stored ----
+
+#: What Netdata 1.37, node_exporter 1.5 and sysstat 12.6 keep unless told otherwise.
+NETDATA = frozenset(NAMES) - {"TCPKeepAlive", "EmbryonicRsts", "TW"}
+EXPORTER = frozenset({"OutRsts", "ListenOverflows", "SyncookiesFailed"})
+SYSSTAT = frozenset({"OutRsts", "EstabResets", "AttemptFails"})
+
+
+@pytest.mark.parametrize("stored", [NETDATA, EXPORTER, SYSSTAT])
+def test_a_family_whose_counter_is_not_stored_stays_possible(stored: frozenset[str]) -> None:
+    """Nothing is excluded by a counter that nobody has."""
+    [rest] = shares({"OutRsts": 9}, abort_on_overflow=None, stored=stored)
+    assert ("memory" in rest.candidates) == ("TCPAbortOnMemory" not in stored)
+    assert {"closed-port", "half-open", "abort", "listen-queue"} <= set(rest.candidates)
+
+
+@pytest.mark.parametrize(("setting", "place"), [(None, 0), (True, 0), (False, -1)])
+def test_half_of_the_queues_fingerprint_puts_it_first(setting: bool | None, place: int) -> None:
+    """Unless the setting says that a full queue resets nothing: then only a refused handshake is left."""
+    moved = {"OutRsts": 9, "ListenOverflows": 20}
+    [rest] = shares(moved, abort_on_overflow=setting, stored=NETDATA)
+    assert rest.family == "unknown"
+    assert rest.candidates[place] == "listen-queue"
+
+
+def test_connections_that_were_reset_put_aborts_first() -> None:
+    """Where no abort counter is stored; with too few of them they cannot be the most of it."""
+    [rest] = shares({"OutRsts": 9, "EstabResets": 8}, abort_on_overflow=None, stored=SYSSTAT)
+    assert rest.candidates[0] == "abort"
+    [rest] = shares({"OutRsts": 9, "EstabResets": 1}, abort_on_overflow=None, stored=SYSSTAT)
+    assert rest.candidates[0] == "closed-port"
+
+
+def test_connections_given_up_may_be_keepalive() -> None:
+    """Without the counter of probes nothing is claimed, and nothing else is likelier."""
+    [rest] = shares({"OutRsts": 9, "TCPAbortOnTimeout": 9}, abort_on_overflow=None, stored=NETDATA)
+    assert (rest.family, rest.candidates[0]) == ("unknown", "abort")
+
+
+def test_shares_name_the_causes_that_their_counters_speak_of() -> None:
+    """The family's, each once."""
+    [share] = shares({"OutRsts": 9, "TCPAbortOnData": 4, "TCPAbortOnLinger": 5}, abort_on_overflow=None)
+    assert share.causes == ("linger2-expired", "linger-zero", "data-after-close")
+
+
+@given(
+    st.dictionaries(st.sampled_from(NAMES), st.integers(0, 1 << 40)),
+    st.none() | st.booleans(),
+    st.frozensets(st.sampled_from(NAMES)),
+)
+def test_what_was_stored_never_changes_a_claim(
+    moved: dict[str, int], setting: bool | None, stored: frozenset[str]
+) -> None:
+    """It changes what the rest may be, and nothing else."""
+    known = {name: value for name, value in moved.items() if name in stored or name == "OutRsts"}
+    found = shares(known, abort_on_overflow=setting, stored=stored)
+    assert [each for each in found if each.family != "unknown"] == [
+        each for each in shares(known, abort_on_overflow=bool(setting)) if each.family != "unknown"
+    ]
+    assert sum(each.count for each in found) == known.get("OutRsts", 0)

@@ -33,7 +33,7 @@ HEADINGS = (
 )
 INFO = re.compile(r"facts (?:(?P<shows>shows)|not: (?P<name>[a-z0-9-]+))(?: (?P<certainty>certain|likely|unknown))?")
 FENCE = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
-SHARED = ("base.py", "fingerprint.py", "older.py", "packets.py", "__init__.py")
+SHARED = ("base.py", "fingerprint.py", "older.py", "packets.py", "stored_hints.py", "__init__.py")
 BY_PAGE = pytest.mark.parametrize("module", causes.CAUSES, ids=lambda module: module.NAME)
 
 

@@ -92,6 +92,14 @@ def test_table_says_what_each_case_was_told_as(tmp_path: Path) -> None:
     assert "| 6.1.0-1-amd64 | functions | certainty | this kernel gives none |" in text
 
 
+def test_a_tier_that_was_asked_for_is_said_to_be() -> None:
+    """A kernel's second run says nothing of what that kernel lacks."""
+    runs = [results.gather([{**START, "tier": tier}]) for tier in ("functions", "drops")]
+    best, asked = results.kernels([run for run in runs if run]).splitlines()[2:]
+    assert best.endswith("this kernel gives none |")
+    assert asked.endswith("it was asked for, and stands for kernels that have no more |")
+
+
 def test_table_has_no_column_for_a_kernel_on_which_nothing_can_be_told() -> None:
     """What it lacks is said in a table of its own."""
     run = results.gather([{**START, "tier": "counters"}])

@@ -134,7 +134,7 @@ class Alerting:
                 self._book(self._space(sample.netns_cookie, known), reset)
 
     def read(self, now: float, counters: Iterable[Counters], host: Host) -> list[Alert]:
-        """A reading of all namespaces' counters, about one a second.
+        """A reading of all namespaces' counters, about one a second; the first only begins, and says nothing.
 
         Args:
             now: seconds since the epoch.
@@ -162,7 +162,7 @@ class Alerting:
             alerts += self._part([cookie for cookie in self._known if cookie not in present])
             if not first and self._lost is not None and not self._counters_only:
                 alerts += self._return(present)
-        return alerts + self._lives.tick(now)
+        return [] if first else alerts + self._lives.tick(now)
 
     def _begin_again(self, time: float) -> None:
         for known in self._known.values():
@@ -216,6 +216,7 @@ class Alerting:
                 counters_only=self._counters_only,
                 time=known.since,
                 totals=known.totals,
+                statuses=self._lives.statuses(cookie),
             )
         return known.space
 

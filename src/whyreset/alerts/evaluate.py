@@ -55,12 +55,20 @@ class Evaluator:
         rules: in the order in which they are evaluated.
         charts: the namespace's history.
         due: when rules are evaluated first, by name; the others as soon as there is enough history.
+        statuses: what rules had come to before a restart, by name; it holds until they come to something again.
     """
 
-    def __init__(self, rules: Iterable[Rule], charts: Charts, due: Mapping[str, int] | None = None) -> None:
+    def __init__(
+        self,
+        rules: Iterable[Rule],
+        charts: Charts,
+        due: Mapping[str, int] | None = None,
+        statuses: Mapping[str, int] | None = None,
+    ) -> None:
         self._rules = tuple(rules)
         self._charts = charts
         self._due = dict(due or {})
+        self._before = dict(statuses or {})
         self._alarms: list[_Alarm] = []
         self._linked = 0
         self._wake = 0
@@ -86,7 +94,9 @@ class Evaluator:
         for alarm in self._alarms:
             if alarm.runs:
                 status = self._status(alarm, now)
-                if status != alarm.status:
+                if status > UNDEFINED:
+                    self._before.pop(alarm.rule.name, None)
+                if status != alarm.status and alarm.rule.name not in self._before:
                     changes.append(
                         Change(
                             rule=alarm.rule,
@@ -121,7 +131,10 @@ class Evaluator:
             chart = self._charts.find(rule.on)
             if chart is not None and (not rule.template or accepts(rule.families, chart.kind.family)):
                 alarm = there.get((rule.name, chart.kind.names))
-                self._alarms.append(alarm or _Alarm(rule, chart, due=self._due.get(rule.name, 0)))
+                if alarm is None:
+                    status = self._before.get(rule.name, UNINITIALIZED)
+                    alarm = _Alarm(rule, chart, status=status, due=self._due.get(rule.name, 0))
+                self._alarms.append(alarm)
 
     def _can_run(self, alarm: _Alarm, now: int) -> bool:
         chart, lookup = alarm.chart, alarm.rule.lookup

@@ -362,9 +362,9 @@ def limit(node: Node) -> Node | None:
             inner = limit(left) or limit(right)
             return right if inner is None or _names_this(left) else inner
         case Binary(_, left, right):
-            found = [each for each in (left, right) if limit(each) is not None]
-            this = [each for each in found if "this" in variables(each)]
-            return limit((this or found)[-1]) if found else None
+            found = [(each, inner) for each in (left, right) if (inner := limit(each)) is not None]
+            this = [each for each in found if "this" in variables(each[0])]
+            return (this or found)[-1][1] if found else None
         case Parentheses(inside) | Unary(_, inside):
             return limit(inside)
     return None

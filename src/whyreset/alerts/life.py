@@ -139,6 +139,10 @@ class Lives:
         """Whether an alert of this namespace is raised."""
         return any(key[1] == netns_cookie and life.status >= WARNING for key, life in self._lives.items())
 
+    def statuses(self, netns_cookie: int) -> dict[str, int]:
+        """What the rules of a namespace have come to, by name."""
+        return {rule: life.status for (rule, cookie), life in self._lives.items() if cookie == netns_cookie}
+
     def update(self, signal: Signal, now: float) -> list[Alert]:
         """A rule's status as it is now; what comes of it."""
         key = (signal.rule, signal.netns_cookie)

@@ -171,6 +171,7 @@ class Space:
         received: and of what it receives.
         time: when its counters were read, in seconds since the epoch.
         totals: what they were.
+        statuses: what rules had come to before a restart.
         counters_only: no resets are seen, only counted.
     """
 
@@ -184,6 +185,7 @@ class Space:
         received: Streams,
         time: float,
         totals: Mapping[str, float],
+        statuses: Mapping[str, int],
         counters_only: bool = False,
     ) -> None:
         self.cookie, self.netns = cookie, netns
@@ -196,13 +198,16 @@ class Space:
         self.causes: Counter[str] = Counter()
         self.expected = 0
         self.got: Counter[str] = Counter()
-        self.begin(time, totals)
+        self._begin(time, totals, statuses)
 
     def begin(self, time: float, totals: Mapping[str, float]) -> None:
-        """Begins its history, anew if somebody set the clock."""
+        """Begins its history anew, since somebody set the clock."""
+        self._begin(time, totals, self._evaluator.statuses())
+
+    def _begin(self, time: float, totals: Mapping[str, float], statuses: Mapping[str, int]) -> None:
         self.charts = Charts(self._looks.memory, self._looks.kinds)
         self.charts.read(time, totals)
-        self._evaluator = Evaluator(self._looks.rules, self.charts)
+        self._evaluator = Evaluator(self._looks.rules, self.charts, statuses=statuses)
         self._counted, self._attempts = int(totals.get(COUNTED, 0)), int(totals.get(ATTEMPTS, 0))
         self._evaluated = int(time)
         self._read_at = time

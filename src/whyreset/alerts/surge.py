@@ -16,6 +16,9 @@ quality control and dynamical systems», J. R. Statist. Soc. B 57 (1995) 613-658
 
 The floor is there on purpose: a handful of connections given up at once is no surge. On a quiet host 35 resets within
 a second are one, or 100 within 16 s, or 240 within a minute.
+
+What others stored is often coarser than a second. Then a step is so many seconds long, and windows are of 1, 2, 4 ...
+64 steps; means stay those of a second, and the ratio of variance to mean is the same for sums of independent seconds.
 """
 
 from __future__ import annotations
@@ -49,6 +52,8 @@ _PRIOR_RESETS = 500.0
 _CALM_SECONDS, _CALM_TIMES = 30, 1.5
 _BATCH = 10
 _RING = 128
+#: However long a step is, so many of them are remembered at least.
+_LEAST_STEPS = 20
 
 
 class Baseline(Struct, kw_only=True):
@@ -75,15 +80,19 @@ class Baseline(Struct, kw_only=True):
         mean = total / max(seconds, 1.0)
         return cls(mean=mean, seconds=30.0, long_mean=mean, variance=mean + mean * mean / 5, spread_seconds=30.0)
 
-    def learn(self, seconds: int, total: float, squares: float) -> None:
-        """Takes in some seconds: how many, the sum of their counts, and that of their squares."""
+    def learn(self, seconds: int, total: float, squares: float, *, step: int = 1) -> None:
+        """Takes in some seconds: how many, the sum of their counts, and that of their squares.
+
+        Args:
+            step: how many seconds each count is of.
+        """
         mean = total / seconds
         # about the mean as it was: a load that moves is spread too
         before = self.mean if self.seconds else mean
-        deviation = max(squares - 2 * before * total + seconds * before * before, 0.0) / seconds
-        self.seconds = min(self.seconds + seconds, MEAN_SECONDS)
+        deviation = max(squares - 2 * before * step * total + seconds * step * before * before, 0.0) / seconds
+        self.seconds = min(self.seconds + seconds, max(MEAN_SECONDS, _LEAST_STEPS * step))
         self.mean += (mean - self.mean) * seconds / self.seconds
-        self.spread_seconds = min(self.spread_seconds + seconds, SPREAD_SECONDS)
+        self.spread_seconds = min(self.spread_seconds + seconds, max(SPREAD_SECONDS, 2 * _LEAST_STEPS * step))
         share = seconds / self.spread_seconds
         self.long_mean += (mean - self.long_mean) * share
         self.variance += (deviation - self.variance) * share
@@ -91,7 +100,9 @@ class Baseline(Struct, kw_only=True):
     @property
     def allowed(self) -> float:
         """The mean that the null allows; more while little was learned."""
-        times = TIMES + YOUNG * (1 - self.spread_seconds / SPREAD_SECONDS) + 6 / math.sqrt(max(self.seconds, 1.0))
+        times = (
+            TIMES + YOUNG * max(1 - self.spread_seconds / SPREAD_SECONDS, 0.0) + 6 / math.sqrt(max(self.seconds, 1.0))
+        )
         return FLOOR + times * self.mean
 
     @property
@@ -136,32 +147,43 @@ class Detector:
     Args:
         baseline: what was learned before; it is changed in place.
         quiet_below: of a surge that was on when this was saved, `quiet_below` of then.
+        step: how many seconds each count is of.
     """
 
     __slots__ = (
         "_at",
         "_batch",
+        "_batch_steps",
         "_born",
+        "_calm_steps",
         "_late",
+        "_late_steps",
+        "_least_steps",
         "_limits",
         "_null",
         "_ring",
+        "_step",
         "_total",
         "baseline",
         "quiet_below",
         "since",
     )
 
-    def __init__(self, baseline: Baseline | None = None, *, quiet_below: float | None = None) -> None:
+    def __init__(self, baseline: Baseline | None = None, *, quiet_below: float | None = None, step: int = 1) -> None:
         self.baseline = baseline or Baseline()
+        self._step = step
+        self._batch_steps = max(_BATCH // step, 1)
+        self._calm_steps = max(_CALM_SECONDS // step, 1)
+        self._late_steps = max(LATE // step, 1)
+        self._least_steps = max(LEAST_SECONDS // step, 2)
         self._at = 0
         self._total = 0
         self._ring = [0] * _RING
-        #: seconds, sum and sum of squares of what comes now; and what is too young to be learned, with its second
+        #: steps, sum and sum of squares of what comes now; and what is too young to be learned, with its step
         self._batch = (0, 0, 0)
         self._late: deque[tuple[int, int, int, int]] = deque()
-        self._born = 0 if self.baseline.seconds == 0 else -LATE * 2
-        #: The second in which the surge was found that is on; None without one.
+        self._born = 0 if self.baseline.seconds == 0 else -self._late_steps * 2
+        #: The step in which the surge was found that is on; None without one.
         self.since: int | None = None if quiet_below is None else 0
         #: Below this mean it is over.
         self.quiet_below = quiet_below or 0.0
@@ -171,7 +193,7 @@ class Detector:
         self._set_limits()
 
     def step(self, count: int) -> Surge | None:
-        """The next second's count; a surge that it shows, unless one is on already."""
+        """The next step's count; a surge that it shows, unless one is on already."""
         self._at = at = self._at + 1
         self._total = total = self._total + count
         ring = self._ring
@@ -180,47 +202,49 @@ class Detector:
             self._calm(at, total)
             return None
         found = None
-        if count and at - self._born > LEAST_SECONDS:
-            for seconds, most in self._limits:
-                if total - ring[(at - seconds) & 127] >= most:
-                    found = self._found(at, total, seconds, most)
+        if count and at - self._born > self._least_steps:
+            for steps, most in self._limits:
+                if total - ring[(at - steps) & 127] >= most:
+                    found = self._found(at, total, steps, most)
                     break
         if found is None:
-            seconds, added, squares = self._batch
-            seconds += 1
-            if seconds < _BATCH and at - self._born > 2 * LATE:
-                self._batch = (seconds, added + count, squares + count * count)
+            steps, added, squares = self._batch
+            steps += 1
+            if steps < self._batch_steps and at - self._born > 2 * self._late_steps:
+                self._batch = (steps, added + count, squares + count * count)
             else:
-                self._learn(at, (seconds, added + count, squares + count * count))
+                self._learn(at, (steps, added + count, squares + count * count))
         return found
 
-    def skip(self, seconds: int) -> None:
-        """So many seconds without a reset; cheap however many."""
-        for _ in range(min(seconds, 2 * LATE)):
+    def skip(self, steps: int) -> None:
+        """So many steps without a reset; cheap however many."""
+        for _ in range(min(steps, 2 * LATE)):
             self.step(0)
-        if (rest := seconds - 2 * LATE) > 0:
+        if (rest := steps - 2 * LATE) > 0:
             self._at += rest
             self._ring = [self._total] * _RING
-            self.baseline.learn(min(rest, int(SPREAD_SECONDS)), 0, 0)
+            self.baseline.learn(min(rest * self._step, int(SPREAD_SECONDS)), 0, 0, step=self._step)
             self._set_limits()
 
-    def rate(self, seconds: int) -> float:
-        """Resets a second over the last so many, at most 64."""
-        return (self._total - self._ring[(self._at - seconds) & 127]) / seconds
+    def rate(self, steps: int) -> float:
+        """Resets a second over the last so many steps, at most 64."""
+        return (self._total - self._ring[(self._at - steps) & 127]) / (steps * self._step)
 
-    def _found(self, at: int, total: int, seconds: int, most: float) -> Surge:
+    def _found(self, at: int, total: int, steps: int, most: float) -> Surge:
         self.since = at
         self.quiet_below = max(FLOOR, _CALM_TIMES * self.baseline.mean)
         self._late.clear()
         self._batch = (0, 0, 0)
-        rate = (total - self._ring[(at - seconds) & 127]) / seconds
+        seconds = steps * self._step
+        rate = (total - self._ring[(at - steps) & 127]) / seconds
         return Surge(rate=rate, threshold=most / seconds, usual=self.baseline.mean, window=seconds)
 
     def _calm(self, at: int, total: int) -> None:
         """Ends a surge when it is over."""
         assert self.since is not None
-        if at - self.since >= _CALM_SECONDS:
-            mean = (total - self._ring[(at - _CALM_SECONDS) & 127]) / _CALM_SECONDS
+        steps = self._calm_steps
+        if at - self.since >= steps:
+            mean = (total - self._ring[(at - steps) & 127]) / (steps * self._step)
             if mean <= self.quiet_below:
                 self.since = None
                 # no window looks back into what is over
@@ -229,11 +253,11 @@ class Detector:
     def _learn(self, at: int, batch: tuple[int, int, int]) -> None:
         self._batch = (0, 0, 0)
         self._late.append((at, *batch))
-        age = min((at - self._born) // 2, LATE)
+        age = min((at - self._born) // 2, self._late_steps)
         learned = False
         while self._late and at - self._late[0][0] >= age:
-            _, seconds, total, squares = self._late.popleft()
-            self.baseline.learn(seconds, total, squares)
+            _, steps, total, squares = self._late.popleft()
+            self.baseline.learn(steps * self._step, total, squares, step=self._step)
             learned = True
         if learned:
             self._set_limits()
@@ -244,4 +268,4 @@ class Detector:
         if abs(allowed - before_allowed) <= 0.01 * allowed and abs(spread - before_spread) <= 0.01 * spread:
             return
         self._null = (allowed, spread)
-        self._limits = tuple((seconds, limit(seconds * allowed, spread)) for seconds in WINDOWS)
+        self._limits = tuple((steps, limit(steps * self._step * allowed, spread)) for steps in WINDOWS)

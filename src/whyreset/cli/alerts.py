@@ -40,12 +40,13 @@ def alerts(*, files: tuple[str, ...], replay: str | None, phase: int) -> None:
         found = [each for name in files for each in read(name)] if files else shipped()
     except RuleFileError as error:
         raise click.ClickException(str(error)) from error
-    problems = [problem for each in found for problem in each.problems]
+    host = socket.gethostname()
+    whole = joined(found, host)
+    problems = whole.problems
     for problem in problems:
         click.echo(escape(str(problem)), err=True)
-    host = socket.gethostname()
     if replay is not None:
-        _replay(joined(found, host).rules, replay, phase)
+        _replay(whole.rules, replay, phase)
     else:
         # a user's rules may name ours: they stand beside them when it watches
         rules = joined([*found, *shipped()]).rules

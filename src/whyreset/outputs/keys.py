@@ -144,3 +144,22 @@ class SharesKey(Struct, kw_only=True):
     causes: list[ShareKey]
     owners: list[ShareKey]
     remotes: list[ShareKey]
+
+
+class ProcessKey(Struct, kw_only=True, omit_defaults=True):
+    """A process; with `via` it is the owner, and `via` says how that is known."""
+
+    pid: int
+    comm: str = ""
+    exe: str = ""
+    command: list[str] = []
+    user: str = ""
+    uid: int | None = None
+    unit: str = ""
+    container: str = ""
+    container_name: str = ""
+    pod: str = ""
+    alive: bool | None = None
+    #: How it ended: "killed by SIGSEGV".
+    exit: str = ""
+    via: str = ""

@@ -15,13 +15,15 @@ from whyreset.outputs.keys import (
     KernelKey,
     PacketKey,
     PortsKey,
+    ProcessKey,
     QueueKey,
-    RemoteKey,
     RemotesKey,
     SegmentKey,
     SharesKey,
     TunnelKey,
 )
+from whyreset.outputs.keys_past import IncidentKey
+from whyreset.outputs.keys_who import ConnectionsKey, FormerKey, ListenerKey, RecentKey, TraceKey
 
 #: Version of the line format.
 SCHEMA = 1
@@ -50,25 +52,6 @@ class StartLine(Line, tag="start", kw_only=True):
     sources: list[str]
     tier: str
     missing: list[MissingSource] = []
-
-
-class ProcessKey(Struct, kw_only=True, omit_defaults=True):
-    """A process; with `via` it is the owner, and `via` says how that is known."""
-
-    pid: int
-    comm: str = ""
-    exe: str = ""
-    command: list[str] = []
-    user: str = ""
-    uid: int | None = None
-    unit: str = ""
-    container: str = ""
-    container_name: str = ""
-    pod: str = ""
-    alive: bool | None = None
-    #: How it ended: "killed by SIGSEGV".
-    exit: str = ""
-    via: str = ""
 
 
 class ResetKeys(Struct, kw_only=True, omit_defaults=True):
@@ -152,8 +135,9 @@ class FamilyKey(Struct, kw_only=True, omit_defaults=True):
     family: str
     count: int
     certainty: Literal["certain", "likely", "unknown"]
-    #: The counters that speak for it.
+    #: The counters that speak for it, and the causes that they speak of.
     counters: list[str] = []
+    causes: list[str] = []
     #: Families that it may be of.
     candidates: list[str] = []
 
@@ -255,6 +239,53 @@ class AlertLine(Line, tag="alert", kw_only=True):
     shares: SharesKey | None = None
 
 
+class SurgeLine(Line, tag="surge", kw_only=True):
+    """A surge of resets as other programs stored it; `time` is when it began."""
+
+    until: str
+    #: It was not over when what is stored ends.
+    ongoing: bool = False
+    #: Resets sent in it, and in the mean a second.
+    count: int
+    rate: float
+    #: The most that one step had, a second, and when that began; and what is usual a second.
+    peak: float
+    peak_time: str
+    usual: float
+    #: By how much the counters that are stored grew in it; and beyond what was usual before it, where that differs.
+    counters: dict[str, int]
+    beyond: dict[str, int]
+    #: Families of what is beyond the usual.
+    families: list[FamilyKey]
+    #: What else the counters say.
+    hints: list[str] = []
+    incidents: list[IncidentKey] = []
+
+
+class PastLine(Line, tag="past", kw_only=True):
+    """What was looked at for surges, and what cannot be known any more."""
+
+    source: str
+    #: Its address without credentials, or its file.
+    where: str
+    host: str = ""
+    since: str
+    until: str
+    #: Seconds between two stored values.
+    step: int
+    #: Resets sent in that time.
+    count: int
+    surges: int
+    #: Surges that are not told for their number, and their resets.
+    more: int = 0
+    more_resets: int = 0
+    #: Counters that are stored, and others that would tell more.
+    counters: list[str]
+    lacking: list[str] = []
+    notes: list[str] = []
+    missing: list[MissingSource]
+
+
 class EndLine(Line, tag="end", kw_only=True):
     """Totals over all namespaces, where a kernel was watched; and why it ended."""
 
@@ -268,89 +299,6 @@ class EndLine(Line, tag="end", kw_only=True):
     uncounted: int | None = None
     received: int | None = None
     received_lost: int | None = None
-
-
-class ListenerKey(Struct, kw_only=True, omit_defaults=True):
-    """A socket that listens now."""
-
-    netns: int
-    netns_cookie: int | None = None
-    netns_name: str = ""
-    address: str
-    port: int
-    #: Left out where it cannot be told.
-    owner: ProcessKey | None = None
-    #: How many other processes hold the same socket.
-    holders: int = 0
-    since: str = ""
-    queue: QueueKey | None = None
-
-
-class FormerKey(Struct, kw_only=True, omit_defaults=True):
-    """A socket that listened before."""
-
-    netns: int
-    netns_cookie: int | None = None
-    netns_name: str = ""
-    address: str
-    port: int
-    owner: ProcessKey
-    since: str = ""
-    until: str
-    #: How that ended: "killed by SIGSEGV", "closed its socket".
-    end: str
-    #: Who held it last, where that was another process.
-    last: ProcessKey | None = None
-
-
-class ConnectionsKey(Struct, kw_only=True, omit_defaults=True):
-    """Connections, also half open and lingering ones, of one owner in one namespace."""
-
-    netns: int
-    netns_cookie: int | None = None
-    netns_name: str = ""
-    #: The service's port: theirs where `outgoing`.
-    port: int
-    outgoing: bool = False
-    #: Where all have the same.
-    remote_port: int | None = None
-    #: Left out where it cannot be told, and where there is none.
-    owner: ProcessKey | None = None
-    #: A process holds them; else they are in TIME-WAIT, orphans, or nobody has accepted them yet.
-    held: bool
-    count: int
-    states: dict[str, int]
-    #: How many remote addresses, and those with most.
-    distinct: int
-    top: list[RemoteKey]
-
-
-class RecentKey(Struct, kw_only=True, omit_defaults=True):
-    """Resets alike that a watch saw lately; what tells them apart is of the last."""
-
-    direction: Literal["sent", "received", "observed"]
-    count: int
-    first: str
-    last: str
-    netns: int
-    netns_cookie: int | None = None
-    netns_name: str = ""
-    cause: str
-    family: str
-    certainty: Literal["certain", "likely", "unknown"]
-    port: int | None = None
-    remote: str = ""
-    evidence: list[str]
-    owner: ProcessKey | None = None
-    closer: ProcessKey | None = None
-
-
-class TraceKey(Struct, kw_only=True):
-    """What a log of this host says of a process of that number."""
-
-    time: str
-    log: str
-    text: str
 
 
 class WhoLine(Line, tag="who", kw_only=True):
@@ -377,7 +325,9 @@ class WhoLine(Line, tag="who", kw_only=True):
     left_out: int = 0
 
 
-Lines = StartLine | ResetLine | CountLine | CaptureLine | NoticeLine | AlertLine | EndLine | WhoLine
+Lines = (
+    StartLine | ResetLine | CountLine | CaptureLine | NoticeLine | AlertLine | SurgeLine | PastLine | EndLine | WhoLine
+)
 
 
 def schema() -> dict[str, Any]:

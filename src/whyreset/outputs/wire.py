@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 
 from whyreset.model import Count, FamilyShare, Missing, Notice, Owner, Process, Record, Remotes, Reset, Segment
-from whyreset.outputs.keys import ConnectionKey, KernelKey, QueueKey, RemoteKey, RemotesKey, SegmentKey
+from whyreset.outputs.keys import ConnectionKey, KernelKey, ProcessKey, QueueKey, RemoteKey, RemotesKey, SegmentKey
 from whyreset.outputs.lines import (
     SCHEMA,
     CountLine,
@@ -13,7 +13,6 @@ from whyreset.outputs.lines import (
     FamilyKey,
     MissingSource,
     NoticeLine,
-    ProcessKey,
     ResetKeys,
     ResetLine,
     StartLine,
@@ -110,17 +109,19 @@ def count_line(count: Count) -> CountLine:
         received_lost=count.received_lost,
         second={name: value for name, value in count.delta.items() if value},
         counters=count.moved,
-        families=[_share(each) for each in count.families],
+        families=[family_key(each) for each in count.families],
         gone=count.gone,
     )
 
 
-def _share(share: FamilyShare) -> FamilyKey:
+def family_key(share: FamilyShare) -> FamilyKey:
+    """A family's part of what was counted."""
     return FamilyKey(
         family=share.family,
         count=share.count,
         certainty=share.certainty,
         counters=list(share.counters),
+        causes=list(share.causes),
         candidates=list(share.candidates),
     )
 

@@ -5,16 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from whyreset.outputs.keys import QueueKey, RemoteKey
-from whyreset.outputs.lines import (
-    SCHEMA,
-    ConnectionsKey,
-    FormerKey,
-    ListenerKey,
-    MissingSource,
-    RecentKey,
-    TraceKey,
-    WhoLine,
-)
+from whyreset.outputs.keys_who import ConnectionsKey, FormerKey, ListenerKey, RecentKey, TraceKey
+from whyreset.outputs.lines import SCHEMA, MissingSource, WhoLine
 from whyreset.outputs.who import sentence
 from whyreset.outputs.wire import owner_key, process_key, timestamp
 from whyreset.questions import Connections, Former, Found, Recent, Standing

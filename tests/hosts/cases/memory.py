@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -9,6 +10,8 @@ from pathlib import Path
 from tests.hosts.cases.model import Case, Expected, Stage, sent, twins
 from tests.hosts.hosts import await_true
 
+#: Longer than a tick at 100 Hz.
+_TICK_SECONDS = 0.015
 LIMIT = Path("/proc/sys/net/ipv4/tcp_max_orphans")
 
 
@@ -25,39 +28,42 @@ def orphan_limit(limit: int) -> Iterator[None]:
 
 
 def _aborted(stage: Stage, count: int) -> bool:
-    """Whether so many were aborted; runs on every CPU in turn.
+    """Whether so many were aborted; keeps every CPU busy in turn.
 
-    The kernel counts orphans anew each 100 ms, but on a timer that waits until its CPU wakes for something else
-    (tcp_orphan_timer is deferrable).
+    The kernel counts orphans anew each 100 ms, but on a timer that waits until a tick finds its CPU awake
+    (tcp_orphan_timer is deferrable). A probe that comes before it has, finds no orphan, and the next is twice as late.
     """
     allowed = os.sched_getaffinity(0)
     try:
         for cpu in allowed:
             os.sched_setaffinity(0, {cpu})
+            tick = time.monotonic() + _TICK_SECONDS
+            while time.monotonic() < tick:
+                pass
     finally:
         os.sched_setaffinity(0, allowed)
     return stage.b.counters()["TCPAbortOnMemory"] >= count
 
 
 def too_many_orphans(stage: Stage) -> Iterator[Expected]:
-    """Connections with unsent data are closed while no orphan is allowed: reset from a timer, or in close() itself."""
+    """Connections with unsent data are closed while no orphan is allowed: reset from a timer, or in close() itself.
+
+    Each is closed as soon as its data is stuck: its probes come ever more seldom, and after minutes they are given up.
+    """
     listener = stage.listen(8080)
-    connections = []
-    for _ in range(6):
-        client = stage.connect(8080)
-        server = listener.accept()
-        server.fill()
-        server.await_in_flight(0)
-        connections.append((client, server))
+    clients = []
     with orphan_limit(0):
-        for _, server in connections[:3]:
+        for number in range(6):
+            if number == 3:
+                await_true(lambda: _aborted(stage, 1), "a first orphan to be aborted by its timer", 20)
+            clients.append(stage.connect(8080))
+            server = listener.accept()
+            server.fill()
+            server.await_in_flight(0)
             server.close()
-        await_true(lambda: _aborted(stage, 1), "a first orphan to be aborted by its timer", 20)
-        for _, server in connections[3:]:
-            server.close()
-        await_true(lambda: _aborted(stage, len(connections)), "all to be aborted", 20)
+        await_true(lambda: _aborted(stage, len(clients)), "all to be aborted", 20)
     pid = stage.server.pid
-    for client, _ in connections:
+    for client in clients:
         reset = sent(stage.b, "too-many-orphans", 8080, "TCP_ABORT_ON_MEMORY", trigger=None, owner=pid)
         yield from twins(reset, stage.a, client.port, stage.client.pid)
 

@@ -184,6 +184,15 @@ def test_the_summary_tells_it_all() -> None:
     assert told[-1].startswith("Account: 120 sent, all explained")
 
 
+def test_the_summary_fits_any_terminal_and_its_account_is_whole() -> None:
+    """It is what somebody copies into a ticket."""
+    spaces = [(number, f"namespace-{number}") for number in range(2, 5)]
+    told = [line.plain for line in summary(view(crashed(), namespaces=spaces), Size(40, 24, summary=True))]
+    assert all(cell_len(line) <= 40 for line in told)
+    account = " ".join(line.strip() for line in told[-3:])
+    assert account.endswith("the kernel's count agrees; 0 received")
+
+
 def test_the_summary_is_bounded() -> None:
     """A long list is of no use at the end."""
     many = [aborted(port=port, owner=owner(comm=f"p{port}")) for port in range(1, 41)]

@@ -15,6 +15,8 @@ from msgspec.structs import replace
 
 from whyreset import causes
 from whyreset.core.segments import Analyzer
+from whyreset.evidence import notes
+from whyreset.evidence.recollect import is_beside, recollect
 from whyreset.model import Cause, Direction, Facts
 from whyreset.observation import Conversations, Observation, Observations, Side, Step, Tally
 from whyreset.observed import ObservedReset
@@ -32,6 +34,8 @@ GROUP_PACKETS = 1 << 20
 GROUP_SECONDS = 2.0
 #: Explanations that are kept for facts that come again.
 _KEPT = 8192
+#: Causes and families that a file's note may name.
+_KNOWN = frozenset({each.NAME for each in causes.CAUSES} | {each.FAMILY for each in causes.CAUSES})
 
 #: RFC 8684 section 3.6.
 _MPTCP = (
@@ -226,7 +230,8 @@ class Explainer:
     def explain(self, group: Observations) -> ObservedReset:
         """One reset, or a group of like ones, with its explanation."""
         seen = group.sample
-        facts = Facts(direction=self._direction(group), traits=seen.traits)
+        note = notes.decode(seen.note) if seen.note else None
+        facts = Facts(direction=self._direction(group, note), traits=seen.traits)
         cause = self._cause(facts)
         port = int(group.ports.top[0][0]) if group.ports.exact and group.ports.distinct == 1 else None
         words = _Words(seen, port)
@@ -236,6 +241,10 @@ class Explainer:
             evidence.append(f"it says: «{escape(says)}»")
         if seen.traits.state_lost:
             evidence.append("state lost: an open connection was forgotten for want of room, and this may be it")
+        recorded = None
+        if note is not None:
+            heard = recollect(note, seen, cause, evidence, _KNOWN)
+            cause, evidence, recorded = heard.cause, list(heard.evidence), heard.recorded
         return ObservedReset(
             seen=seen,
             count=group.count,
@@ -250,6 +259,7 @@ class Explainer:
             senders=group.senders,
             receivers=group.receivers,
             ports=group.ports,
+            recorded=recorded,
         )
 
     def _cause(self, facts: Facts) -> Cause:
@@ -262,9 +272,9 @@ class Explainer:
                 self._explained.popitem(last=False)
         return cause
 
-    def _direction(self, group: Observations) -> Direction:
+    def _direction(self, group: Observations, note: notes.Note | None) -> Direction:
         if not self._local and self._asked is None:
-            return "observed"
+            return note.direction if note is not None and is_beside(note, group.sample) else "observed"
         if self._are_ours(group.senders):
             return "sent"
         return "received" if self._are_ours(group.receivers) else "observed"

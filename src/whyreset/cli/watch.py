@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from whyreset.filter import Filter
     from whyreset.model import Notice
     from whyreset.outputs.printers import Printer
+    from whyreset.recording import Recording
     from whyreset.tapping import Tapping
 
 #: With --each: lines a second.
@@ -62,6 +63,9 @@ EACH_PER_SECOND = 2500
 @click.option("--scene", multiple=True, metavar="NAME", help="Only this scene of the demo, for example crash or scan.")
 @click.option("--rules", multiple=True, metavar="FILE", help="More rules of alerts: a file, or a folder of them.")
 @click.option("--state", metavar="FILE", help="Remember in this file what is usual here, and which alerts are on.")
+@click.option(
+    "--evidence", metavar="FOLDER", help="Record packets in memory; write them there when an alert is raised."
+)
 @click.option("--ring-kib", type=click.IntRange(4, 1 << 20), hidden=True)
 @click.option("--packet-blocks", type=click.IntRange(1, 4096), hidden=True)
 @click.option("--tier", type=click.Choice(["reasons", "passive reasons", "functions", "drops", "packets"]), hidden=True)
@@ -82,6 +86,7 @@ def watch(
     scene: tuple[str, ...],
     rules: tuple[str, ...],
     state: str | None,
+    evidence: str | None,
     ring_kib: int | None,
     packet_blocks: int | None,
     tier: str | None,
@@ -90,6 +95,7 @@ def watch(
     # imported here so that --help and mistakes answer at once
     from whyreset import __version__, causes
     from whyreset.agent import TICK_SECONDS, Settings
+    from whyreset.evidence.output import OutputError
     from whyreset.filter import Filter
     from whyreset.sources.base import SourceError
     from whyreset.statefile import Memory, StateFileError
@@ -131,6 +137,7 @@ def watch(
                 tier=tier or "",
             )
             agent = _agent(stack, settings)
+            recording = stack.enter_context(_recording(evidence)) if evidence else None
             if agent.tier == "counters" and form == "screen":
                 form = "lines"
             printer = stack.enter_context(_printer(form, agent, chosen, opened=verbose))
@@ -147,11 +154,12 @@ def watch(
                 played = stage.notices() if stage else ()
                 tick = agent.tick()
                 kept = memory.keep(agent.alert_state, time.monotonic(), changed=bool(tick.alerts))
-                _write(printer, tick, chosen, [*played, *kept])
+                found = recording.tick(tick.resets, tick.alerts, time.time_ns()) if recording else ()
+                _write(printer, tick, chosen, [*played, *kept, *found])
             tick = agent.tick(last=True)
             _write(printer, tick, chosen, memory.keep(agent.alert_state, time.monotonic(), at_once=True))
             printer.end(time.time_ns(), reason=stopped[0] if stopped else "duration", totals=agent.totals())
-    except (SourceError, StateFileError) as error:
+    except (OutputError, SourceError, StateFileError) as error:
         raise click.ClickException(f"cannot watch: {error}") from error
 
 
@@ -169,6 +177,13 @@ def _namespaces(chosen: tuple[str, ...]) -> tuple[str, ...]:
         if inode != home and (str(inode) in chosen or named.name(inode, time.monotonic_ns()) in chosen):
             paths.append(path)
     return tuple(paths)
+
+
+def _recording(folder: str) -> Recording:
+    """The flight recorder."""
+    from whyreset.recording import Recording
+
+    return Recording(folder)
 
 
 def _rules(names: tuple[str, ...]) -> Rules:

@@ -300,13 +300,15 @@ cdef class Analyzer:
         follow_reset(row, s)
         skip(&payload, 20 + s.options)
         limit(&payload, min(s.length, <uint32_t>MOST_PAYLOAD))
-        if payload.length or s.comment_length or s.tunnels_used:
+        if payload.length or s.comment_length or s.note_length or s.tunnels_used:
             x.has_extras = True
+            x.has_note = s.note_length > 0
             with gil:
                 self.extras[x.number] = (
                     payload.at[:payload.length],
                     s.comment[:s.comment_length].decode(errors="replace") if s.comment_length else "",
                     tunnels_value(s.tunnels, s.tunnels_used),
+                    s.note[:s.note_length],
                 )
 
     cdef void release(self, bint complete) noexcept nogil:
@@ -320,7 +322,7 @@ cdef class Analyzer:
                     row = NULL
             self.waiting.settle(x, row)
             x.complete = complete
-        if self.each:
+        if self.each or x.has_note:     # a note is of one reset alone
             with gil:
                 self.singles.append(self.builder.single(x))
         elif not self.alike.add(x) and x.has_extras:

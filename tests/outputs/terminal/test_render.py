@@ -22,7 +22,7 @@ CLOCK = "12:00:14"
 UNREAD = Cause(name="unread-data", family="abort", certainty="certain")
 IN_FLIGHT = Cause(name="in-flight", family="abort", certainty="certain")
 HALF_OPEN = Cause(name="half-open", family="half-open", certainty="likely", missing="how it ended")
-MISSING = (Missing(source="packets", why="not part of this version", lost="resets that the TCP stack did not send"),)
+MISSING = (Missing(source="packets", why="not asked for: --packets", lost="resets that the TCP stack did not send"),)
 
 
 def view(*resets: Reset, seconds: int = 12, **options: Any) -> View:
@@ -76,7 +76,7 @@ def test_eighty_columns_tell_what_who_and_from_whom() -> None:
         "             from 192.0.2.1",
         *[""] * 7,
         "Account: 132 sent, all explained; the kernel's count agrees; 0 received",
-        "Not seen: resets that the TCP stack did not send (not part of this version)",
+        "Not seen: resets that the TCP stack did not send (not asked for: --packets)",
         "Keys: v shows the evidence, q ends.",
     ]
 

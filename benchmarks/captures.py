@@ -131,8 +131,8 @@ def _piped(scale: float) -> Iterator[str]:
     """The same traffic without end through a pipe: memory must not follow the size, and stays within a bound."""
     peaks = []
     with tempfile.NamedTemporaryFile() as told:
-        for connections in PIPED:
-            source = f"{traffic()} web {int(connections * scale)} 2>{told.name}"
+        sources = [f"{traffic()} web {int(connections * scale)} 2>{told.name}" for connections in PIPED]
+        for source in sources:
             spent, megabytes = meter(f"{source} | {WHYRESET} -")
             size = json.loads(Path(told.name).read_text())["bytes"] / 1e9
             peaks.append(megabytes)
@@ -143,7 +143,7 @@ def _piped(scale: float) -> Iterator[str]:
             if group is None:
                 yield f"no bound of {BOUND_MEGABYTES} MB can be set here: that needs root and a memory controller"
                 return
-            meter(f"{source} | {group.command(WHYRESET + ' -')}")  # whoever needs more is killed: that raises
+            meter(f"{sources[-1]} | {group.command(WHYRESET + ' -')}")  # whoever needs more is killed: that raises
             yield f"the same with a bound of {BOUND_MEGABYTES} MB: {group.peak_megabytes():.0f} MB at most"
 
 

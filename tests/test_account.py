@@ -11,7 +11,18 @@ from whyreset import account as account_module
 from whyreset.account import Account
 from whyreset.model import Count, Counters, Direction, Facts, Group, Remotes
 
-FIGURES = ("counted", "uncounted", "seen", "explained", "unknown", "lost", "unseen", "received", "received_lost")
+FIGURES = (
+    "counted",
+    "uncounted",
+    "seen",
+    "explained",
+    "unknown",
+    "lost",
+    "unseen",
+    "received",
+    "received_lost",
+    "past_stack",
+)
 SENT, RECEIVED = 1, 2
 Tallies = dict[tuple[int, int], tuple[int, int]]
 

@@ -25,7 +25,19 @@ SCHEMA = lines.schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 Line = dict[str, Any]
 TOTALS = dict.fromkeys(
-    ("counted", "uncounted", "seen", "explained", "unknown", "lost", "unseen", "received", "received_lost"), 0
+    (
+        "counted",
+        "uncounted",
+        "seen",
+        "explained",
+        "unknown",
+        "lost",
+        "unseen",
+        "received",
+        "received_lost",
+        "past_stack",
+    ),
+    0,
 )
 
 
@@ -273,7 +285,7 @@ def test_the_first_line_tells_what_runs_and_what_is_lost() -> None:
 def test_a_count_tells_every_figure_and_what_moved() -> None:
     """Figures of 0 are figures in the account; of the last second only what moved is told."""
     line = written(wire.count_line(count(counted=5, seen=5, explained=5, moved={"ListenDrops": 2}, netns_name="blue")))
-    figures = {name: line[name] for name in TOTALS}
+    figures = {name: line.get(name, 0) for name in TOTALS}
     assert figures == {**TOTALS, "counted": 5, "seen": 5, "explained": 5}
     assert line["second"] == {"counted": 5, "seen": 5, "explained": 5}
     assert line["counters"] == {"ListenDrops": 2}

@@ -146,7 +146,8 @@ def draw(files: Sequence[str], number: int, local: Sequence[Network], svg: Path 
         raise click.ClickException(f"there is no reset {number}: the captures hold {reader.totals().resets:,}")
     # once more, now that it is known what to look at: of a large capture not all resets can be kept
     reader = Reader(reader.paths, local=local, follow=chosen.seen.connection)
-    same, more = [], 0
+    same: list[ObservedReset] = []
+    more = 0
     with progress(reader):
         for reset in reader:
             if reset.seen.connection != chosen.seen.connection:

@@ -4,16 +4,8 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcmp
 
 from whyreset.core.dissect cimport tunnel
+from whyreset.core.hashing cimport fold
 from whyreset.core.octets cimport octets, prefetch
-
-cdef extern from * nogil:
-    """
-    static inline uint64_t whyreset_fold(uint64_t a, uint64_t b) {
-        unsigned __int128 product = (unsigned __int128)a * b;
-        return (uint64_t)product ^ (uint64_t)(product >> 64);
-    }
-    """
-    uint64_t fold "whyreset_fold"(uint64_t, uint64_t)
 
 cdef enum:
     FIN = 1
@@ -77,7 +69,9 @@ cdef struct segment:
     uint8_t tunnels_used
     octets tcp              # header, options, payload; valid while its block is
     const uint8_t *comment
+    const uint8_t *note
     uint16_t comment_length
+    uint16_t note_length
     tunnel *tunnels
 
 cdef struct seen:
@@ -189,7 +183,6 @@ cdef class Connections:
 
 
 cdef inline uint64_t hash_ends(Connections table, const uint64_t *ends, uint32_t ports, uint32_t network) noexcept nogil:
-    # the folded multiplication of wyhash; the halves of each product are secret
     cdef uint64_t state = fold(ends[0] ^ table.seeds[0], ends[1] ^ table.seeds[1])
     state ^= fold(ends[2] ^ table.seeds[1] ^ 0x9E3779B97F4A7C15ULL, ends[3] ^ table.seeds[0])
     return fold(state ^ ports ^ <uint64_t>network << 32, 0xD6E8FEB86659FD93ULL ^ table.seeds[0])

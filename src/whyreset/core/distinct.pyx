@@ -12,6 +12,8 @@ from libc.math cimport log, ldexp
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy, memset
 
+from whyreset.core.hashing cimport hash_address
+
 import os
 
 cdef extern from * nogil:
@@ -23,14 +25,8 @@ cdef uint64_t SEED = int.from_bytes(os.urandom(8), "little")
 
 cdef void note_address(uint8_t *registers, const uint8_t *address) noexcept nogil:
     """`address`: 16 bytes, an IPv4 address in the first four and zeros behind it."""
-    cdef uint64_t words[2]
-    cdef uint64_t h
+    cdef uint64_t h = hash_address(address, SEED)
     cdef uint8_t rank
-    memcpy(words, address, 16)
-    h = (SEED ^ words[0]) * 0x9E3779B97F4A7C15ULL
-    h = (h ^ (h >> 32) ^ words[1]) * 0xD6E8FEB86659FD93ULL
-    h = (h ^ (h >> 29)) * 0x9E3779B97F4A7C15ULL
-    h ^= h >> 32
     # the upper twelve bits choose a register, which keeps the longest run of zeros of the others
     rank = <uint8_t>(__builtin_clzll((h << 12) | 0x800) + 1)
     if rank > registers[h >> 52]:

@@ -9,19 +9,15 @@ from libc.math cimport log, ldexp
 from libc.stdint cimport uint8_t, uint32_t, uint64_t
 from libc.string cimport memcmp, memcpy
 
+from whyreset.core.hashing cimport hash_address
+
 cdef extern from * nogil:
     int __builtin_clzll(unsigned long long)
 
 
 cdef void remotes_add(remotes *r, uint64_t seed, uint8_t family, const uint8_t *address) noexcept nogil:
-    cdef uint64_t words[2]
-    cdef uint64_t h
+    cdef uint64_t h = hash_address(address, seed)
     cdef uint8_t rank
-    memcpy(words, address, 16)
-    h = (seed ^ words[0]) * 0x9E3779B97F4A7C15ULL
-    h = (h ^ (h >> 32) ^ words[1]) * 0xD6E8FEB86659FD93ULL
-    h = (h ^ (h >> 29)) * 0x9E3779B97F4A7C15ULL
-    h ^= h >> 32
     rank = <uint8_t>(__builtin_clzll((h << 8) | 0x80) + 1)
     if rank > r.registers[h >> 56]:
         r.registers[h >> 56] = rank

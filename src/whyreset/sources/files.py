@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 #: Standard input's name.
 STDIN = "-"
-#: Measured: smaller and larger blocks are slower, and so is mapping the file.
-BLOCK_BYTES = 1 << 18
+#: Measured: smaller and larger blocks are slower, and so is mapping the file (256 KiB cost a third more to read).
+BLOCK_BYTES = 1 << 17
 
 #: So many first bytes tell.
 _MARK_BYTES = 6

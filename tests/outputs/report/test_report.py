@@ -127,8 +127,8 @@ def test_group_of_many_ports_is_a_scan() -> None:
 def test_ports_are_named_where_they_stand_out() -> None:
     """Few are listed, of many those that have a share of the resets; a scan's are only counted."""
     ports = Top(Ports)
-    for port in ("443", "80", "22"):
-        ports.add(port, 2)
+    for name in ("443", "80", "22"):
+        ports.add(name, 2)
     assert phrases.ports(ports, 6) == "ports 443, 80 and 22"
     for port in range(1000, 1096):
         ports.add(str(port), 1)
@@ -222,7 +222,10 @@ def test_top_is_exact_while_it_can_be() -> None:
 
 def test_every_cause_has_a_meaning() -> None:
     """No row stands without half a sentence, for any cause that packets can tell."""
-    kernel_only = {"disconnect", "destroyed", "not-accepted", "out-of-memory", "too-many-orphans", "paws"}
+    kernel_only = {"disconnect", "destroyed", "not-accepted", "out-of-memory", "too-many-orphans", "paws"} | {
+        "firewall-reject",
+        "not-from-stack",
+    }
     told = {module.NAME for module in causes.CAUSES} - kernel_only - {"old-ack", "unsent-ack"}
     assert told <= phrases.MEANINGS.keys() | {"linger-zero"}
 

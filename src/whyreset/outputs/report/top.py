@@ -89,5 +89,4 @@ class Top:
 
 def _rounded(number: int) -> int:
     """To two digits: the estimate knows no more."""
-    step = 10 ** max(len(str(number)) - 2, 0)
-    return round(number / step) * step
+    return int(float(f"{number:.1e}"))

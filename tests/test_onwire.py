@@ -140,6 +140,34 @@ def test_a_counter_that_does_not_explain_them_claims_nothing(
     assert told.surroundings.sockets == ("raw socket of nmap[5]",)
 
 
+def test_a_firewall_that_cannot_be_read_is_not_said_to_have_no_rule(wire: tuple[OnWire, FakeFirewall]) -> None:
+    """What stood in the way is told instead."""
+    nothing = Rules(time_ns=12 * SECOND, unread=("nft cannot be run: No such file or directory",))
+    (told,) = explained(wire, group(), nothing)
+    assert told.facts.reject == "unread"
+    assert told.surroundings is not None
+    assert told.surroundings.rules == nothing.unread
+
+
+def test_groups_that_find_no_room_are_counted(wire: tuple[OnWire, FakeFirewall]) -> None:
+    """Nothing is told of them, and nothing is lost in silence."""
+    made, _ = wire
+    made._places[0].waiting = [group()] * onwire._MOST_WAITING
+
+    class Merge:
+        undecided = 1
+
+        def judge(self, *_: object) -> None:
+            """Nothing to do."""
+
+        def take(self) -> list[Group]:
+            return [group(5)]
+
+    made.merge = Merge()  # type: ignore[assignment]
+    made.judge(SECOND, 0, blind=0)
+    assert made.losses()["wire-undecided"][0] == 6
+
+
 def test_resets_in_the_name_of_others_are_counted_and_not_told(wire: tuple[OnWire, FakeFirewall]) -> None:
     """Unless a rule's counter says that it was the firewall here."""
     foreign = group(3, local="203.0.113.9")

@@ -175,8 +175,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     #: Only the wire showed it: it left this host, and the TCP stack neither told of it nor counted it.
     past_stack: bool = False
     #: Reject rules of a firewall that fit it: "" for none, "moved" where the counter of one moved by as many and more,
-    #: "uncounted" where one has no counter that would tell.
-    reject: Literal["", "moved", "uncounted"] = ""
+    #: "uncounted" where one has no counter that would tell, "unread" where the rules could not be read.
+    reject: Literal["", "moved", "uncounted", "unread"] = ""
     #: The same reset's cause as seen at its sender, when both ends are on this host.
     twin_cause: Cause | None = None
     #: What packets tell of it; causes turn to that where the kernel gave no reason.
@@ -252,11 +252,11 @@ class Remotes(Struct, frozen=True, kw_only=True):
 class Surroundings(Struct, frozen=True, kw_only=True):
     """What there is in a namespace that sends resets past the TCP stack; sentences for people."""
 
-    #: Reject rules that fit, as the firewall's own tool writes them.
+    #: Reject rules that fit, so that a person finds them; or why the rules could not be read.
     rules: tuple[str, ...] = ()
     #: Raw and packet sockets with who holds them.
     sockets: tuple[str, ...] = ()
-    #: The firewall's rules, or who holds sockets, could not be read: why.
+    #: What of that could not be read, and why.
     unread: tuple[str, ...] = ()
 
 

@@ -67,7 +67,7 @@ class OnWire:
         self._paths = list(dict.fromkeys(paths))
         self._places: list[_Place] = []
         self._doubt_until_ns = 0
-        self._blind = 0
+        self._blind = self._crowded = 0
         #: Resets that left here in the name of others, without having come in.
         self.foreign = 0
 
@@ -119,6 +119,8 @@ class OnWire:
             place = next(each for each in self._places if each.source.cookie == group.netns_cookie)
             if len(place.waiting) < _MOST_WAITING:
                 place.waiting.append(group)
+            else:
+                self._crowded += group.count
 
     def take(self, *, last: bool = False) -> list[Group]:
         """What went past the stack and is known as far as it can be.
@@ -148,7 +150,7 @@ class OnWire:
         """What was lost so far, by name: how much, and what that means for the user."""
         found = {
             "wire-undecided": (
-                self.merge.undecided,
+                self.merge.undecided + self._crowded,
                 "resets that could not be held against the wire, or against the kernel: something was lost then",
             ),
             "wire-foreign": (
@@ -188,14 +190,16 @@ class OnWire:
                 moved = [rule for rule in fit if _growth(rule, since)]
                 told = moved if moved and grown >= group.count else [rule for rule in fit if _silent(rule, since)]
                 around = Surroundings(
-                    rules=tuple(rule.text for rule in told[:_TOLD_RULES]),
+                    rules=tuple(rule.text for rule in told[:_TOLD_RULES]) or rules.unread,
                     sockets=sockets,
-                    unread=(*rules.unread, *unread),
+                    unread=unread,
                 )
                 if told is not moved and not self._is_ours(place, group):
                     self.foreign += group.count
                     continue
-                reject: Literal["", "moved", "uncounted"] = "moved" if told is moved else "uncounted" if told else ""
+                reject: Literal["", "moved", "uncounted", "unread"] = "unread" if rules.unread else ""
+                if told:
+                    reject = "moved" if told is moved else "uncounted"
                 group = _numbered(replace(group, facts=replace(group.facts, reject=reject), surroundings=around))
                 place.found[_key(group)] = (time.monotonic_ns() + _ASK_NS, group)
                 out.append(group)

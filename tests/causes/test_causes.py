@@ -40,7 +40,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "trigger": TRIGGERS,
     "segment": ("", "old", "last-ack", "new"),
     "ended": ("", "orderly", "half-closed", "reset-sent", "reset-received", "abandoned", "silent"),
-    "reject": ("", "moved", "uncounted"),
+    "reject": ("", "moved", "uncounted", "unread"),
 }
 FLAGS = sorted(set(Facts.__struct_fields__) - {*CHOICES, "twin_cause", "traits"})
 

@@ -15,6 +15,8 @@ def explain(facts: Facts) -> Cause | None:
     evidence = ["on the wire from {local}, port {port}, but the TCP stack neither traced nor counted it"]
     if facts.reject == "uncounted":
         evidence.append("a reject rule fits it, but no counter tells whether it was the one: {rules}")
+    elif facts.reject == "unread":
+        evidence.append("whether a reject rule fits it is not known: {rules}")
     else:
         evidence.append("no reject rule that fits it has counted anything")
     evidence.append("raw and packet sockets there now: {sockets}")

@@ -141,6 +141,18 @@ def test_what_came_in_is_not_ours(joined: Joined) -> None:
     assert joined.merge.related == 1
 
 
+@pytest.mark.parametrize("sender_first", [True, False])
+def test_of_two_namespaces_the_one_that_it_left_sent_it(joined: Joined, sender_first: bool) -> None:
+    """Whichever ring is read first: at the other end it came in."""
+    other = Sightings(joined.merge, joined.merge.ring(78, 1, lambda index: f"veth{index}"))
+    joined.merge.begin(NOW)
+    for sends in (sender_first, not sender_first):
+        sink = joined.wire if sends else other
+        feed(sink, reset(seq=7, direction=OUTGOING if sends else TO_US))
+    (group,) = joined.past_stack()
+    assert (group.netns_cookie, group.count, group.samples[0].interface) == (COOKIE, 1, "eth3")
+
+
 def test_a_container_that_only_the_kernel_saw_is_the_original_of_what_left_translated(joined: Joined) -> None:
     """The kernel tells of it in another namespace and with another address."""
     joined.told(local="172.30.0.2", local_port=80, netns_cookie=78)

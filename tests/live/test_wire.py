@@ -144,6 +144,22 @@ def test_a_rule_for_another_port_explains_nothing(pair: Pair) -> None:
         }
 
 
+def test_packets_of_another_namespace_are_read_where_it_is_named(pair: Pair) -> None:
+    """What came in at one end left at the other: that is who sent it, also where both ends are read."""
+    holder = pair.b.start("sleep", "60")
+    with watching(pair.a, "--netns", str(pair.b.inode)) as watch:
+        refused(pair.a, OURS, 4444)
+        send(pair.b, Segment(OURS, 4445, CLIENT, 5000, "R", seq=7))
+        lines = wait_for(watch, pair.b, 2)
+        assert {(line["sport"], line["cause"]) for line in lines} == {(4444, "closed-port"), (4445, "not-from-stack")}
+        account(watch, pair.b, counted=1, seen=1, past_stack=1)
+        watch.stop()
+        assert len(of(watch, pair.b)) == 2
+        assert of(watch, pair.a) == []
+    holder.kill()
+    holder.wait()
+
+
 def test_rules_of_the_older_iptables_count_as_well(pair: Pair) -> None:
     """Where the kernel has them."""
     needs.command("iptables-legacy")

@@ -112,11 +112,8 @@ cdef class Merge:
 
     def off_wire_of(self, uint64_t cookie):
         """How many resets the kernel told of in that namespace that never left it; None where its packets are not read."""
-        cdef int i
-        for i in range(len(self.namers)):
-            if self.cookies[i] == cookie:
-                return self.off_wire[i]
-        return None
+        cookies = [self.cookies[i] for i in range(len(self.namers))]
+        return self.off_wire[cookies.index(cookie)] if cookie in cookies else None
 
     @property
     def remembered(self):
@@ -152,16 +149,18 @@ cdef class Merge:
             if x == NULL:
                 return
             x.told, x.cookie = told, cookie
-        if not x.time_ns:
+        # the first place is where it left, though another namespace's ring, where it came in, was read before
+        if not x.time_ns or (x.came_in and outgoing and not x.came >> ring & 1):
             x.time_ns = time_ns
             x.ring = ring
             x.ifindex = ifindex
             x.came_in = not outgoing
+            x.shown = 0
         if x.ring == ring and x.ifindex == ifindex and x.came_in == (not outgoing):
             x.shown += 1
         if outgoing:
             x.left |= 1 << ring
-        else:
+        elif not x.left >> ring & 1:
             x.came |= 1 << ring
 
     cdef bint told(self, const reset_event *e, char *interface) noexcept nogil:

@@ -29,7 +29,7 @@ class Background:
             stdin=subprocess.DEVNULL,
             stdout=self._out,
             stderr=subprocess.STDOUT,
-            start_new_session=True,
+            process_group=0,  # in this session still, or the scheduler may give it half of the machine (autogroup)
         )
 
     def end(self, timeout: float) -> tuple[int, str]:

@@ -11,8 +11,20 @@ from whyreset import account as account_module
 from whyreset.account import Account
 from whyreset.model import Count, Counters, Direction, Facts, Group, Remotes
 
-FIGURES = ("counted", "uncounted", "seen", "explained", "unknown", "lost", "unseen", "received", "received_lost")
+FIGURES = (
+    "counted",
+    "uncounted",
+    "seen",
+    "explained",
+    "unknown",
+    "lost",
+    "unseen",
+    "received",
+    "received_lost",
+    "past_stack",
+)
 SENT, RECEIVED = 1, 2
+PAST_STACK = Facts(direction="sent", past_stack=True)
 Tallies = dict[tuple[int, int], tuple[int, int]]
 
 
@@ -481,3 +493,30 @@ def test_a_namespace_is_settled_when_its_end_is_told() -> None:
     account.read([counters(2, 0)], {(1, SENT): (1, 0)})
     assert account.lines(0) == []
     assert account.totals()["lost"] == 3
+
+
+def test_what_went_past_the_stack_is_in_no_other_figure() -> None:
+    """The kernel did not count it."""
+    account = Account([counters(1, 5)], {})
+    past = Group(**{**{n: getattr(group(1, 3), n) for n in Group.__struct_fields__}, "facts": PAST_STACK})
+    account.book(past, unknown=False)
+    assert figures(only(account.lines(0))) == {"past_stack": 3}
+    assert account.totals()["past_stack"] == 3
+
+
+def test_what_never_left_is_told_when_it_is_known() -> None:
+    """Some seconds after the reset itself; where packets are not read nothing is said of it."""
+    account = Account([counters(1, 0), counters(2, 0)], {})
+    left = {1: 0}
+    assert account.lines(0, off_wire=left.get) == []
+    left[1] = 2
+    line = only(account.lines(0, off_wire=left.get))
+    assert (line.netns_cookie, line.off_wire) == (1, 2)
+    assert account.lines(0, off_wire=left.get) == []
+
+
+def test_blind_is_what_was_lost_and_what_nobody_traced() -> None:
+    """What waits to be read is not: it was traced."""
+    account = Account([counters(1, 0), counters(2, 0)], {})
+    account.read([counters(1, 9), counters(2, 4)], {(1, SENT): (7, 3), (2, SENT): (4, 0)})
+    assert account.blind() == 3 + 2

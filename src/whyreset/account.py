@@ -6,7 +6,7 @@ which was taken for both sides in one tick.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct
 
@@ -25,6 +25,8 @@ class _Side(Struct):
     base_received: tuple[int, int] = (0, 0)
     latest: dict[str, int] = {}
     seen: int = 0
+    #: Seen on the wire only: in no other figure.
+    past_stack: int = 0
     unknown: int = 0
     received: int = 0
     #: Resets sent that were traced, lost ones too.
@@ -32,6 +34,7 @@ class _Side(Struct):
     lost: int = 0
     received_lost: int = 0
     told: dict[str, int] = {}
+    told_off_wire: int | None = None
     told_counters: dict[str, int] = {}
     gone: bool = False
     closed: bool = False
@@ -43,9 +46,25 @@ _CAPACITY = 8192
 _GONE = 512
 #: Stands for resets of namespaces that could not be told apart; no namespace has it.
 _NO_COOKIE = 0
-_FIGURES = ("counted", "uncounted", "seen", "explained", "unknown", "lost", "unseen", "received", "received_lost")
+_FIGURES = (
+    "counted",
+    "uncounted",
+    "seen",
+    "explained",
+    "unknown",
+    "lost",
+    "unseen",
+    "received",
+    "received_lost",
+    "past_stack",
+)
 
 Tallies = Mapping[tuple[int, int], tuple[int, int]]
+
+
+def _not_read(_cookie: int) -> int | None:
+    """Of a namespace whose packets are not read it is not known what left it."""
+    return None
 
 
 class Account:
@@ -103,6 +122,9 @@ class Account:
         if group.facts.direction == "received":
             side.received += group.count
             return
+        if group.facts.past_stack:
+            side.past_stack += group.count
+            return
         side.seen += group.count
         side.unknown += group.count if unknown else 0
 
@@ -137,12 +159,15 @@ class Account:
         """Namespaces that are gone and of which all is told: their tallies are not needed any more."""
         return {cookie for cookie, side in self._sides.items() if side.closed}
 
-    def lines(self, now_ns: int, *, everything: bool = False) -> list[Count]:
+    def lines(
+        self, now_ns: int, *, everything: bool = False, off_wire: Callable[[int], int | None] = _not_read
+    ) -> list[Count]:
         """One line for each namespace in which something moved since the last call, or that is gone since.
 
         Args:
             now_ns: nanoseconds since the epoch.
             everything: also namespaces in which nothing moved.
+            off_wire: how many of a namespace's resets never left it, by cookie; None where that is not known.
         """
         for _ in range(sum(side.closed for side in self._sides.values()) - _GONE):
             self._forget()
@@ -156,9 +181,12 @@ class Account:
                 for name, value in side.latest.items()
                 if value != before.get(name, 0) and name != _COUNTED
             }
-            if not (any(delta.values()) or moved or (not side.closed and (everything or side.gone))):
+            left = off_wire(cookie)
+            stayed = (left or 0) != (side.told_off_wire or 0)
+            if not (any(delta.values()) or moved or stayed or (not side.closed and (everything or side.gone))):
                 continue
             side.told, side.told_counters = figures, dict(side.latest)
+            side.told_off_wire = left
             side.closed = side.gone
             out.append(
                 Count(
@@ -170,6 +198,7 @@ class Account:
                     moved=moved,
                     families=(),
                     gone=side.gone,
+                    off_wire=left,
                     pending=min(max(side.traced - side.lost - side.seen, 0), figures["unseen"]),
                     **figures,
                 )
@@ -179,6 +208,13 @@ class Account:
     def namespaces(self) -> list[int]:
         """Inode numbers of those that are being watched."""
         return [side.netns for cookie, side in self._sides.items() if cookie != _NO_COOKIE and not side.gone]
+
+    def blind(self) -> int:
+        """Resets sent of which nothing is known: lost, or counted by the kernel but never traced."""
+        return sum(
+            side.lost + max(side.latest.get(_COUNTED, 0) - side.baseline.get(_COUNTED, 0) - side.traced, 0)
+            for side in self._sides.values()
+        )
 
     def totals(self) -> dict[str, int]:
         """All namespaces together."""
@@ -201,4 +237,5 @@ class Account:
             "unseen": max(apart, 0),
             "received": side.received,
             "received_lost": side.received_lost,
+            "past_stack": side.past_stack,
         }

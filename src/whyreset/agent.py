@@ -19,6 +19,7 @@ from whyreset.clock import boottime_ns as _boottime_ns
 from whyreset.clock import epoch_ns as _epoch_ns
 from whyreset.core import lives
 from whyreset.model import Alert, Count, Counters, Group, Missing, Notice, Record, Reset
+from whyreset.onwire import OnWire
 from whyreset.outputs.desk import Desk
 from whyreset.owners.lives import Lives
 from whyreset.owners.namespaces import Namespaces
@@ -46,8 +47,10 @@ _AT_START = 400
 _EARLY_ANSWERS = 4
 #: What is remembered of processes, listeners and former listeners: with full tables `watch` stays within its budget of
 #: memory.
-_PROCESSES, _TEXT_BYTES, _LISTENERS, _FORMER = 4096, 4 << 20, 4096, 2048
+_PROCESSES, _TEXT_BYTES, _LISTENERS, _FORMER = 3072, 4 << 20, 4096, 1024
 _NOTICE_EVERY_NS = 60_000_000_000
+_UNASKED = "not asked for: --packets"
+_WITHOUT_PACKETS = "resets that the TCP stack did not send"
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -65,6 +68,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     boot: str = ""
     #: Size of the ring of resets, a power of two; None for the built-in one.
     ring_bytes: int | None = None
+    #: Namespaces whose packets are read, by path, "" for our own; none: packets are not read.
+    packets: tuple[str, ...] = ()
+    #: Size of each ring of packets; None for the built-in one.
+    packet_blocks: int | None = None
     #: The kernel's tier to use, though it may have a better one; "" for the best.
     tier: str = ""
 
@@ -84,7 +91,12 @@ class Agent:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._program = Program(exact_owners=settings.exact_owners, ring_bytes=settings.ring_bytes, tier=settings.tier)
-        self._kernel = KernelSource(self._program, each_per_tick=round(settings.each_per_second * TICK_SECONDS))
+        self._wire = OnWire(settings.packets, ring_blocks=settings.packet_blocks) if settings.packets else None
+        self._kernel = KernelSource(
+            self._program,
+            each_per_tick=round(settings.each_per_second * TICK_SECONDS),
+            merge=self._wire.merge if self._wire else None,
+        )
         self._counters = CounterSource(self._program)
         processes = Processes(capacity=_PROCESSES, text_bytes=_TEXT_BYTES)
         self._owners = Owners(processes, Lives(_LISTENERS, memory=_FORMER))
@@ -111,7 +123,7 @@ class Agent:
     @property
     def sources(self) -> tuple[str, ...]:
         """Names of the sources that run."""
-        return (self._kernel.name, self._counters.name)
+        return (self._kernel.name, self._counters.name, *([self._wire.name] if self._wire else []))
 
     @property
     def tier(self) -> str:
@@ -121,14 +133,14 @@ class Agent:
     @property
     def missing(self) -> tuple[Missing, ...]:
         """Sources that do not run, and what is lost by that."""
-        return (
-            *self._program.missing(),
-            Missing(source="packets", why="not part of this version", lost="resets that the TCP stack did not send"),
-        )
+        without = () if self._wire else (Missing(source="packets", why=_UNASKED, lost=_WITHOUT_PACKETS),)
+        return (*self._program.missing(), *without)
 
     def __enter__(self) -> Agent:
         self._program.load()
         try:
+            if self._wire:
+                self._wire.start()
             self._kernel.start()
             self._counters.start()
             self._walk_files()
@@ -148,6 +160,8 @@ class Agent:
     def close(self) -> None:
         """Detaches everything; nothing stays in the kernel."""
         self._desk.close()
+        if self._wire:
+            self._wire.close()
         self._counters.close()
         self._kernel.close()
         self._program.close()
@@ -162,7 +176,9 @@ class Agent:
                 early -= 1
             self._program.wait(left)
             if until - time.monotonic() > 0:
-                self._kernel.drain(_boottime_ns())
+                now_ns = _boottime_ns()
+                self._drain_wire(now_ns)
+                self._kernel.drain(now_ns)
                 self._owners.learn(lives.drain(self._program.lives, _LIVES))
                 self._serve()
 
@@ -174,6 +190,7 @@ class Agent:
         """
         assert self._account is not None
         now_ns, epoch_ns = _boottime_ns(), _epoch_ns()
+        self._drain_wire(now_ns)
         groups = self._kernel.take(now_ns, everything=last) if last or now_ns >= self._take_after_ns else []
         # resets first: whom one of them names was told of before it
         self._owners.learn(lives.drain(self._program.lives, _LIVES))
@@ -187,11 +204,10 @@ class Agent:
             self._walk_files(wanted)
         if self._settings.each_per_second:
             groups = singles(groups)
-        explained = self._pipeline.run(groups, epoch_ns=epoch_ns)
-        for group, reset in explained:
-            self._account.book(group, unknown=reset.cause.certainty == "unknown")
-        self._recents.add(reset for _, reset in explained)
+        explained = self._explain(groups, epoch_ns)
         self._alerting.see(reset for _, reset in explained)
+        if self._wire:
+            explained += self._explain(self._wire.take(last=last), epoch_ns)
         self._serve()
         counts: Iterable[Count] = ()
         notices: Iterable[Notice] = ()
@@ -199,7 +215,12 @@ class Agent:
         if last or now_ns - self._counted_ns >= 1_000_000_000:
             self._counted_ns = now_ns
             counters = self._counters.read(time.monotonic_ns())
-            counts = self._count(counters, now_ns + epoch_ns, everything=last)
+            self._account.read(counters, self._program.tallies(self._account.settled()))
+            if self._wire:
+                self._wire.judge(now_ns, epoch_ns, blind=self._account.blind(), everything=last)
+                if last:
+                    explained += self._explain(self._wire.take(last=True), epoch_ns)
+            counts = self._count(now_ns + epoch_ns, everything=last)
             alerts = self._alerts(counters, now_ns + epoch_ns)
             notices = self._notices(now_ns + epoch_ns)
         return Tick(
@@ -239,12 +260,26 @@ class Agent:
     def _alerts(self, counters: Iterable[Counters], time_ns: int) -> list[Alert]:
         return self._alerting.read(time_ns / 1e9, counters, self._limits.read(time.monotonic()))
 
-    def _count(self, counters: Iterable[Counters], time_ns: int, *, everything: bool) -> list[Count]:
+    def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
         assert self._account is not None
-        tallies = self._program.tallies(self._account.settled())
-        self._account.read(counters, tallies)
-        lines = self._account.lines(time_ns, everything=everything)
+        if self._wire:
+            lines = self._account.lines(time_ns, everything=everything, off_wire=self._wire.off_wire)
+        else:
+            lines = self._account.lines(time_ns, everything=everything)
         return [replace(line, netns_name=self._netns_name(line.netns)) for line in lines]
+
+    def _drain_wire(self, now_ns: int) -> None:
+        if self._wire:
+            self._wire.drain(now_ns)
+
+    def _explain(self, groups: list[Group], epoch_ns: int) -> list[tuple[Group, Reset]]:
+        """Each with its explanation, booked and remembered."""
+        assert self._account is not None
+        explained = self._pipeline.run(groups, epoch_ns=epoch_ns)
+        for group, reset in explained:
+            self._account.book(group, unknown=reset.cause.certainty == "unknown")
+        self._recents.add(reset for _, reset in explained)
+        return explained
 
     def _baseline(self) -> Account:
         """Both sides' figures of one moment: read again while resets come in between."""
@@ -273,7 +308,8 @@ class Agent:
     def _notices(self, time_ns: int) -> list[Notice]:
         """A notice for each figure of loss that grew, at most one a minute of each."""
         out = []
-        for name, (count, text) in self._kernel.losses().items():
+        losses = self._kernel.losses() | (self._wire.losses() if self._wire else {})
+        for name, (count, text) in losses.items():
             before, told_ns = self._losses.get(name, (0, 0))
             grown = count - before
             if grown > 0 and time_ns - told_ns >= _NOTICE_EVERY_NS:

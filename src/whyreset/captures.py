@@ -15,6 +15,8 @@ from msgspec.structs import replace
 
 from whyreset import causes
 from whyreset.core.segments import Analyzer
+from whyreset.evidence import notes
+from whyreset.evidence.recollect import is_beside, recollect
 from whyreset.model import Cause, Direction, Facts
 from whyreset.observation import Conversations, Observation, Observations, Side, Step, Tally
 from whyreset.observed import ObservedReset
@@ -32,6 +34,8 @@ GROUP_PACKETS = 1 << 20
 GROUP_SECONDS = 2.0
 #: Explanations that are kept for facts that come again.
 _KEPT = 8192
+#: Causes and families that a file's note may name.
+_KNOWN = frozenset({each.NAME for each in causes.CAUSES} | {each.FAMILY for each in causes.CAUSES})
 
 #: RFC 8684 section 3.6.
 _MPTCP = (
@@ -199,13 +203,25 @@ class Explainer:
     Args:
         files: their names, in the order in which they are fed to the core.
         local: networks that are ours; they say which resets are sent and which received.
+        is_ours: says the same of an address; it is asked instead, once for each until `forget_ours`.
     """
 
-    def __init__(self, files: Sequence[str], local: Iterable[Network] = ()) -> None:
+    def __init__(
+        self,
+        files: Sequence[str],
+        local: Iterable[Network] = (),
+        *,
+        is_ours: Callable[[str], bool] | None = None,
+    ) -> None:
         self._files = files
         self._local = tuple(local)
+        self._asked = is_ours
         self._explained: OrderedDict[Facts, Cause] = OrderedDict()
         self._ours: dict[str, bool] = {}
+
+    def forget_ours(self) -> None:
+        """Addresses may have changed."""
+        self._ours.clear()
 
     def run(self, found: Iterable[Observations]) -> Iterator[ObservedReset]:
         """Each with its explanation, in the same order."""
@@ -214,7 +230,8 @@ class Explainer:
     def explain(self, group: Observations) -> ObservedReset:
         """One reset, or a group of like ones, with its explanation."""
         seen = group.sample
-        facts = Facts(direction=self._direction(group), traits=seen.traits)
+        note = notes.decode(seen.note) if seen.note else None
+        facts = Facts(direction=self._direction(group, note), traits=seen.traits)
         cause = self._cause(facts)
         port = int(group.ports.top[0][0]) if group.ports.exact and group.ports.distinct == 1 else None
         words = _Words(seen, port)
@@ -224,6 +241,10 @@ class Explainer:
             evidence.append(f"it says: «{escape(says)}»")
         if seen.traits.state_lost:
             evidence.append("state lost: an open connection was forgotten for want of room, and this may be it")
+        recorded = None
+        if note is not None:
+            heard = recollect(note, seen, cause, evidence, _KNOWN)
+            cause, evidence, recorded = heard.cause, list(heard.evidence), heard.recorded
         return ObservedReset(
             seen=seen,
             count=group.count,
@@ -238,6 +259,7 @@ class Explainer:
             senders=group.senders,
             receivers=group.receivers,
             ports=group.ports,
+            recorded=recorded,
         )
 
     def _cause(self, facts: Facts) -> Cause:
@@ -250,9 +272,9 @@ class Explainer:
                 self._explained.popitem(last=False)
         return cause
 
-    def _direction(self, group: Observations) -> Direction:
-        if not self._local:
-            return "observed"
+    def _direction(self, group: Observations, note: notes.Note | None) -> Direction:
+        if not self._local and self._asked is None:
+            return note.direction if note is not None and is_beside(note, group.sample) else "observed"
         if self._are_ours(group.senders):
             return "sent"
         return "received" if self._are_ours(group.receivers) else "observed"
@@ -266,8 +288,12 @@ class Explainer:
         if known is None:
             if len(self._ours) >= _KEPT:
                 self._ours.clear()
-            number = ipaddress.ip_address(address)
-            known = self._ours[address] = any(number in network for network in self._local)
+            if self._asked is not None:
+                known = self._asked(address)
+            else:
+                number = ipaddress.ip_address(address)
+                known = any(number in network for network in self._local)
+            self._ours[address] = known
         return known
 
 

@@ -67,7 +67,7 @@ class Counting:
         """Sources that do not run, and what is lost by that."""
         return (
             Missing(source="kernel", why=self._why, lost=_LOST),
-            Missing(source="packets", why="not part of this version", lost="resets that the TCP stack did not send"),
+            Missing(source="packets", why="not asked for: --packets", lost="resets that the TCP stack did not send"),
         )
 
     def __enter__(self) -> Counting:

@@ -172,6 +172,11 @@ class Facts(Struct, frozen=True, kw_only=True):
     memory_exhausted: bool = False
     #: Part of a group that stands for all that did not fit: ports and processes are not told apart.
     crowded: bool = False
+    #: Only the wire showed it: it left this host, and the TCP stack neither told of it nor counted it.
+    past_stack: bool = False
+    #: Reject rules of a firewall that fit it: "" for none, "moved" where the counter of one moved by as many and more,
+    #: "uncounted" where one has no counter that would tell, "unread" where the rules could not be read.
+    reject: Literal["", "moved", "uncounted", "unread"] = ""
     #: The same reset's cause as seen at its sender, when both ends are on this host.
     twin_cause: Cause | None = None
     #: What packets tell of it; causes turn to that where the kernel gave no reason.
@@ -244,6 +249,17 @@ class Remotes(Struct, frozen=True, kw_only=True):
     top: tuple[tuple[str, int], ...]
 
 
+class Surroundings(Struct, frozen=True, kw_only=True):
+    """What there is in a namespace that sends resets past the TCP stack; sentences for people."""
+
+    #: Reject rules that fit, so that a person finds them; or why the rules could not be read.
+    rules: tuple[str, ...] = ()
+    #: Raw and packet sockets with who holds them.
+    sockets: tuple[str, ...] = ()
+    #: What of that could not be read, and why.
+    unread: tuple[str, ...] = ()
+
+
 class Group(Struct, frozen=True, kw_only=True):
     """Resets alike in facts, port, owner and namespace within one tick."""
 
@@ -266,6 +282,10 @@ class Group(Struct, frozen=True, kw_only=True):
     twin: int | None
     #: There the twin group's number, since not every record of that was kept by itself.
     twin_group: int | None = None
+    #: How many of them were seen on the wire too.
+    on_wire: int = 0
+    #: Where they went past the stack.
+    surroundings: Surroundings | None = None
 
 
 class Cause(Struct, frozen=True, kw_only=True):
@@ -329,6 +349,8 @@ class Reset(Struct, frozen=True, kw_only=True):
     peer: Owner | None = None
     #: Number of the same reset seen at its other end.
     twin: int | None = None
+    #: How many of them were seen on the wire.
+    on_wire: int = 0
 
 
 class Counters(Struct, frozen=True, kw_only=True):
@@ -390,6 +412,10 @@ class Count(Struct, frozen=True, kw_only=True):
     #: Resets received that were traced, and those the ring lost.
     received: int
     received_lost: int
+    #: Seen on the wire only: neither traced nor counted, so that they are in none of the figures above.
+    past_stack: int = 0
+    #: Of the seen, those that never left the namespace; None where its packets are not read.
+    off_wire: int | None = None
     #: The same since the last line.
     delta: dict[str, int]
     #: Other counters of the kernel that moved since the last line.

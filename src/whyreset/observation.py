@@ -239,6 +239,8 @@ class Observation(Struct, frozen=True, kw_only=True, gc=False):
     mptcp_reason: int | None = None
     #: The packet's comment in a pcapng, at most 4096 bytes.
     comment: str = ""
+    #: What this program wrote beside the packet when it recorded it, as the file has it: a claim of the file's.
+    note: bytes = b""
     tunnels: tuple[Tunnel, ...] = ()
     #: From 1, over all files; several resets may share one.
     connection: int

@@ -4,8 +4,21 @@ from __future__ import annotations
 
 from msgspec import Struct
 
-from whyreset.model import Cause, Direction, Facts
+from whyreset.model import Cause, Direction, Facts, Owner, Process
 from whyreset.observation import Observation, Tally
+
+
+class Recorded(Struct, frozen=True, kw_only=True):
+    """What the recorder of a file noted beside a reset, beyond its cause: its word, which packets cannot prove."""
+
+    #: The kernel's reason by name, and the state that the connection was in.
+    reason: str = ""
+    state: str = ""
+    netns_name: str = ""
+    owner: Owner | None = None
+    closer: Process | None = None
+    #: The owner at the other end, when that was on the same host.
+    peer: Owner | None = None
 
 
 class ObservedReset(Struct, frozen=True, kw_only=True):
@@ -31,6 +44,8 @@ class ObservedReset(Struct, frozen=True, kw_only=True):
     senders: Tally
     receivers: Tally
     ports: Tally
+    #: None where the file holds no note, or one that the packets contradict.
+    recorded: Recorded | None = None
 
     @property
     def direction(self) -> Direction:

@@ -19,7 +19,7 @@ from whyreset.words import amount, describe_exit, duration, name
 #: Facts whose cause is kept.
 _EXPLAINED = 2048
 #: Sent groups that a received twin may still ask for: those of some ticks, each with its owner.
-_TWINS = 2048
+_TWINS = 1024
 #: Stands for a name, also within a sentence: «an unknown process's SYN».
 _UNKNOWN = "an unknown process"
 
@@ -102,7 +102,7 @@ class Pipeline:
 
     def own(self, draft: Draft) -> None:
         """Owners: whose socket, and in whose context."""
-        if draft.facts.crowded or not draft.group.samples:
+        if draft.facts.crowded or draft.facts.past_stack or not draft.group.samples:
             return
         sample = draft.group.samples[0]
         draft.owner, draft.listener = self._owners.owner(sample, draft.facts)
@@ -157,6 +157,7 @@ class Pipeline:
             closer=draft.closer,
             peer=draft.peer,
             twin=group.twin,
+            on_wire=group.on_wire,
         )
 
 
@@ -222,7 +223,7 @@ def _nothing(group: Group) -> Record:
 
 def _words(draft: Draft, sample: Record) -> dict[str, str]:
     queue, limit = sample.queue or (0, 0)
-    closer = draft.closer
+    closer, around = draft.closer, draft.group.surroundings
     return {
         "port": str(draft.group.port if draft.group.port is not None else sample.local_port),
         "remote": f"[{sample.remote}]" if ":" in sample.remote else sample.remote or "the peer",
@@ -237,6 +238,9 @@ def _words(draft: Draft, sample: Record) -> dict[str, str]:
         "ended": duration(sample.ended_ms),
         "idle": duration(sample.idle_ms),
         "exit": _exit(draft, sample),
+        "local": f"[{sample.local}]" if ":" in sample.local else sample.local or "this host",
+        "rules": "; ".join(around.rules) if around else "none",
+        "sockets": ", ".join((*around.sockets, *around.unread)) or "none" if around else "not looked at",
     }
 
 

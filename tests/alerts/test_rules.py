@@ -270,7 +270,16 @@ def test_only_causes_that_there_are_can_be_expected() -> None:
 
 @pytest.mark.timeout(30)
 @pytest.mark.parametrize(
-    "text", ["\\\n" * 400_000, "info: " + " \\\n" * 400_000, "x" * 4_000_000, "warn: 1\n" * 100_000]
+    "text",
+    [
+        "\\\n" * 200_000,
+        "info: " + " \\\n" * 200_000,
+        "x" * 4_000_000,
+        "warn: 1\n" * 30_000,
+        "alarm: a\n" + "wran: 1\n" * 100_000,
+        "alarm: a\n" + "lookup: averge -10s\n" * 25_000,
+        "alarm: a\n" + "calc: 1\n" * 20_000,
+    ],
 )
 def test_no_file_takes_long(text: str) -> None:
     """A line continued for ever would take minutes if each part were weighed anew."""

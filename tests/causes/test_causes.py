@@ -40,6 +40,7 @@ CHOICES: dict[str, tuple[str | None, ...]] = {
     "trigger": TRIGGERS,
     "segment": ("", "old", "last-ack", "new"),
     "ended": ("", "orderly", "half-closed", "reset-sent", "reset-received", "abandoned", "silent"),
+    "reject": ("", "moved", "uncounted", "unread"),
 }
 FLAGS = sorted(set(Facts.__struct_fields__) - {*CHOICES, "twin_cause", "traits"})
 
@@ -75,6 +76,7 @@ def possible_facts() -> tuple[Facts, ...]:
             values |= {"segment": "", "at_once": False}
         elif values["segment"] == "last-ack":
             values["trigger"] = random.choice(("A", "PA"))
+        values |= {"past_stack": False, "reject": ""}  # no kernel tells of those
         many.append(msgspec.convert({**values, "direction": "sent"}, Facts))
     return tuple(many)
 
@@ -132,7 +134,9 @@ def test_every_answer_to_possible_facts_is_sound() -> None:
         assert_name(cause)
         assert_certainty(cause)
         assert_sentences(cause)
-    assert NAMES.keys() - {"forged"} == {cause.name for cause in told} & NAMES.keys()
+    assert (
+        NAMES.keys() - {"forged", "firewall-reject", "not-from-stack"} == {cause.name for cause in told} & NAMES.keys()
+    )
 
 
 @given(facts_of_all_kinds)

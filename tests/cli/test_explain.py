@@ -20,9 +20,12 @@ import pytest
 
 from tests.cli.whyreset import COMMAND, run
 from tests.core.test_alike import refused
+from tests.evidence.test_notes import NOTE
+from tests.evidence.test_pcapng import capture, packet
 from tests.outputs.test_wire import SCHEMA, keys_in_schema
 from whyreset.captures import Reader
 from whyreset.cli import explained
+from whyreset.evidence import notes
 
 CAPTURES = Path(__file__).parent.parent / "captures"
 FORGED = str(CAPTURES / "13k-exact-reset-then-data/v4.pcap")
@@ -134,6 +137,25 @@ def test_local_network_gives_directions() -> None:
     """Which side is ours tells what was sent from what was received."""
     lines = json_lines(FORGED, "--local", "192.0.2.2")
     assert [line["direction"] for line in lines if line["type"] == "reset"] == ["received", "sent"]
+
+
+def test_what_a_recorder_noted_is_given_back(tmp_path: Path) -> None:
+    """The cause, the owner and the kernel's word, in every form; and whose word that is."""
+    path = tmp_path / "x.pcapng"
+    path.write_bytes(capture(packet(note=notes.encode(NOTE), comments=("unread-data, certain",)), packet()))
+    noted, other = (line for line in json_lines(str(path)) if line["type"] == "reset")
+    assert (noted["cause"], noted["certainty"], noted["direction"]) == ("unread-data", "certain", "sent")
+    assert (noted["owner"]["pid"], noted["owner"]["unit"], noted["owner"]["via"]) == (911, "nginx.service", "listener")
+    assert noted["kernel"] == {"reason": "TCP_ABORT_ON_CLOSE", "state": "ESTABLISHED"}
+    assert (noted["sources"], other["sources"]) == (["recorder", "wire"], ["wire"])
+    assert "recorder's word" in noted["evidence"][0]
+    assert not {"owner", "kernel"} & set(other)
+    assert run("explain", str(path), "--each").stdout.count("; owner nginx[911] (nginx.service)") == 1
+    assert "owner nginx[911] (nginx.service)" in run("explain", str(path)).stdout
+    (row, _) = csv.DictReader(io.StringIO(run("explain", str(path), "--csv").stdout))
+    assert row["owner"] == "nginx[911] (nginx.service)"
+    found = json_lines(str(path), "--filter", "owner.unit=nginx.service")
+    assert [line["frame"] for line in found if line["type"] == "reset"] == [1]
 
 
 def test_csv_has_a_row_for_each_reset() -> None:

@@ -155,7 +155,7 @@ def test_without_rights_the_counters_are_watched() -> None:
     assert (start["tier"], start["sources"]) == ("counters", ["counters"])
     kernel = next(each for each in start["missing"] if each["source"] == "kernel")
     assert "CAP_BPF" in kernel["why"]
-    assert "who sends them" in kernel["lost"]
+    assert "by whom" in kernel["lost"]
     assert said.startswith(kernel["why"])
     assert "its cause and its owner" in said
 

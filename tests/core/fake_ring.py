@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.core.layout import RECEIVED, SENT, CloseEvent, ResetEvent, flags
 from whyreset.core.memory import Memory
+from whyreset.core.merge import Merge
 from whyreset.core.records import Recorder
 from whyreset.core.ring import Ring
 from whyreset.model import Group
@@ -215,6 +216,7 @@ class Bench:
         samples_per_group: int = 3,
         kind_limit: int = 0,
         samples_per_kind: int = 0,
+        merge: Merge | None = None,
     ) -> None:
         self.resets = FakeRing(size)
         self.closes = FakeRing(size)
@@ -231,6 +233,7 @@ class Bench:
             samples_per_group=samples_per_group,
             kind_limit=kind_limit,
             samples_per_kind=samples_per_kind,
+            merge=merge,
         )
 
     def write(self, *records: ResetEvent | CloseEvent) -> None:

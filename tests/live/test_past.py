@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
+from urllib.error import HTTPError
 
 import msgspec
 import pytest
@@ -27,11 +28,16 @@ QUIET = 10
 
 def _wait_for(netdata: Netdata, seconds: int, since: float) -> None:
     """Until that Netdata has stored so many seconds after that time."""
-    await_true(
-        lambda: len([at for at in netdata.history("ipv4.tcphandshake", 60, ["OutRsts"]) if at > since]) >= seconds,
-        f"{seconds} s of history",
-        60,
-    )
+
+    def stored() -> bool:
+        try:
+            history = netdata.history("ipv4.tcphandshake", 60, ["OutRsts"])
+        except HTTPError as error:  # a chart comes to be when its first value does
+            error.close()
+            return False
+        return sum(at > since for at in history) >= seconds
+
+    await_true(stored, f"{seconds} s of history", 60)
 
 
 def _play(name: str, folder: Path, together: threading.Barrier) -> list[Line]:

@@ -196,7 +196,19 @@ def test_a_namespace_without_a_name_has_its_number() -> None:
 def test_totals_tell_every_figure_that_is_not_zero() -> None:
     """The last line of a watch."""
     figures = dict.fromkeys(
-        ("counted", "uncounted", "seen", "explained", "unknown", "lost", "unseen", "received", "received_lost"), 0
+        (
+            "counted",
+            "uncounted",
+            "seen",
+            "explained",
+            "unknown",
+            "lost",
+            "unseen",
+            "received",
+            "received_lost",
+            "past_stack",
+        ),
+        0,
     )
     assert plain.totals_text(figures) == "account: nothing counted"
     told = plain.totals_text({name: number for number, name in enumerate(figures, 1)})

@@ -10,7 +10,19 @@ from whyreset.model import Alert, FamilyShare, Missing
 from whyreset.outputs.printers import JsonPrinter, PlainPrinter, Printer
 
 TOTALS = dict.fromkeys(
-    ("counted", "uncounted", "seen", "explained", "unknown", "lost", "unseen", "received", "received_lost"), 0
+    (
+        "counted",
+        "uncounted",
+        "seen",
+        "explained",
+        "unknown",
+        "lost",
+        "unseen",
+        "received",
+        "received_lost",
+        "past_stack",
+    ),
+    0,
 )
 MISSING = (Missing(source="packets", why="no right", lost="the wire's view"),)
 

@@ -25,7 +25,19 @@ SCHEMA = lines.schema()
 VALIDATOR = jsonschema.Draft202012Validator(SCHEMA)
 Line = dict[str, Any]
 TOTALS = dict.fromkeys(
-    ("counted", "uncounted", "seen", "explained", "unknown", "lost", "unseen", "received", "received_lost"), 0
+    (
+        "counted",
+        "uncounted",
+        "seen",
+        "explained",
+        "unknown",
+        "lost",
+        "unseen",
+        "received",
+        "received_lost",
+        "past_stack",
+    ),
+    0,
 )
 
 
@@ -273,7 +285,7 @@ def test_the_first_line_tells_what_runs_and_what_is_lost() -> None:
 def test_a_count_tells_every_figure_and_what_moved() -> None:
     """Figures of 0 are figures in the account; of the last second only what moved is told."""
     line = written(wire.count_line(count(counted=5, seen=5, explained=5, moved={"ListenDrops": 2}, netns_name="blue")))
-    figures = {name: line[name] for name in TOTALS}
+    figures = {name: line.get(name, 0) for name in TOTALS}
     assert figures == {**TOTALS, "counted": 5, "seen": 5, "explained": 5}
     assert line["second"] == {"counted": 5, "seen": 5, "explained": 5}
     assert line["counters"] == {"ListenDrops": 2}
@@ -383,3 +395,25 @@ def test_every_line_that_the_kernel_leads_to_is_in_the_schema(
         line = written(wire.reset_line(explained))
         assert line["cause"] in known
         assert "{" not in "".join(line["evidence"])
+
+
+@pytest.mark.parametrize(
+    ("facts", "on_wire", "sources"),
+    [({}, 0, ["kernel"]), ({}, 1, ["kernel", "wire"]), ({"past_stack": True}, 0, ["wire"])],
+)
+def test_who_spoke_of_a_reset_stands_beside_it(facts: dict[str, Any], on_wire: int, sources: list[str]) -> None:
+    """The kernel, the wire, or both."""
+    told = msgspec.structs.replace(reset(facts=facts), on_wire=on_wire)
+    assert written(wire.reset_line(told))["sources"] == sources
+
+
+def test_a_reset_that_only_the_wire_showed_has_an_id_of_its_own() -> None:
+    """No other reset has that number."""
+    assert (wire.identifier(3), wire.identifier(-3)) == ("r3", "w3")
+
+
+def test_what_left_and_what_did_not_stands_in_the_account() -> None:
+    """Only where packets were read."""
+    line = written(wire.count_line(msgspec.structs.replace(count(), past_stack=2, off_wire=0)))
+    assert (line["past_stack"], line["off_wire"]) == (2, 0)
+    assert "off_wire" not in written(wire.count_line(count()))

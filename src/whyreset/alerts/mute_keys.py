@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_network
 
 from whyreset.alerts.mutes import Expected, Silence
-from whyreset.alerts.rule_keys import Key, Wrong, duration, like, patterns, words_of
+from whyreset.alerts.rule_keys import Key, Wrong, duration, patterns, words_of
 
 DAYS = {name: number for number, name in enumerate(("mon", "tue", "wed", "thu", "fri", "sat", "sun"))}
 _CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
@@ -108,7 +108,7 @@ def expect_keys(causes: Collection[str]) -> dict[str, Key]:
     def read(value: str, _expected: Expected, wrong: list[Wrong]) -> dict[str, object]:
         for at, word in words_of(value):
             if word not in causes:
-                wrong.append(Wrong(at, f"expected a cause or a family of causes, not {word!r}{like(word, causes)}"))
+                wrong.append(Wrong(at, f"expected a cause or a family of causes, not {word!r}", word, causes))
         return {"causes": tuple(value.split())}
 
     return {**EXPECT_KEYS, "cause": read} if causes else EXPECT_KEYS

@@ -46,11 +46,20 @@ _DURATION = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([smhdwMY])[A-Za-z]*)?")
 
 
 class Wrong(Exception):
-    """Something is wrong with a value, at this index of it."""
+    """Something is wrong with a value.
 
-    def __init__(self, at: int, text: str) -> None:
+    Args:
+        at: index of the character where something else was expected.
+        text: what was expected.
+        word: what may be a slip of the pen for one of `names`.
+        names: what could stand there.
+    """
+
+    def __init__(self, at: int, text: str, word: str = "", names: Iterable[str] = ()) -> None:
         super().__init__(text)
         self.at = at
+        self.word = word
+        self.names = names
 
 
 def words_of(value: str, begin: int = 0) -> Iterator[tuple[int, str]]:
@@ -60,7 +69,7 @@ def words_of(value: str, begin: int = 0) -> Iterator[tuple[int, str]]:
 
 
 def like(word: str, names: Iterable[str]) -> str:
-    """«; is it 'warn'?» where a name is near to a word that is none, else nothing."""
+    """«; is it 'warn'?» where a name is near to a word that is none, else nothing. Takes some time."""
     from difflib import get_close_matches  # rarely needed, and slow to import
 
     close = get_close_matches(word, list(names), 1)
@@ -141,7 +150,7 @@ def _method(word: str, option: str | None) -> tuple[str, float | None]:
     name = word.rstrip("0123456789")
     if word.removeprefix(name) in _PERCENTAGES.get(name, ()):
         return name, float(word.removeprefix(name))
-    raise Wrong(0, f"expected a method ({', '.join(METHODS)}), not {word!r}{like(word, METHODS)}")
+    raise Wrong(0, f"expected a method ({', '.join(METHODS)}), not {word!r}", word, METHODS)
 
 
 def _every(value: str, _rule: Rule, _wrong: list[Wrong]) -> dict[str, object]:

@@ -8,7 +8,7 @@ is told of and left out, everything else counts, as Netdata does it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -123,7 +123,7 @@ class _Reader:
         elif self._block is None:
             self._complain(line, column, "expected «alarm: name» or «template: name» first")
         elif key not in (keys := self._keys[self._block.kind]):
-            self._complain(line, column, f"expected one of {', '.join(keys)}, not {key!r}{like(key, keys)}")
+            self._complain(line, column, f"expected one of {', '.join(keys)}, not {key!r}", key, keys)
         else:
             self._set(self._block, keys[key], key, value, statement, at)
 
@@ -147,10 +147,11 @@ class _Reader:
         except Wrong as error:
             wrong.append(error)
         for each in wrong:
-            self._complain(*statement.place(at + each.at), str(each))
+            self._complain(*statement.place(at + each.at), str(each), each.word, each.names)
 
-    def _complain(self, line: int, column: int, text: str) -> None:
+    def _complain(self, line: int, column: int, text: str, word: str = "", names: Iterable[str] = ()) -> None:
         if len(self._problems) < MOST_PROBLEMS:
+            text += like(word, names) if word else ""
             self._problems.append(Problem(self._file, line, column, text))
         elif len(self._problems) == MOST_PROBLEMS:
             self._problems.append(Problem(self._file, line, column, "there is more that cannot be read"))

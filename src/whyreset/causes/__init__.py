@@ -14,6 +14,7 @@ from whyreset.causes import (
     data_after_close,
     destroyed,
     disconnect,
+    firewall_reject,
     forged,
     half_open,
     in_flight,
@@ -24,6 +25,7 @@ from whyreset.causes import (
     linger_zero,
     mptcp,
     not_accepted,
+    not_from_stack,
     old_ack,
     older,
     out_of_memory,
@@ -43,6 +45,8 @@ from whyreset.model import Cause, Facts
 
 #: The order matters where a later cause takes what an earlier one leaves.
 CAUSES: tuple[ModuleType, ...] = (
+    firewall_reject,
+    not_from_stack,
     forged,
     closed_port,
     scan_probe,

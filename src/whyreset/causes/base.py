@@ -10,9 +10,13 @@ from whyreset.model import Cause, Facts
 #: What evidence may ask for in braces. `port` is the service's, `remote` the other side's address, `owner` and `closer`
 #: are processes, `unread` and `length` (of the trigger's payload) are «5 bytes», `queue` and `limit` the accept queue's
 #: connections, `ended` and `idle` times since the connection ended and since data came or went, `exit` how the closer
-#: ended, `peer` the owner at the other end, `last` who held a listener last.
+#: ended, `peer` the owner at the other end, `last` who held a listener last, `local` this side's address. Of resets
+#: past the stack, `rules` are the firewall's that fit, and `sockets` the raw and packet sockets with who holds them.
 WORDS = frozenset(
-    {"port", "remote", "owner", "closer", "unread", "length", "queue", "limit", "ended", "idle", "exit", "peer", "last"}
+    {
+        *("port", "remote", "owner", "closer", "unread", "length", "queue", "limit", "ended", "idle", "exit", "peer"),
+        *("last", "local", "rules", "sockets"),
+    }
 )
 
 #: What the peer had to do with it, by the state that the connection left: it decides the harm.

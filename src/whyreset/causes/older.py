@@ -25,7 +25,7 @@ class Inferred(Struct, frozen=True):
 
 def infer(facts: Facts) -> Inferred | None:
     """What takes the place of the kernel's reason; None where it gave one or was not asked, or where several fit."""
-    if facts.direction != "sent" or facts.reason not in _NONE or facts.traits is not None:
+    if facts.direction != "sent" or facts.reason not in _NONE or facts.traits is not None or facts.past_stack:
         return None
     return _abort(facts) if facts.trigger is None else _answer(facts, facts.trigger)
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from whyreset.filter import Filter
     from whyreset.model import Notice
     from whyreset.outputs.printers import Printer
+    from whyreset.recording import Recording
+    from whyreset.tapping import Tapping
 
 #: With --each: lines a second.
 EACH_PER_SECOND = 2500
@@ -52,12 +54,21 @@ EACH_PER_SECOND = 2500
     is_flag=True,
     help="Learn which process reads each accepted connection; costs some nanoseconds a read.",
 )
+@click.option(
+    "--packets",
+    is_flag=True,
+    help="Read packets too, also in each --netns: resets that the TCP stack did not send, and which never left.",
+)
 @click.option("--demo", is_flag=True, help="Make resets of many causes in network namespaces of their own, to look at.")
 @click.option("--scene", multiple=True, metavar="NAME", help="Only this scene of the demo, for example crash or scan.")
 @click.option("--rules", multiple=True, metavar="FILE", help="More rules of alerts: a file, or a folder of them.")
 @click.option("--state", metavar="FILE", help="Remember in this file what is usual here, and which alerts are on.")
+@click.option(
+    "--evidence", metavar="FOLDER", help="Record packets in memory; write them there when an alert is raised."
+)
 @click.option("--ring-kib", type=click.IntRange(4, 1 << 20), hidden=True)
-@click.option("--tier", type=click.Choice(["reasons", "passive reasons", "functions", "drops"]), hidden=True)
+@click.option("--packet-blocks", type=click.IntRange(1, 4096), hidden=True)
+@click.option("--tier", type=click.Choice(["reasons", "passive reasons", "functions", "drops", "packets"]), hidden=True)
 def watch(
     *,
     as_json: bool,
@@ -70,17 +81,21 @@ def watch(
     cause: tuple[str, ...],
     each: bool,
     exact_owners: bool,
+    packets: bool,
     demo: bool,
     scene: tuple[str, ...],
     rules: tuple[str, ...],
     state: str | None,
+    evidence: str | None,
     ring_kib: int | None,
+    packet_blocks: int | None,
     tier: str | None,
 ) -> None:
     """Watch this host's TCP resets until Ctrl-C: why each was sent, who sent it, what it means."""
     # imported here so that --help and mistakes answer at once
     from whyreset import __version__, causes
     from whyreset.agent import TICK_SECONDS, Settings
+    from whyreset.evidence.output import OutputError
     from whyreset.filter import Filter
     from whyreset.sources.base import SourceError
     from whyreset.statefile import Memory, StateFileError
@@ -117,9 +132,12 @@ def watch(
                 alert_state=memory.load(),
                 boot=memory.boot,
                 ring_bytes=ring_kib * 1024 if ring_kib else None,
+                packets=_namespaces(netns) if packets else (),
+                packet_blocks=packet_blocks,
                 tier=tier or "",
             )
             agent = _agent(stack, settings)
+            recording = stack.enter_context(_recording(evidence)) if evidence else None
             if agent.tier == "counters" and form == "screen":
                 form = "lines"
             printer = stack.enter_context(_printer(form, agent, chosen, opened=verbose))
@@ -136,12 +154,36 @@ def watch(
                 played = stage.notices() if stage else ()
                 tick = agent.tick()
                 kept = memory.keep(agent.alert_state, time.monotonic(), changed=bool(tick.alerts))
-                _write(printer, tick, chosen, [*played, *kept])
+                found = recording.tick(tick.resets, tick.alerts, time.time_ns()) if recording else ()
+                _write(printer, tick, chosen, [*played, *kept, *found])
             tick = agent.tick(last=True)
             _write(printer, tick, chosen, memory.keep(agent.alert_state, time.monotonic(), at_once=True))
             printer.end(time.time_ns(), reason=stopped[0] if stopped else "duration", totals=agent.totals())
-    except (SourceError, StateFileError) as error:
+    except (OutputError, SourceError, StateFileError) as error:
         raise click.ClickException(f"cannot watch: {error}") from error
+
+
+def _namespaces(chosen: tuple[str, ...]) -> tuple[str, ...]:
+    """Paths of the namespaces whose packets are read: our own, and those that were named."""
+    from whyreset.owners.namespaces import Namespaces
+    from whyreset.sources import diag
+
+    if not chosen:
+        return ("",)
+    named, home = Namespaces(), diag.here()[0]
+    there = diag.namespaces()
+    paths = [""]
+    for inode, path in there.items():
+        if inode != home and (str(inode) in chosen or named.name(inode, time.monotonic_ns()) in chosen):
+            paths.append(path)
+    return tuple(paths)
+
+
+def _recording(folder: str) -> Recording:
+    """The flight recorder."""
+    from whyreset.recording import Recording
+
+    return Recording(folder)
 
 
 def _rules(names: tuple[str, ...]) -> Rules:
@@ -157,22 +199,33 @@ def _rules(names: tuple[str, ...]) -> Rules:
     return found
 
 
-def _agent(stack: ExitStack, settings: Settings) -> Agent | Counting:
-    """What watches: counters where the kernel program cannot, unless something was asked for that they cannot give."""
+def _agent(stack: ExitStack, settings: Settings) -> Agent | Counting | Tapping:
+    """What watches: packets or counters where the kernel program cannot, unless more was asked for than they give."""
     from whyreset.agent import Agent
     from whyreset.counting import Counting
     from whyreset.sources.base import SourceError
+    from whyreset.tapping import Tapping
 
+    def tapping(why: str) -> Tapping:
+        each = bool(settings.each_per_second)
+        return stack.enter_context(Tapping(why, settings.alert_state, each=each, blocks=settings.packet_blocks))
+
+    if settings.tier == Tapping.tier:
+        return tapping("not asked for: --tier packets")
     try:
         return stack.enter_context(Agent(settings))
     except SourceError as error:
-        if settings.tier or settings.exact_owners or settings.each_per_second or settings.names:
+        if settings.tier or settings.exact_owners or settings.names:
+            raise
+        if settings.packets:
+            return tapping(str(error))
+        if settings.each_per_second:
             raise
         return stack.enter_context(Counting(str(error), settings))
 
 
 @contextmanager
-def _printer(form: str, agent: Agent | Counting, chosen: Filter, *, opened: bool) -> Iterator[Printer]:
+def _printer(form: str, agent: Agent | Counting | Tapping, chosen: Filter, *, opened: bool) -> Iterator[Printer]:
     """The way of writing that was asked for, as far as standard output can have it."""
     from whyreset.outputs.printers import JsonPrinter, PlainPrinter
 

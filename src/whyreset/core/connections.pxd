@@ -69,7 +69,9 @@ cdef struct segment:
     uint8_t tunnels_used
     octets tcp              # header, options, payload; valid while its block is
     const uint8_t *comment
+    const uint8_t *note
     uint16_t comment_length
+    uint16_t note_length
     tunnel *tunnels
 
 cdef struct seen:

@@ -27,7 +27,9 @@ cdef struct record:
     uint32_t interface      # its number within the section, or the index that the record gives
     uint16_t link
     uint16_t comment_length
+    uint16_t note_length
     const uint8_t *comment
+    const uint8_t *note         # the recorder's, see evidence/notes.py
     octets packet
 
 cdef class Names:

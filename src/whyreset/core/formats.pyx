@@ -7,7 +7,7 @@ does as Wireshark does, which sets what people take for the number of a frame.
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport free, realloc
-from libc.string cimport memset
+from libc.string cimport memcmp, memset
 
 from whyreset.core.octets cimport *
 
@@ -31,6 +31,8 @@ cdef enum:
     WINDOW = 1 << 20
     MOST_INTERFACES = 65536
     MOST_COMMENT = 4096
+    NOTE_MARK = 11
+    MOST_NOTE = 2048
 
     SECTION = 0x0A0D0D0A
     INTERFACE = 1
@@ -43,6 +45,7 @@ cdef enum:
     OPTION_NAME = 2
     OPTION_RESOLUTION = 9
     OPTION_OFFSET = 14
+    OPTION_NOTE = 0xF257     # for local use: others' begin with another mark
 
     # why reading stops
     NO_CAPTURE = 1
@@ -206,7 +209,7 @@ cdef class Walk:
         out.time_ns = <uint64_t>seconds * 1000000000 + <uint64_t>fraction * (1 if self.nanoseconds else 1000)
         out.link = self.link
         out.interface = get32(self.swapped, block, 16) if self.header == 24 else 0
-        out.comment_length = 0
+        out.comment_length = out.note_length = 0
         out.packet.at = block.at + self.header
         out.packet.length = captured
         out.packet.reported = max(real, captured)
@@ -320,7 +323,7 @@ cdef class Walk:
             return self.stop(BLOCK_PACKET, captured, body.length + 12)
         out.link = of.link
         out.interface = number
-        out.comment_length = 0
+        out.comment_length = out.note_length = 0
         skip(body, fixed)
         out.packet.at = body.at
         out.packet.length = captured
@@ -348,6 +351,9 @@ cdef class Walk:
                 if code == OPTION_COMMENT and out.comment_length == 0:
                     out.comment = options.at
                     out.comment_length = min(length, <uint16_t>MOST_COMMENT)
+                elif code == OPTION_NOTE and NOTE_MARK <= length <= MOST_NOTE and memcmp(options.at, <const char *>b"whyreset/1 ", NOTE_MARK) == 0:
+                    out.note = options.at
+                    out.note_length = length
             elif code == OPTION_NAME:
                 with gil:
                     of.name = self.names.number(options.at[:min(length, <uint16_t>64)].decode(errors="replace").rstrip("\0"))

@@ -124,7 +124,7 @@ cdef class Builder:
     Args:
         names: of the interfaces.
         bases: for each file, how many frames came before it.
-        extras: by the number of a reset what few have: (payload, comment, tunnels).
+        extras: by the number of a reset what few have: (payload, comment, tunnels, note).
     """
 
     def __cinit__(self, Names names, list bases, dict extras):
@@ -238,7 +238,7 @@ cdef class Builder:
         cdef const uint8_t *src = <const uint8_t *>&c.ends[2 * me]
         cdef const uint8_t *dst = <const uint8_t *>&c.ends[2 * (1 - me)]
         cdef const traits *t = &x.traits
-        payload, comment, tunnels = self.extras.pop(x.number, NO_EXTRAS) if x.has_extras else NO_EXTRAS
+        payload, comment, tunnels, note = self.extras.pop(x.number, NO_EXTRAS) if x.has_extras else NO_EXTRAS
         file, frame = self.file_and_frame(x.frame)
         began_file, began_frame = self.file_and_frame(c.began_frame)
         return Observation(
@@ -263,6 +263,7 @@ cdef class Builder:
             payload=payload,
             mptcp_reason=None if x.mptcp_reason == NO_REASON else x.mptcp_reason,
             comment=comment,
+            note=note,
             tunnels=tunnels,
             connection=c.number,
             began_ns=c.began_ns,
@@ -326,7 +327,7 @@ cdef class Builder:
 
 
 cdef object NO_SIDE = Side()
-cdef tuple NO_EXTRAS = (b"", "", ())
+cdef tuple NO_EXTRAS = (b"", "", (), b"")
 
 
 cdef tuple tunnels_value(const tunnel *tunnels, int used):

@@ -148,6 +148,8 @@ cdef class Packets:
         s.tcp = tcp[0]
         s.comment_length = self.packet.comment_length
         s.comment = self.packet.comment
+        s.note_length = self.packet.note_length
+        s.note = self.packet.note
         s.tunnels_used = 0
         s.tunnels = self.tunnels[self.batched]
         self.segments += 1

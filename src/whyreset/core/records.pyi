@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
 from whyreset.core.memory import Memory
+from whyreset.core.merge import Merge
 from whyreset.core.ring import Ring
 from whyreset.model import Group
 
@@ -23,6 +24,7 @@ class Recorder:
         samples_per_group: int = ...,
         kind_limit: int = ...,
         samples_per_kind: int = ...,
+        merge: Merge | None = ...,
     ) -> None: ...
     def drain(self, now_ns: int, everything: bool = False) -> int: ...
     def flush(self) -> list[Group]: ...

@@ -13,6 +13,7 @@ from libc.string cimport memcpy, memset
 
 from whyreset.core.events cimport *
 from whyreset.core.memory cimport Memory, closed
+from whyreset.core.merge cimport Merge
 from whyreset.core.ring cimport Ring
 from whyreset.core.sequence cimport is_segment_of, sequence_difference
 from whyreset.core.table cimport *
@@ -41,6 +42,7 @@ cdef enum:
 
 #: how long a record waits for those that bear on it; far above the microseconds that were seen
 cdef uint64_t HOLD = 2000000
+cdef uint64_t HOLD_FOR_WIRE = 40000000     # a block of packets is handed over after some milliseconds
 #: a reset received waits so much longer: an active reset is traced after it was transmitted, its receiver may come first
 cdef uint64_t GRACE = 1000000
 #: a close is reported this much after the kernel stopped finding the connection, at the most
@@ -59,7 +61,6 @@ cdef struct abort_slot:
     uint64_t cookie
     uint64_t time_ns
 
-
 cdef inline bint is_young(const reset_event *e, uint64_t until_ns) noexcept nogil:
     return e.time_ns + (GRACE if e.direction == RESET_RECEIVED else 0) > until_ns
 
@@ -73,6 +74,7 @@ cdef class Recorder:
         reasons, states, hz: see core.values.
         group_limit, kind_limit, sample_limit, samples_per_group, samples_per_kind: see core.table; those of a kind are
             the whole where they are 0.
+        merge: joins what was sent with what the wire shows; None where no packets are read.
     """
 
     cdef Ring resets
@@ -81,6 +83,8 @@ cdef class Recorder:
     cdef Table table
     cdef Twins twins
     cdef Values values
+    cdef Merge merge
+    cdef uint64_t hold
     cdef bint has_reasons
     cdef int reason_not_given
     cdef uint8_t came_to[256]    # by reason
@@ -91,12 +95,14 @@ cdef class Recorder:
     cdef readonly uint64_t echoes_of_receive
 
     def __cinit__(self, Ring resets, Ring closes, Memory memory, reasons, states, uint32_t hz, int group_limit=64, int sample_limit=256,
-                  uint32_t samples_per_group=3, int kind_limit=0, int samples_per_kind=0):
+                  uint32_t samples_per_group=3, int kind_limit=0, int samples_per_kind=0, Merge merge=None):
         self.resets = resets
         self.closes = closes
         self.memory = memory
         self.table = Table(group_limit, kind_limit or group_limit, sample_limit, samples_per_group, samples_per_kind or sample_limit)
         self.twins = Twins()
+        self.merge = merge
+        self.hold = HOLD if merge is None else HOLD_FOR_WIRE
         self.values = Values(reasons, states, hz)
         self.has_reasons = bool(reasons)
         self.reason_not_given = reasons.index("NOT_SPECIFIED") if "NOT_SPECIFIED" in reasons else 0
@@ -132,7 +138,7 @@ cdef class Recorder:
         cdef uint64_t before = self.records
         with nogil:
             self.read_closes()
-            self.read_resets(now_ns if everything or now_ns < HOLD else now_ns - HOLD, everything)
+            self.read_resets(now_ns if everything or now_ns < self.hold else now_ns - self.hold, everything)
         return self.records - before
 
     cdef void read_closes(self) noexcept nogil:
@@ -224,6 +230,8 @@ cdef class Recorder:
         cdef uint32_t ended_ms = NOT_REMEMBERED
         cdef int index
         cdef int32_t kept
+        cdef group *found
+        cdef char interface[16]
         self.records += 1
         self.number += 1
         memset(&key, 0, sizeof(key))
@@ -244,6 +252,11 @@ cdef class Recorder:
         index = self.table.place(&key, self.number)
         self.table.count(index, e, self.number)
         kept = self.table.keep(index, e, self.number, ended_ms)
+        found = &self.table.groups[index]
+        if self.merge is not None and e.direction == RESET_SENT and self.merge.told(e, interface):
+            found.wired += 1
+            if kept >= 0 and interface[0]:
+                memcpy(self.table.samples[kept].event.interface, interface, 16)
         if twin != NULL:
             self.twins.join(twin, self.table, index, kept, self.number)
         elif e.direction == RESET_SENT:

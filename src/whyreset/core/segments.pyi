@@ -37,6 +37,9 @@ class Analyzer:
     def finish(self) -> None:
         """No more files: `take` gives out everything."""
 
+    def pass_time(self, now_ns: int) -> None:
+        """It is later now, though no packet says so: resets that have waited enough are complete. Of live packets."""
+
     def take(self) -> list[Observations]:
         """What is complete since the last call, at most 1,024 groups (with `each`, every reset: ask each block)."""
 

@@ -42,27 +42,6 @@ SKIPPED = {
 cdef class Analyzer:
     """See segments.pyi."""
 
-    cdef Walk walk
-    cdef Names names
-    cdef Packets packets
-    cdef Connections connections
-    cdef Waiting waiting
-    cdef Alike alike
-    cdef Builder builder
-    cdef list bases
-    cdef dict extras
-    cdef bint each
-    cdef list singles
-    cdef readonly Steps steps
-    cdef uint8_t *carried       # the beginning of a record whose end is in the next block
-    cdef uint32_t carried_used
-    cdef uint32_t carried_room
-    cdef object ended_early
-    cdef uint64_t frames        # over all files
-    cdef uint64_t bytes
-    cdef uint64_t opened, complete, reset
-    cdef uint64_t first_ns, last_ns
-
     def __cinit__(self, uint64_t capacity=1 << 18, bint each=False, uint64_t follow=0):
         self.names = Names()
         self.walk = Walk(self.names)
@@ -134,6 +113,11 @@ cdef class Analyzer:
         """No more files: all that waits is released."""
         while self.waiting.used:
             self.release(False)
+
+    def pass_time(self, uint64_t now_ns):
+        """It is later now, though no packet says so."""
+        while self.waiting.used and self.waiting.is_due(now_ns):
+            self.release(True)
 
     def take(self):
         """What is complete."""
@@ -226,7 +210,22 @@ cdef class Analyzer:
         self.flush()
         return found
 
-    cdef inline void name(self, const record *packet) noexcept nogil:
+    cdef bint take_live(self, const record *packet, uint16_t name) noexcept nogil:
+        """One packet of an interface. Whether it is a segment, which then is the last of the batch; it waits for `flush`,
+        as its bytes must."""
+        cdef int before = self.packets.batched
+        self.frames += 1
+        if not self.first_ns:
+            self.first_ns = packet.time_ns
+        self.last_ns = packet.time_ns
+        # no interface of ours shows several frames in one
+        self.packets.take(packet, <uint32_t>self.frames)
+        if self.packets.batched == before:
+            return False
+        self.packets.batch[before].name = name
+        return True
+
+    cdef void name(self, const record *packet) noexcept nogil:
         """Notes where a reset was captured, while that is still known; makes room for the next segment."""
         cdef segment *s
         if self.packets.batched:
@@ -301,13 +300,15 @@ cdef class Analyzer:
         follow_reset(row, s)
         skip(&payload, 20 + s.options)
         limit(&payload, min(s.length, <uint32_t>MOST_PAYLOAD))
-        if payload.length or s.comment_length or s.tunnels_used:
+        if payload.length or s.comment_length or s.note_length or s.tunnels_used:
             x.has_extras = True
+            x.has_note = s.note_length > 0
             with gil:
                 self.extras[x.number] = (
                     payload.at[:payload.length],
                     s.comment[:s.comment_length].decode(errors="replace") if s.comment_length else "",
                     tunnels_value(s.tunnels, s.tunnels_used),
+                    s.note[:s.note_length],
                 )
 
     cdef void release(self, bint complete) noexcept nogil:
@@ -321,7 +322,7 @@ cdef class Analyzer:
                     row = NULL
             self.waiting.settle(x, row)
             x.complete = complete
-        if self.each:
+        if self.each or x.has_note:     # a note is of one reset alone
             with gil:
                 self.singles.append(self.builder.single(x))
         elif not self.alike.add(x) and x.has_extras:

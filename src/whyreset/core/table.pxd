@@ -12,6 +12,7 @@ cdef enum:
     AT_ONCE = 1 << 28
     CROWDED = 1 << 29
     SOON = 1 << 30
+    PAST_STACK = 0x80000000
     # of sample.ended_ms: nothing was remembered
     NOT_REMEMBERED = 0xFFFFFFFF
 
@@ -58,6 +59,7 @@ cdef struct group:
     uint64_t number              # of its first record
     uint64_t last_number
     uint64_t twin
+    uint64_t wired               # seen on the wire too
     int32_t first_sample
     int32_t last_sample
     uint32_t kept

@@ -65,6 +65,7 @@ cdef class Values:
             twin=g.twin or None,
             number=g.number,
             last_number=g.last_number,
+            on_wire=g.wired,
         )
 
     cdef str address(self, int family, const uint8_t *data):
@@ -126,6 +127,7 @@ cdef class Values:
                 embryos=bool(f.flags & EMBRYOS),
                 memory_exhausted=bool(f.flags & MEMORY_EXHAUSTED),
                 crowded=bool(f.flags & CROWDED),
+                past_stack=bool(f.flags & PAST_STACK),
             )
         return facts
 

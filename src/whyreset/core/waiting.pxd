@@ -72,6 +72,7 @@ cdef struct sighting:   # one reset
     uint8_t complete
     uint8_t has_next
     uint8_t has_extras
+    uint8_t has_note
     uint8_t mptcp_reason        # RFC 8684 section 3.6; NO_REASON
     uint32_t sender_went_on
     uint32_t receiver_went_on

@@ -163,6 +163,10 @@ class CountLine(Line, tag="count", kw_only=True):
     counters: dict[str, int]
     #: On the tier `counters`: families of what was counted since watching began.
     families: list[FamilyKey] = []
+    #: Resets that left the namespace, but that its TCP stack neither traced nor counted: in none of the figures above.
+    past_stack: int = 0
+    #: Of the seen, those that never left it; only where packets are read there.
+    off_wire: int | None = None
     netns_name: str = ""
     #: The namespace is gone; resets after its last reading are not in the account.
     gone: bool = False
@@ -299,6 +303,7 @@ class EndLine(Line, tag="end", kw_only=True):
     uncounted: int | None = None
     received: int | None = None
     received_lost: int | None = None
+    past_stack: int | None = None
 
 
 class WhoLine(Line, tag="who", kw_only=True):

@@ -21,7 +21,18 @@ def reset_text(reset: Reset) -> str:
     return escape(f"{clock(reset.time_ns)}  {reset.facts.direction:<8}  {many}{told} [{reset.cause.name}]: {why}")
 
 
-_FIGURES = ("counted", "seen", "explained", "unknown", "lost", "unseen", "uncounted", "received", "received_lost")
+_FIGURES = (
+    "counted",
+    "seen",
+    "explained",
+    "unknown",
+    "lost",
+    "unseen",
+    "uncounted",
+    "received",
+    "received_lost",
+    "past_stack",
+)
 
 
 def _figures(figures: dict[str, int]) -> str:

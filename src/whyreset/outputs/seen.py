@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from whyreset.observation import Conversations, Observation, SeenSegment, Tally
-from whyreset.observed import ObservedReset
+from whyreset.observed import ObservedReset, Recorded
 from whyreset.outputs.keys import (
     ConnectionKey,
+    KernelKey,
     PacketKey,
     PortKey,
     PortsKey,
@@ -17,7 +18,7 @@ from whyreset.outputs.keys import (
     TunnelKey,
 )
 from whyreset.outputs.lines import SCHEMA, CaptureLine, EndLine, NoticeLine, ResetKeys, ResetLine
-from whyreset.outputs.wire import identifier, timestamp
+from whyreset.outputs.wire import identifier, owner_key, process_key, timestamp
 
 
 def reset_line(reset: ObservedReset) -> ResetLine:
@@ -33,11 +34,13 @@ def reset_line(reset: ObservedReset) -> ResetLine:
         cause=reset.cause.name,
         family=reset.cause.family,
         certainty=reset.cause.certainty,
-        sources=["wire"],
+        sources=["recorder", "wire"] if reset.recorded else ["wire"],
         candidates=list(reset.cause.candidates),
         evidence=list(reset.evidence),
         missing=reset.cause.missing,
     )
+    if reset.recorded is not None:
+        _recall(line, reset.recorded)
     if not group:
         for key in ResetKeys.__struct_fields__:
             setattr(line, key, getattr(keys, key))
@@ -91,6 +94,14 @@ def overlap_line(time_ns: int, first: str, second: str) -> NoticeLine:
 def end_line(time_ns: int, reason: str) -> EndLine:
     """The last line."""
     return EndLine(schema=SCHEMA, time=timestamp(time_ns), reason=reason)
+
+
+def _recall(line: ResetLine, told: Recorded) -> None:
+    line.netns_name = told.netns_name
+    line.kernel = KernelKey(reason=told.reason, state=told.state) if told.reason or told.state else None
+    line.owner = owner_key(told.owner) if told.owner else None
+    line.closer = process_key(told.closer) if told.closer else None
+    line.peer = owner_key(told.peer) if told.peer else None
 
 
 def _keys(reset: ObservedReset) -> ResetKeys:

@@ -193,6 +193,13 @@ def port_text(saying: Saying, facts: Facts, port: int | None) -> str:
     return text + (" (likely)" if saying.likely else "")
 
 
+def told(reset: Reset) -> str:
+    """What happened and what that means: «closed port 8080, nobody listens there, clients are refused»."""
+    saying = say(reset)
+    text = port_text(saying, reset.facts, reset.port)
+    return f"{text}, {saying.meaning}" if saying.meaning else text
+
+
 def remotes_text(remotes: Remotes | None, address: str) -> str:
     """«192.0.2.1», «192.0.2.1 and 3 more», «about 1,000 addresses».
 

@@ -28,8 +28,8 @@ def timestamp(time_ns: int) -> str:
 
 
 def identifier(number: int) -> str:
-    """A reset's id: unique while one program runs."""
-    return f"r{number}"
+    """A reset's id: unique while one program runs. Those that only the wire showed have negative numbers."""
+    return f"r{number}" if number >= 0 else f"w{-number}"
 
 
 def start_line(
@@ -71,7 +71,7 @@ def reset_line(reset: Reset) -> ResetLine:
         cause=reset.cause.name,
         family=reset.cause.family,
         certainty=reset.cause.certainty,
-        sources=["kernel"],
+        sources=_sources(reset),
         candidates=list(reset.cause.candidates),
         evidence=list(reset.evidence),
         missing=reset.cause.missing,
@@ -88,6 +88,13 @@ def reset_line(reset: Reset) -> ResetLine:
         remotes=_remotes(reset.remotes) if group and reset.remotes else None,
         sample=keys if group and sample.local else None,
     )
+
+
+def _sources(reset: Reset) -> list[str]:
+    """Who spoke of it."""
+    if reset.facts.past_stack or reset.facts.traits is not None:
+        return ["wire"]
+    return ["kernel", "wire"] if reset.on_wire else ["kernel"]
 
 
 def count_line(count: Count) -> CountLine:
@@ -107,6 +114,8 @@ def count_line(count: Count) -> CountLine:
         uncounted=count.uncounted,
         received=count.received,
         received_lost=count.received_lost,
+        past_stack=count.past_stack,
+        off_wire=count.off_wire,
         second={name: value for name, value in count.delta.items() if value},
         counters=count.moved,
         families=[family_key(each) for each in count.families],

@@ -100,7 +100,7 @@ def view(port: int, address: str = "", known: Container[int] | None = None) -> V
             # open connections that no process holds wait for a listener to accept them: most often there are none
             waiting = not states & _OPEN and any(each.queue and each.queue[0] for each in found)
             states = _OPEN if waiting else 0
-    return View(netns=netns, cookie=cookie, sockets=found, local=_is_local(address) if address else None)
+    return View(netns=netns, cookie=cookie, sockets=found, local=is_local(address) if address else None)
 
 
 def _is_known(body: memoryview, known: Container[int] | None) -> bool:
@@ -186,7 +186,7 @@ def _address(family: int, data: bytes) -> str:
     return socket.inet_ntop(family, data[:4] if family == socket.AF_INET else data)
 
 
-def _is_local(address: str) -> bool | None:
+def is_local(address: str) -> bool | None:
     """Whether the kernel would deliver to that address itself; asks for its route, sends nothing."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     data = socket.inet_pton(family, address)

@@ -48,9 +48,9 @@ class Grid:
         cells = self._counts.get(counter)
         if cells is None:
             cells = self._counts[counter] = array("d", bytes(8 * self._steps))
-        if not (0 <= begin < end < _END_OF_TIME and 0 <= count < 1e15):
+        if not (0 <= begin < end < _END_OF_TIME and 0 < count < 1e15):
             return
-        if self._step > 1 and abs(end - begin - self._step) <= _ABOUT * self._step:
+        if abs(end - begin - self._step) <= _ABOUT * self._step:
             # values come a little early or late: what belongs together stays together
             cell = math.floor(((begin + end) / 2 - self._start) / self._step)
             if 0 <= cell < self._steps:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whyreset.core.merge import Merge
 from whyreset.core.records import Recorder
 from whyreset.model import Group, Missing
 from whyreset.sources.base import SourceError
@@ -20,12 +21,14 @@ class KernelSource:
 
     Args:
         each_per_tick: how many single resets one flush keeps; 0 for a few samples of each group.
+        merge: joins them with what the wire shows, where packets are read.
     """
 
     name = "kernel"
 
-    def __init__(self, program: Program, *, each_per_tick: int = 0) -> None:
+    def __init__(self, program: Program, *, each_per_tick: int = 0, merge: Merge | None = None) -> None:
         self._program = program
+        self._merge = merge
         self._each = each_per_tick
         self._recorder: Recorder | None = None
         self._since_ns = 0
@@ -36,6 +39,7 @@ class KernelSource:
     def start(self) -> None:
         groups, kind = (_EACH_GROUPS, _EACH_OF_ONE_KIND) if self._each else (_GROUPS, _OF_ONE_KIND)
         self._recorder = self._program.recorder(
+            merge=self._merge,
             group_limit=groups,
             kind_limit=kind,
             # room for the first of each group, and for so many more

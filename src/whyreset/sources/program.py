@@ -17,6 +17,7 @@ from pathlib import Path
 
 from whyreset.core import btf, lives
 from whyreset.core.memory import Memory
+from whyreset.core.merge import Merge
 from whyreset.core.records import Recorder
 from whyreset.core.ring import Ring
 from whyreset.model import Missing
@@ -154,7 +155,7 @@ class Program:
             raise SourceError("the kernel program is not loaded")
         return self._object
 
-    def recorder(self, **limits: int) -> Recorder:
+    def recorder(self, merge: Merge | None = None, **limits: int) -> Recorder:
         """The compiled reader of this program's rings; core.records.Recorder says which limits there are."""
         while (rate := hertz(*self.walk(extended=False)[:2])) is None:
             time.sleep(0.1)
@@ -165,6 +166,7 @@ class Program:
             self.reasons,
             self.states,
             rate,
+            merge=merge,
             **limits,
         )
 

@@ -222,7 +222,10 @@ def test_top_is_exact_while_it_can_be() -> None:
 
 def test_every_cause_has_a_meaning() -> None:
     """No row stands without half a sentence, for any cause that packets can tell."""
-    kernel_only = {"disconnect", "destroyed", "not-accepted", "out-of-memory", "too-many-orphans", "paws"}
+    kernel_only = {"disconnect", "destroyed", "not-accepted", "out-of-memory", "too-many-orphans", "paws"} | {
+        "firewall-reject",
+        "not-from-stack",
+    }
     told = {module.NAME for module in causes.CAUSES} - kernel_only - {"old-ack", "unsent-ack"}
     assert told <= phrases.MEANINGS.keys() | {"linger-zero"}
 

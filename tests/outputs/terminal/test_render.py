@@ -22,7 +22,7 @@ CLOCK = "12:00:14"
 UNREAD = Cause(name="unread-data", family="abort", certainty="certain")
 IN_FLIGHT = Cause(name="in-flight", family="abort", certainty="certain")
 HALF_OPEN = Cause(name="half-open", family="half-open", certainty="likely", missing="how it ended")
-MISSING = (Missing(source="packets", why="not part of this version", lost="resets that the TCP stack did not send"),)
+MISSING = (Missing(source="packets", why="not asked for: --packets", lost="resets that the TCP stack did not send"),)
 
 
 def view(*resets: Reset, seconds: int = 12, **options: Any) -> View:
@@ -76,7 +76,7 @@ def test_eighty_columns_tell_what_who_and_from_whom() -> None:
         "             from 192.0.2.1",
         *[""] * 7,
         "Account: 132 sent, all explained; the kernel's count agrees; 0 received",
-        "Not seen: resets that the TCP stack did not send (not part of this version)",
+        "Not seen: resets that the TCP stack did not send (not asked for: --packets)",
         "Keys: v shows the evidence, q ends.",
     ]
 
@@ -182,6 +182,15 @@ def test_the_summary_tells_it_all() -> None:
     assert told[2].startswith(" 90 %  8080  closed port: ")
     assert told[2].endswith(" 108 x")
     assert told[-1].startswith("Account: 120 sent, all explained")
+
+
+def test_the_summary_fits_any_terminal_and_its_account_is_whole() -> None:
+    """It is what somebody copies into a ticket."""
+    spaces = [(number, f"namespace-{number}") for number in range(2, 5)]
+    told = [line.plain for line in summary(view(crashed(), namespaces=spaces), Size(40, 24, summary=True))]
+    assert all(cell_len(line) <= 40 for line in told)
+    account = " ".join(line.strip() for line in told[-3:])
+    assert account.endswith("the kernel's count agrees; 0 received")
 
 
 def test_the_summary_is_bounded() -> None:

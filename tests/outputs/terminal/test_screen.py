@@ -5,7 +5,7 @@ import pty
 import select
 import signal
 from collections.abc import Iterator
-from typing import TextIO
+from typing import Any, TextIO
 
 import pytest
 
@@ -157,4 +157,29 @@ def test_an_alert_is_seen_at_once_and_gone_when_it_is_over(terminal: Pair, monke
     drawn = terminal.read()
     assert "whyreset" in drawn
     assert "WARNING" not in drawn
+    screen.close()
+
+
+@pytest.mark.parametrize(("number", "deed"), [(signal.SIGTSTP, "_suspend"), (signal.SIGQUIT, "_quit")])
+def test_a_signal_within_a_drawing_waits_for_its_end(
+    terminal: Pair, monkeypatch: pytest.MonkeyPatch, number: signal.Signals, deed: str
+) -> None:
+    """A slow terminal is written to for long; a file that is being flushed cannot be flushed from within."""
+    screen = printer(terminal)
+    order = []
+    monkeypatch.setattr(screen, deed, lambda *_: order.append("obeyed"))
+    draw = screen._live.update
+
+    def drawing(*words: Any, **options: Any) -> None:
+        signal.raise_signal(number)
+        draw(*words, **options)
+        order.append("drawn")
+
+    monkeypatch.setattr(screen._live, "update", drawing)
+    terminal.read()
+    screen._drawn_ns = 0  # a second later
+    screen.write([], [], [])
+    assert order == ["drawn", "obeyed"]
+    signal.raise_signal(number)
+    assert order == ["drawn", "obeyed", "obeyed"]
     screen.close()

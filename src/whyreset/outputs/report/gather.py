@@ -8,12 +8,15 @@ from whyreset.core.distinct import Addresses, Ports
 from whyreset.observed import ObservedReset
 from whyreset.outputs.report.timeline import Timeline
 from whyreset.outputs.report.top import Top
+from whyreset.outputs.sentences import process_text
 
 #: Rows that are told apart; what comes beyond is counted in one row for its cause.
 ROWS_MAX = 2048
 #: Addresses that are watched for scans, and the places that are remembered of each.
 PROBERS_MAX = 1024
 PLACES_MAX = 4096
+#: Owners that are told apart in a row.
+OWNERS_MAX = 16
 #: Resets of one service, and their share of the cause's, that are worth a line of their own.
 STANDS_OUT, STANDS_OUT_SHARE = 3, 0.05
 #: Zeek's simple-scan calls so many different places without success a scan.
@@ -48,6 +51,8 @@ class Row(Struct, kw_only=True):
     #: The ports and addresses of the service, which may be many.
     ports: Top = field(default_factory=_ports)
     services: Top = field(default_factory=_addresses)
+    #: Who a recorder noted as owners; "" for all that found no room.
+    owners: dict[str, int] = field(default_factory=dict)
     first_ns: int
     last_ns: int
     #: One of them.
@@ -186,6 +191,11 @@ def _count(row: Row, reset: ObservedReset) -> None:
     row.first_ns, row.last_ns = min(row.first_ns, reset.time_ns), max(row.last_ns, reset.last_ns)
     for top, tally in ((row.peers, peers), (row.ports, reset.ports), (row.services, service)):
         top.add_all(tally)
+    if reset.recorded is not None and reset.recorded.owner is not None:
+        owner = process_text(reset.recorded.owner.process)
+        if owner not in row.owners and len(row.owners) >= OWNERS_MAX:
+            owner = ""
+        row.owners[owner] = row.owners.get(owner, 0) + reset.count
 
 
 def _opened(reset: ObservedReset) -> bool:

@@ -6,6 +6,7 @@ import datetime
 
 from whyreset.observed import ObservedReset
 from whyreset.outputs.report.phrases import place
+from whyreset.outputs.sentences import process_text
 from whyreset.words import escape
 
 #: What is shown of a packet's comment, in characters.
@@ -25,7 +26,12 @@ def reset_text(reset: ObservedReset) -> str:
     more = f"; to know more: {reset.cause.missing}" if reset.cause.missing else ""
     history = f" {seen.history}" if seen.history else ""
     wrapped = f" in {' in '.join(each.kind for each in reversed(seen.tunnels))}" if seen.tunnels else ""
-    if seen.comment:
+    told = reset.recorded
+    if told is not None and told.owner is not None:
+        why += f"; owner {process_text(told.owner.process)}"
+    if told is not None and told.closer is not None and (told.owner is None or told.closer != told.owner.process):
+        why += f"; closed by {process_text(told.closer)}"
+    if seen.comment and told is None:  # a comment beside a note says the same
         more += f"; comment: «{seen.comment[:COMMENT_MAX]}»"
     route = f"{place(seen.src, seen.sport)} -> {place(seen.dst, seen.dport)}"
     return escape(

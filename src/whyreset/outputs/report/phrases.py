@@ -8,6 +8,8 @@ from whyreset.words import span
 
 #: Ports that are named where there are more, and the share of the resets that each of them has at least.
 NAMED_PORTS, NAMED_SHARE = 3, 0.05
+#: Owners that are named where there are more.
+NAMED_OWNERS = 2
 
 #: What happened, by slug or family; «client» and «server» are by who sent the SYN.
 MEANINGS: dict[str, str] = {
@@ -68,7 +70,16 @@ def who(row: Row) -> str:
         service = several(row.services, "", "servers")
     peers = several(row.peers, "client", "clients")
     text = f"{service} reset {peers}" if row.by_service else f"{peers} reset {service}"
-    return text if named and ports_told else f"{text}, {ports(row.ports, row.count)}"
+    if not (named and ports_told):
+        text += f", {ports(row.ports, row.count)}"
+    return f"{text}; {owners(row.owners)}" if row.owners else text
+
+
+def owners(counts: dict[str, int]) -> str:
+    """«owner nginx[911] (nginx.service)», «owners nginx[911], nginx[912] and others»."""
+    named = sorted((each for each in counts if each), key=lambda each: -counts[each])
+    others = " and others" if len(named) > NAMED_OWNERS or "" in counts else ""
+    return f"owner{'s' if len(named) > 1 else ''} {', '.join(named[:NAMED_OWNERS])}{others}"
 
 
 def ports(top: Top, resets: int) -> str:

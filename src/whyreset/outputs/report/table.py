@@ -6,13 +6,27 @@ import csv
 from collections.abc import Iterable
 from typing import TextIO
 
-from whyreset.observed import ObservedReset
+from whyreset.observed import ObservedReset, Recorded
+from whyreset.outputs.sentences import process_text
 from whyreset.outputs.wire import timestamp
 from whyreset.words import escape
 
 COLUMNS = (
     *("file", "frame", "time", "count", "src", "sport", "dst", "dport", "direction", "cause", "family", "certainty"),
-    *("candidates", "flags", "seq", "ack", "ttl", "trigger", "history", "connection", "evidence", "missing", "says"),
+    *(
+        "candidates",
+        "flags",
+        "seq",
+        "ack",
+        "ttl",
+        "trigger",
+        "history",
+        "connection",
+        "evidence",
+        "missing",
+        "says",
+        "owner",
+    ),
 )
 
 
@@ -32,9 +46,13 @@ class CsvPrinter:
                 *(seen.dport, reset.direction, reset.cause.name, reset.cause.family, reset.cause.certainty),
                 *(" ".join(reset.cause.candidates), seen.flags, seen.seq, seen.ack, seen.ttl),
                 *(seen.trigger.flags if seen.trigger else "", seen.history, seen.connection),
-                *("; ".join(reset.evidence), reset.cause.missing, reset.says),
+                *("; ".join(reset.evidence), reset.cause.missing, reset.says, _owner(reset.recorded)),
             )
             self._out.writerow([_cell(value) if isinstance(value, str) else value for value in row])
+
+
+def _owner(told: Recorded | None) -> str:
+    return process_text(told.owner.process) if told is not None and told.owner is not None else ""
 
 
 def _cell(text: str) -> str:

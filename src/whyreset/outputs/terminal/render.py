@@ -309,5 +309,5 @@ def summary(view: View, size: Size) -> list[Text]:
         if rest := len(side.rows) - _SUMMARY if len(side.rows) > _SUMMARY else 0:
             share = sum(row.share for row in side.rows[_SUMMARY:])
             lines.append(Text(f"{_percent(share):>5}  and {rest} more", style="dim"))
-    lines.append(Text(f"Account: {view.account}"))
+    lines += [Text(part) for part in _wrap(f"Account: {view.account}", size.width, _LINES)]
     return [_cut(line, size.width) for line in lines]

@@ -13,7 +13,7 @@ import signal
 import sys
 import termios
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any, TextIO
 
@@ -74,15 +74,18 @@ class ScreenPrinter:
         #: something is to be shown that was not yet
         self._fresh = False
         self._handlers: dict[int, Any] = {}
+        #: the terminal is being written to; signals that came meanwhile
+        self._busy = False
+        self._held: list[int] = []
 
     def start(
         self, time_ns: int, *, version: str, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]
     ) -> None:
         """Takes the screen."""
         self._missing = missing
-        for number, handler in ((signal.SIGTSTP, self._suspend), (signal.SIGQUIT, self._quit)):
+        for number in (signal.SIGTSTP, signal.SIGQUIT):
             if signal.getsignal(number) != signal.SIG_IGN:  # whoever started us may want it ignored
-                self._handlers[number] = signal.signal(number, handler)
+                self._handlers[number] = signal.signal(number, self._signalled)
         self.write((), (), ())
 
     def write(
@@ -96,13 +99,14 @@ class ScreenPrinter:
         now_ns = time.monotonic_ns()
         self._fresh |= self._board.take(resets, counts, notices, now_ns) or any(True for _ in alerts)
         self._obey()
-        if not self._holds():
-            return
-        size = self._measure()
-        # just after a second is over, so that «now» is a whole one
-        due = now_ns // _EVERY_NS != self._drawn_ns // _EVERY_NS
-        if due or size != self._size or (self._fresh and now_ns - self._drawn_ns >= _AT_ONCE_NS):
-            self._draw(now_ns, size)
+        with self._undisturbed():
+            if not self._holds():
+                return
+            size = self._measure()
+            # just after a second is over, so that «now» is a whole one
+            due = now_ns // _EVERY_NS != self._drawn_ns // _EVERY_NS
+            if due or size != self._size or (self._fresh and now_ns - self._drawn_ns >= _AT_ONCE_NS):
+                self._draw(now_ns, size)
 
     def end(self, time_ns: int, *, reason: str, totals: dict[str, int]) -> None:
         """Gives the screen back and leaves a summary of it all."""
@@ -163,14 +167,40 @@ class ScreenPrinter:
         finally:
             self._keys.give()
 
-    def _suspend(self, _number: int, _frame: FrameType | None) -> None:
+    @contextlib.contextmanager
+    def _undisturbed(self) -> Iterator[None]:
+        """Signals wait: what is being written to the terminal cannot be followed by more from within itself."""
+        self._busy = True
+        try:
+            yield
+        finally:
+            self._busy = False
+            self._act()
+
+    def _signalled(self, number: int, _frame: FrameType | None) -> None:
+        self._held.append(number)
+        self._act()
+
+    def _act(self) -> None:
+        while self._held and not self._busy:
+            number = self._held.pop(0)
+            self._busy = True
+            try:
+                if number == signal.SIGTSTP:
+                    self._suspend()
+                else:
+                    self._quit(number)
+            finally:
+                self._busy = False
+
+    def _suspend(self) -> None:
         self._give()
         # the default is to stop, here and now; what follows runs when the shell continues us
         ours = signal.signal(signal.SIGTSTP, signal.SIG_DFL)
         os.kill(os.getpid(), signal.SIGTSTP)
         signal.signal(signal.SIGTSTP, ours)
 
-    def _quit(self, number: int, _frame: FrameType | None) -> None:
+    def _quit(self, number: int) -> None:
         self.close()
         signal.raise_signal(number)
 

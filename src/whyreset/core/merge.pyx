@@ -1,0 +1,399 @@
+# cython: language_level=3, boundscheck=False, wraparound=False, cdivision=True
+"""Resets on the wire, joined with what the kernel told of them: one reset is one, wherever it is seen.
+
+On the wire a reset shows several times: on each interface that it passes, at both ends of loopback, and behind address
+translation with another address. Those with the same ends and numbers are one; where only the receiver and the numbers
+are the same, one may be the other's translation (and each has one at the most, since a scanner's probes may all have
+the same numbers).
+
+What is seen waits a while before it is judged, so that all that bears on it has come: then a reset that left this host
+without having come in, of which no kernel told, and which is nobody's translation, went past the stack. Where anything
+was lost meanwhile, nothing is concluded.
+"""
+
+import os
+import socket
+
+from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdlib cimport calloc, free
+from libc.string cimport memcmp, memcpy, memset
+
+from whyreset.core.connections cimport ACK, FIN, SYN, fold, segment
+from whyreset.core.events cimport HAS_TRIGGER, RESET_SENT, reset_event
+from whyreset.core.table cimport PAST_STACK, Table, group_key
+from whyreset.core.values cimport Values
+
+cdef enum:
+    FIRST = 1024
+    LOOK = 64           # so many with one hash are looked at
+    GROUPS = 128
+    OF_ONE_KIND = 96
+
+cdef uint8_t INET = socket.AF_INET
+cdef uint8_t INET6 = socket.AF_INET6
+
+#: how long before one is judged: what bears on it comes within milliseconds, counters are read each second
+cdef uint64_t SETTLED = 1200000000
+#: before that the other side may still be in its ring
+cdef uint64_t YOUNG = 100000000
+#: translations of one reset are within it
+cdef int64_t NEAR = 1000000000
+#: a packet may wait so long in a queue before it leaves
+cdef uint64_t KEPT = 10000000000
+
+
+cdef inline uint64_t hash_words(const void *data, int count, uint64_t seed) noexcept nogil:
+    cdef uint64_t word
+    cdef int i
+    for i in range(count):
+        memcpy(&word, <const char *>data + 8 * i, 8)
+        seed = fold(seed ^ word, 0x9E3779B97F4A7C15ULL)
+    return seed
+
+
+cdef class Merge:
+    """See merge.pyi."""
+
+    def __cinit__(self, uint32_t most=1 << 16):
+        if most < FIRST or most & (most - 1):
+            raise ValueError("limits out of range")
+        self.most, self.size = most, FIRST
+        self.tail = self.judged = self.following = 1
+        self.namers = []
+        self.table = Table(GROUPS, OF_ONE_KIND, GROUPS, 1, GROUPS)
+        self.values = Values((), (), 100)
+        self.seeds[0] = int.from_bytes(os.urandom(8), "little")
+        self.seeds[1] = int.from_bytes(os.urandom(8), "little")
+        self.spots = <spot *>calloc(FIRST, sizeof(spot))
+        self.same = <uint32_t *>calloc(FIRST, sizeof(uint32_t))
+        self.ends = <uint32_t *>calloc(FIRST, sizeof(uint32_t))
+        self.numbers = <uint32_t *>calloc(FIRST, sizeof(uint32_t))
+        if self.spots == NULL or self.same == NULL or self.ends == NULL or self.numbers == NULL:
+            raise MemoryError
+
+    def __dealloc__(self):
+        free(self.spots)
+        free(self.same)
+        free(self.ends)
+        free(self.numbers)
+
+    def ring(self, uint64_t cookie, uint32_t inode, names):
+        """A namespace whose packets are read; see merge.pyi."""
+        cdef uint8_t number = len(self.namers)
+        if len(self.namers) >= MOST_RINGS:
+            raise ValueError("limits out of range")
+        self.cookies[number] = cookie
+        self.inodes[number] = inode
+        self.namers.append(names)
+        return number
+
+    def begin(self, uint64_t now_ns):
+        """A visit begins."""
+        self.now_ns = now_ns
+        memset(self.names, 0, sizeof(self.names))
+        while self.tail != self.following and self.tail != self.judged and self.at(self.tail).seen_ns + KEPT < now_ns:
+            self.tail += 1
+
+    def judge(self, uint64_t now_ns, uint64_t epoch_ns, bint doubtful, bint everything=False):
+        """Judges what has waited enough; see merge.pyi."""
+        cdef spot *x
+        while self.judged != self.following:
+            x = self.at(self.judged)
+            if x.seen_ns + (YOUNG if everything else SETTLED) > now_ns:
+                break
+            self.judge_one(x, epoch_ns, doubtful)
+            self.judged += 1
+
+    def take(self):
+        """The groups that were judged since the last call."""
+        cdef list out = [self.values.group_value(self.table, i) for i in range(self.table.used)]
+        self.table.clear()
+        return out
+
+    def off_wire_of(self, uint64_t cookie):
+        """How many resets the kernel told of in that namespace that never left it; None where its packets are not read."""
+        cookies = [self.cookies[i] for i in range(len(self.namers))]
+        return self.off_wire[cookies.index(cookie)] if cookie in cookies else None
+
+    @property
+    def remembered(self):
+        """Resets that are in memory now."""
+        return self.following - self.tail
+
+    cdef void sight(self, uint8_t ring, const segment *s, uint32_t ifindex, bint outgoing, uint64_t time_ns) noexcept nogil:
+        """A reset on the wire."""
+        cdef identity who
+        cdef spot *x
+        cdef spot *alike
+        cdef uint32_t told = 0
+        cdef uint64_t cookie = 0
+        memset(&who, 0, sizeof(who))
+        memcpy(who.src, &s.ends[2 * s.side], 16)
+        memcpy(who.dst, &s.ends[2 * (1 - s.side)], 16)
+        who.sport = <uint16_t>(s.ports >> 16 if s.side == 0 else s.ports)
+        who.dport = <uint16_t>(s.ports if s.side == 0 else s.ports >> 16)
+        who.family = INET6 if s.family == 6 else INET
+        who.seq = s.seq
+        if s.flags & ACK:
+            who.acks = 1
+            who.ack = s.ack
+        x = self.find_same(&who)
+        if x == NULL:
+            # the kernel may have told of it with numbers that are not quite the packet's; what follows has these
+            alike = self.find_ends(&who, False)
+            if alike != NULL:
+                told, cookie = alike.told, alike.cookie
+                alike.time_ns = time_ns
+                alike.left = 0xFFFF
+            x = self.open(&who)     # which may move them all
+            if x == NULL:
+                return
+            x.told, x.cookie = told, cookie
+        # the first place is where it left, though another namespace's ring, where it came in, was read before
+        if not x.time_ns or (x.came_in and outgoing and not x.came >> ring & 1):
+            x.time_ns = time_ns
+            x.ring = ring
+            x.ifindex = ifindex
+            x.came_in = not outgoing
+            x.shown = 0
+        if x.ring == ring and x.ifindex == ifindex and x.came_in == (not outgoing):
+            x.shown += 1
+        if outgoing:
+            x.left |= 1 << ring
+        elif not x.left >> ring & 1:
+            x.came |= 1 << ring
+
+    cdef bint told(self, const reset_event *e, char *interface) noexcept nogil:
+        """The kernel told of a reset that was sent; whether it was on the wire by now. `interface` is by which it left
+        first, where that is known better than from the kernel; else empty."""
+        cdef identity who
+        cdef spot *x
+        memset(&who, 0, sizeof(who))
+        memcpy(who.src, e.local, 16)
+        memcpy(who.dst, e.remote, 16)
+        who.sport = e.local_port
+        who.dport = e.remote_port
+        who.family = e.family
+        if e.flags & HAS_TRIGGER:
+            # RFC 9293 section 3.5.2, as tcp_v4_send_reset() does it
+            if e.trigger_flags & ACK:
+                who.seq = e.trigger_ack
+            else:
+                who.acks = 1
+                who.ack = e.trigger_seq + e.trigger_length + (e.trigger_flags & SYN != 0) + (e.trigger_flags & FIN != 0)
+        else:
+            who.acks = 1
+            who.seq = e.snd_nxt
+            who.ack = e.rcv_nxt
+        x = self.find_same(&who)
+        if x == NULL:
+            x = self.find_ends(&who, True)
+        if x == NULL:
+            x = self.open(&who)
+            if x == NULL:
+                return False
+        x.told += 1
+        x.cookie = e.netns_cookie
+        if not x.time_ns:
+            return False
+        interface[0] = 0
+        if self.cookies[x.ring] == e.netns_cookie or not e.interface[0]:
+            self.name(x.ring, x.ifindex, interface)
+        return True
+
+    cdef spot *at(self, uint32_t place) noexcept nogil:
+        """By its place; NULL where it is not remembered any more."""
+        if place == 0 or place - self.tail >= self.following - self.tail:
+            return NULL
+        return &self.spots[place & (self.size - 1)]
+
+    cdef spot *find_same(self, const identity *who) noexcept nogil:
+        """The reset with the same ends and numbers."""
+        cdef spot *x = self.at(self.same[hash_words(who, 6, self.seeds[0]) & (self.size - 1)])
+        cdef int i
+        for i in range(LOOK):
+            if x == NULL or memcmp(&x.who, who, sizeof(identity)) == 0:
+                return x
+            x = self.at(x.next_same)
+        return NULL
+
+    cdef spot *find_ends(self, const identity *who, bint shown) noexcept nogil:
+        """A reset between the same ends that only the wire has shown, or that only the kernel has told of."""
+        cdef spot *x = self.at(self.ends[hash_ends_of(who, self.seeds[1]) & (self.size - 1)])
+        cdef int i
+        for i in range(LOOK):
+            if x == NULL:
+                return NULL
+            if (
+                (x.time_ns != 0) == shown and (x.told != 0) != shown and x.who.sport == who.sport and x.who.dport == who.dport
+                and x.who.family == who.family and memcmp(x.who.src, who.src, 32) == 0
+                and <int64_t>(self.now_ns - x.seen_ns) < NEAR
+            ):
+                return x
+            x = self.at(x.next_ends)
+        return NULL
+
+    cdef spot *open(self, const identity *who) noexcept nogil:
+        cdef uint32_t place
+        cdef spot *x
+        if self.following - self.tail == self.size and not self.make_room():
+            # the one remembered longest goes; where it was not judged by then, nothing is concluded
+            if self.tail == self.judged:
+                self.judge_one(self.at(self.tail), 0, True)
+                self.judged += 1
+            self.tail += 1
+        place = self.following
+        self.following += 1
+        if self.following == 0:     # after four billion: no place is 0
+            self.tail = self.judged = self.following = 1
+            memset(self.same, 0, self.size * sizeof(uint32_t))
+            memset(self.ends, 0, self.size * sizeof(uint32_t))
+            memset(self.numbers, 0, self.size * sizeof(uint32_t))
+            return NULL
+        x = &self.spots[place & (self.size - 1)]
+        memset(x, 0, sizeof(spot))
+        x.who = who[0]
+        x.seen_ns = self.now_ns
+        x.ring = NO_RING
+        self.index(place)
+        return x
+
+    cdef void index(self, uint32_t place) noexcept nogil:
+        cdef spot *x = &self.spots[place & (self.size - 1)]
+        cdef uint32_t *first = &self.same[hash_words(&x.who, 6, self.seeds[0]) & (self.size - 1)]
+        x.next_same = first[0]
+        first[0] = place
+        first = &self.ends[hash_ends_of(&x.who, self.seeds[1]) & (self.size - 1)]
+        x.next_ends = first[0]
+        first[0] = place
+        first = &self.numbers[hash_numbers_of(&x.who, self.seeds[0]) & (self.size - 1)]
+        x.next_numbers = first[0]
+        first[0] = place
+
+    cdef bint make_room(self) noexcept nogil:
+        """Twice as many, up to the bound."""
+        cdef spot *spots
+        cdef uint32_t *heads[3]
+        cdef uint32_t size = 2 * self.size, place
+        if self.size >= self.most:
+            return False
+        spots = <spot *>calloc(size, sizeof(spot))
+        heads[0] = <uint32_t *>calloc(size, sizeof(uint32_t))
+        heads[1] = <uint32_t *>calloc(size, sizeof(uint32_t))
+        heads[2] = <uint32_t *>calloc(size, sizeof(uint32_t))
+        if spots == NULL or heads[0] == NULL or heads[1] == NULL or heads[2] == NULL:
+            free(spots)
+            free(heads[0])
+            free(heads[1])
+            free(heads[2])
+            self.most = self.size
+            return False
+        for place in range(self.tail, self.following):
+            spots[place & (size - 1)] = self.spots[place & (self.size - 1)]
+        free(self.spots)
+        free(self.same)
+        free(self.ends)
+        free(self.numbers)
+        self.spots, self.same, self.ends, self.numbers, self.size = spots, heads[0], heads[1], heads[2], size
+        for place in range(self.tail, self.following):
+            self.index(place)
+        return True
+
+    cdef void judge_one(self, spot *x, uint64_t epoch_ns, bint doubtful) noexcept nogil:
+        """What it was, now that all that bears on it has come."""
+        cdef int i, original
+        if x.told:
+            for i in range(MOST_RINGS):
+                if self.cookies[i] == x.cookie and self.cookies[i] and not x.left >> i & 1:
+                    if doubtful:
+                        self.undecided += x.told
+                    else:
+                        self.off_wire[i] += x.told
+            return
+        if not x.time_ns or x.came_in:
+            return
+        original = self.original_of(x)
+        if original > 0:
+            self.related += 1
+        elif original < 0 or doubtful:
+            self.undecided += x.shown
+        else:
+            self.past_stack += x.shown
+            self.group(x, epoch_ns)
+
+    cdef int original_of(self, const spot *x) noexcept nogil:
+        """Whether this is another reset, translated: 1, or 0; -1 where too many have its numbers to tell."""
+        cdef spot *y = self.at(self.numbers[hash_numbers_of(&x.who, self.seeds[0]) & (self.size - 1)])
+        cdef int64_t apart
+        cdef bint came
+        cdef int i
+        for i in range(LOOK):
+            if y == NULL:
+                return 0
+            apart = <int64_t>(x.seen_ns - y.seen_ns)
+            # it came in or a kernel made it, and it did not leave this namespace as it was
+            came = not y.left >> x.ring & 1 and (y.told != 0 or y.came >> x.ring & 1)
+            if (
+                y != x and not y.claimed and y.who.seq == x.who.seq and y.who.ack == x.who.ack and y.who.acks == x.who.acks
+                and y.who.family == x.who.family and y.who.dport == x.who.dport and memcmp(y.who.dst, x.who.dst, 16) == 0
+                and -NEAR < apart and apart < NEAR and came
+            ):
+                y.claimed = True
+                return 1
+            y = self.at(y.next_numbers)
+        return -1
+
+    cdef void group(self, const spot *x, uint64_t epoch_ns) noexcept nogil:
+        """It is counted with those like it, in the form of a record of the kernel."""
+        cdef reset_event e
+        cdef group_key key
+        cdef int index
+        cdef uint32_t i
+        memset(&e, 0, sizeof(e))
+        memset(&key, 0, sizeof(key))
+        e.time_ns = x.time_ns - epoch_ns if x.time_ns > epoch_ns else 0
+        e.netns_cookie = self.cookies[x.ring]
+        e.netns_inode = self.inodes[x.ring]
+        memcpy(e.local, x.who.src, 16)
+        memcpy(e.remote, x.who.dst, 16)
+        e.local_port = x.who.sport
+        e.remote_port = x.who.dport
+        e.family = x.who.family
+        e.direction = RESET_SENT
+        self.name(x.ring, x.ifindex, e.interface)
+        key.facts.flags = PAST_STACK
+        key.facts.direction = RESET_SENT
+        key.netns_inode = e.netns_inode
+        key.netns_cookie = e.netns_cookie
+        key.port = e.local_port
+        # who is named as its sender is told apart as well: only our own addresses are ours
+        key.owner_start_ns = hash_words(x.who.src, 2, self.seeds[0])
+        for i in range(x.shown):
+            self.number += 1
+            index = self.table.place(&key, self.number)
+            self.table.count(index, &e, self.number)
+            self.table.keep(index, &e, self.number, 0xFFFFFFFF)
+
+    cdef void name(self, uint8_t ring, uint32_t ifindex, char *into) noexcept nogil:
+        """An interface's name, asked for once in a visit."""
+        cdef interface_name *known = &self.names[(ifindex ^ <uint32_t>ring << 4) & 255]
+        if known.ifindex != ifindex or known.ring != ring or not known.name[0]:
+            with gil:
+                self.learn(known, ring, ifindex)
+        memcpy(into, known.name, 16)
+
+    cdef int learn(self, interface_name *into, uint8_t ring, uint32_t ifindex) except -1:
+        cdef bytes name = self.namers[ring](ifindex).encode("utf-8", "surrogateescape")[:15]
+        memset(into, 0, sizeof(interface_name))
+        into.ifindex = ifindex
+        into.ring = ring
+        memcpy(into.name, <const char *>name, len(name))
+
+
+cdef inline uint64_t hash_ends_of(const identity *who, uint64_t seed) noexcept nogil:
+    return fold(hash_words(who.src, 4, seed) ^ <uint64_t>who.sport << 32 ^ who.dport, 0xD6E8FEB86659FD93ULL)
+
+
+cdef inline uint64_t hash_numbers_of(const identity *who, uint64_t seed) noexcept nogil:
+    cdef uint64_t state = hash_words(who.dst, 2, seed ^ 0x5851F42D4C957F2DULL)
+    return fold(state ^ <uint64_t>who.seq << 32 ^ who.ack ^ <uint64_t>who.dport << 24, 0xD6E8FEB86659FD93ULL)

@@ -1,0 +1,1 @@
+"""What is kept to prove what was said: packets with the reasons beside them."""

@@ -1,0 +1,273 @@
+"""The wire beside the kernel: packets of one or more namespaces, joined with what the kernel told, and what is left.
+
+What went past the TCP stack is told only after the firewall's rules were read, since a rule's counter that moved
+explains it. Nothing is concluded for seconds in which a ring lost something, or the kernel counted what nobody traced.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from functools import partial
+from typing import Literal
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from whyreset.core.merge import Merge
+from whyreset.core.sightings import Sightings
+from whyreset.core.taps import Sink
+from whyreset.model import Group, Missing, Record, Surroundings
+from whyreset.sources import diag, rawsockets
+from whyreset.sources.base import SourceError
+from whyreset.sources.firewall import Firewall, Rule, Rules
+from whyreset.sources.packets import Packets
+
+#: After a loss nothing is concluded for so long: what waits to be judged is younger.
+_DOUBT_NS = 3_000_000_000
+#: Firewalls are asked again after so long at the earliest; until then what was found holds for the same ports.
+_ASK_NS = 2_000_000_000
+#: Readings that are kept: what is judged is younger.
+_KEPT_NS = 10_000_000_000
+_MOST_WAITING = 512
+_MOST_ANSWERS = 1024
+_TOLD_RULES = 3
+_LAST_SECONDS = 2.0
+
+
+class _Place(Struct):
+    """One namespace whose packets are read."""
+
+    source: Packets
+    sink: Sink
+    firewall: Firewall
+    #: The newest last.
+    readings: list[Rules] = []
+    waiting: list[Group] = []
+    asked_ns: int = 0
+    #: What was found for an address and a port, and until when that holds.
+    found: dict[tuple[str, int | None], tuple[int, Group]] = {}
+
+
+class OnWire:
+    """Watches the wire.
+
+    Args:
+        paths: of the namespaces («/proc/911/ns/net»), "" for our own.
+        ring_blocks: size of each ring; None for the built-in one.
+    """
+
+    name = "packets"
+
+    def __init__(self, paths: Sequence[str] = ("",), *, ring_blocks: int | None = None) -> None:
+        self.merge = Merge()
+        sized = partial(Packets, blocks=ring_blocks) if ring_blocks else Packets
+        self._sources = [sized(path=path) for path in dict.fromkeys(paths)]
+        self._paths = list(dict.fromkeys(paths))
+        self._places: list[_Place] = []
+        self._doubt_until_ns = 0
+        self._blind = self._crowded = 0
+        #: Resets that left here in the name of others, without having come in.
+        self.foreign = 0
+
+    def can_run(self) -> Missing | None:
+        return next((missing for source in self._sources if (missing := source.can_run())), None)
+
+    def start(self) -> None:
+        if len(self._sources) > 16:
+            raise SourceError("packets are read in 16 network namespaces at the most")
+        try:
+            for path, source in zip(self._paths, self._sources, strict=True):
+                source.start()
+                sink = Sightings(self.merge, self.merge.ring(source.cookie, source.netns, _namer(source)))
+                self._places.append(_Place(source=source, sink=sink, firewall=Firewall(path)))
+            for place in self._places:
+                place.firewall.ask()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        for place in self._places:
+            place.firewall.close()
+        for source in self._sources:
+            source.close()
+        self._places = []
+
+    def drain(self, now_ns: int) -> None:
+        """Takes what has come. Before the kernel's records are read, so that these find it."""
+        self.merge.begin(now_ns)
+        for place in self._places:
+            place.source.drain([place.sink])
+
+    def judge(self, now_ns: int, epoch_ns: int, *, blind: int, everything: bool = False) -> None:
+        """Judges what has waited long enough; once a second, after the kernel's counters were read.
+
+        Args:
+            now_ns: CLOCK_BOOTTIME.
+            epoch_ns: what to add for the time of day.
+            blind: how many resets the kernel lost, or counted without a trace, so far.
+            everything: also what is younger.
+        """
+        dropped = sum(place.source.count_dropped() for place in self._places)
+        if dropped or blind != self._blind:
+            self._doubt_until_ns = now_ns + _DOUBT_NS
+            self._blind = blind
+        self.merge.judge(now_ns, epoch_ns, now_ns < self._doubt_until_ns, everything)
+        for group in self.merge.take():
+            place = next(each for each in self._places if each.source.cookie == group.netns_cookie)
+            if len(place.waiting) < _MOST_WAITING:
+                place.waiting.append(group)
+            else:
+                self._crowded += group.count
+
+    def take(self, *, last: bool = False) -> list[Group]:
+        """What went past the stack and is known as far as it can be.
+
+        Args:
+            last: waits for the firewall, but not long.
+        """
+        out: list[Group] = []
+        for place in self._places:
+            now_ns = time.monotonic_ns()
+            out += self._known(place, now_ns)
+            if place.waiting and (last or now_ns - place.asked_ns > _ASK_NS):
+                place.asked_ns = now_ns
+                place.firewall.ask()
+            rules = place.firewall.answer()
+            if last and place.waiting:
+                rules = rules or _await(place.firewall)
+            if rules is not None:
+                out += self._explain(place, rules)
+        return out
+
+    def off_wire(self, cookie: int) -> int | None:
+        """How many resets of that namespace never left it; None where its packets are not read."""
+        return self.merge.off_wire_of(cookie)
+
+    def losses(self) -> dict[str, tuple[int, str]]:
+        """What was lost so far, by name: how much, and what that means for the user."""
+        found = {
+            "wire-undecided": (
+                self.merge.undecided + self._crowded,
+                "resets that could not be held against the wire, or against the kernel: something was lost then",
+            ),
+            "wire-foreign": (
+                self.foreign,
+                "resets that left this host in the name of others without having come in",
+            ),
+        }
+        for place in self._places:
+            for name, (count, text) in place.source.losses().items():
+                found[name] = (found.get(name, (0, ""))[0] + count, text)
+        return found
+
+    def _known(self, place: _Place, now_ns: int) -> list[Group]:
+        """Groups like those that were explained a moment ago."""
+        out, waiting = [], []
+        for group in place.waiting:
+            until_ns, like = place.found.get(_key(group), (0, group))
+            if now_ns < until_ns:
+                out.append(_like(group, like))
+            else:
+                waiting.append(group)
+        place.waiting = waiting
+        return out
+
+    def _explain(self, place: _Place, rules: Rules) -> list[Group]:
+        """Holds what waits against the rules: a counter that moved since the last reading before the first reset."""
+        out: list[Group] = []
+        if place.waiting:
+            ours = [source.inode for source in self._sources]
+            sockets, unread = rawsockets.held(place.firewall.path, ours)
+            if len(place.found) > _MOST_ANSWERS:
+                place.found.clear()
+            for group in place.waiting:
+                since = _before(place.readings, group.first_ns)
+                fit = [rule for rule in rules.rules if rule.fits(group.port, _version(group))]
+                grown = sum(_growth(rule, since) for rule in fit)
+                moved = [rule for rule in fit if _growth(rule, since)]
+                told = moved if moved and grown >= group.count else [rule for rule in fit if _silent(rule, since)]
+                around = Surroundings(
+                    rules=tuple(rule.text for rule in told[:_TOLD_RULES]) or rules.unread,
+                    sockets=sockets,
+                    unread=unread,
+                )
+                if told is not moved and not self._is_ours(place, group):
+                    self.foreign += group.count
+                    continue
+                reject: Literal["", "moved", "uncounted", "unread"] = "unread" if rules.unread else ""
+                if told:
+                    reject = "moved" if told is moved else "uncounted"
+                group = _numbered(replace(group, facts=replace(group.facts, reject=reject), surroundings=around))
+                place.found[_key(group)] = (time.monotonic_ns() + _ASK_NS, group)
+                out.append(group)
+            place.waiting = []
+        older = _before(place.readings, rules.time_ns - _KEPT_NS)
+        place.readings = [each for each in place.readings if older is None or each.time_ns >= older.time_ns]
+        place.readings.append(rules)
+        return out
+
+    def _is_ours(self, place: _Place, group: Group) -> bool:
+        """Whether its source is an address of the namespace itself."""
+        if not group.samples:
+            return False
+        try:
+            with ExitStack() as stack:
+                if place.firewall.path:
+                    stack.enter_context(diag.inside(place.firewall.path))
+                return bool(diag.is_local(group.samples[0].local))
+        except OSError:
+            return False
+
+
+def _await(firewall: Firewall) -> Rules:
+    """What it answers, if it does soon."""
+    deadline = time.monotonic() + _LAST_SECONDS
+    while time.monotonic() < deadline:
+        if (rules := firewall.answer()) is not None:
+            return rules
+        time.sleep(0.01)
+    return Rules(time_ns=0, unread=("the firewall's rules could not be read in time",))
+
+
+def _namer(source: Packets) -> Callable[[int], str]:
+    return lambda index: source.interface(index, time.monotonic_ns())
+
+
+def _key(group: Group) -> tuple[str, int | None]:
+    return (group.samples[0].local if group.samples else "", group.port)
+
+
+def _before(readings: Sequence[Rules], time_ns: int) -> Rules | None:
+    """The newest reading that is older than that time."""
+    return next((each for each in reversed(readings) if each.time_ns < time_ns), None)
+
+
+def _silent(rule: Rule, since: Rules | None) -> bool:
+    """Its counter does not tell whether it was the one: there is none, or it was not read before."""
+    return rule.packets is None or (since is None and rule.packets > 0)
+
+
+def _version(group: Group) -> int:
+    return 6 if group.samples and ":" in group.samples[0].local else 4
+
+
+def _growth(rule: Rule, since: Rules | None) -> int:
+    """How often it matched since then."""
+    if rule.packets is None or since is None:
+        return 0
+    before = next((each.packets for each in since.rules if each.key == rule.key), 0)
+    # a rule that was loaded anew begins at 0
+    return rule.packets - before if before is not None and rule.packets >= before else rule.packets
+
+
+def _like(group: Group, like: Group) -> Group:
+    return _numbered(replace(group, facts=like.facts, surroundings=like.surroundings))
+
+
+def _numbered(group: Group) -> Group:
+    """Its records have numbers of their own, which are no others'."""
+    samples: tuple[Record, ...] = tuple(replace(each, number=-each.number) for each in group.samples)
+    return replace(group, number=-group.number, last_number=-group.last_number, samples=samples)

@@ -1,0 +1,314 @@
+"""The filter of packet sockets: a classic BPF program (networking/filter.rst of the kernel's documentation).
+
+What it passes of TCP: SYN, FIN and RST always; while armed also every segment of some ports or hosts, or all. It finds
+TCP in IPv4 and IPv6 behind up to two VLAN tags (an outer tag that lies in the metadata is no part of the packet),
+behind the IPv6 extension headers that may stand before it, and behind one tunnel: IP in IP, GRE, VXLAN, Geneve. Later
+fragments have no TCP header and do not pass. What the filter cannot read does not pass.
+
+`build` gives the instructions as the kernel takes them. A conditional jump of classic BPF reaches 255 instructions, so
+that each test here steps over a long jump; the kernel's compiler makes one of the two.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from collections.abc import Iterable, Sequence
+
+#: The most ports and hosts that a filter tells apart: far below the kernel's limit of 4,096 instructions.
+MOST_PORTS, MOST_HOSTS = 64, 32
+
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+
+# include/uapi/linux/bpf_common.h, filter.h
+_LDB, _LDH, _LDW = 0x50, 0x48, 0x40  # LD | IND: from X on
+_LDW_AT = 0x20  # LD | ABS
+_LD_IMMEDIATE, _LDX_IMMEDIATE, _LD_MEMORY, _LDX_MEMORY, _ST = 0x00, 0x01, 0x60, 0x61, 0x02
+_ADD, _ADD_X, _AND, _LSH, _RSH, _TAX, _TXA = 0x04, 0x0C, 0x54, 0x64, 0x74, 0x07, 0x87
+_JA, _JEQ, _JSET, _RET = 0x05, 0x15, 0x45, 0x06
+#: What the kernel knows beside the bytes: SKF_AD_OFF + SKF_AD_HATYPE; SKF_NET_OFF.
+_HATYPE, _NETWORK_HEADER = 0xFFFFF000 + 28, 0xFFF00000
+
+_ETHER, _LOOPBACK = 1, 772  # include/uapi/linux/if_arp.h
+_VLANS = (0x8100, 0x88A8)
+_TCP, _UDP, _IPIP, _SIX_IN_FOUR, _GRE = 6, 17, 4, 41, 47
+_FRAGMENT, _EXTENSIONS = 44, (0, 43, 60)  # hop-by-hop, routing, destination options
+_VXLAN_PORTS, _GENEVE_PORT, _ETHERNET_IN_GRE = (4789, 8472), 6081, 0x6558
+_FIN_SYN_RST = 7
+#: Places in the filter's memory.
+_IS_HOST, _NEXT, _FIRST, _SECOND = 0, 1, 2, 3
+_MOST_EXTENSIONS = 2
+
+
+class _Code:
+    """Instructions with jumps to names that come later."""
+
+    def __init__(self) -> None:
+        self._lines: list[tuple[int, int, str]] = []
+        self._places: dict[str, int] = {}
+        self._names = 0
+
+    def name(self) -> str:
+        """A place that is not known yet."""
+        self._names += 1
+        return f"place {self._names}"
+
+    def place(self, name: str) -> None:
+        """The name's place is here."""
+        self._places[name] = len(self._lines)
+
+    def add(self, code: int, value: int = 0) -> None:
+        self._lines.append((code, value, ""))
+
+    def jump(self, name: str) -> None:
+        self._lines.append((_JA, 0, name))
+
+    def when(self, value: int, name: str, code: int = _JEQ) -> None:
+        """Goes to the name if A equals the value (or shares a bit with it); else on."""
+        self._lines.append((code, value, "next"))
+        self.jump(name)
+
+    def unless(self, value: int, name: str, code: int = _JEQ) -> None:
+        """Goes to the name if it does not."""
+        after = self.name()
+        self.when(value, after, code)
+        self.jump(name)
+        self.place(after)
+
+    def whenever(self, values: Iterable[int], name: str) -> None:
+        """Goes to the name if A equals one of the values."""
+        for value in values:
+            self.when(value, name)
+
+    def assemble(self) -> list[tuple[int, int, int, int]]:
+        """Instructions as (code, jump if true, jump if false, value)."""
+        out = []
+        for at, (code, value, name) in enumerate(self._lines):
+            if code == _JA:
+                distance = self._places[name] - at - 1
+                assert distance >= 0, "a filter only goes on"
+                out.append((code, 0, 0, distance))
+            else:
+                out.append((code, 0, 1 if name else 0, value))
+        return out
+
+
+def build(
+    *,
+    snap_bytes: int,
+    ports: Sequence[int] = (),
+    hosts: Sequence[Address] = (),
+    everything: bool = False,
+) -> list[tuple[int, int, int, int]]:
+    """The instructions as (code, jump if true, jump if false, value).
+
+    Args:
+        snap_bytes: so much is kept of each packet that passes.
+        ports: every segment from or to one of them passes.
+        hosts: every segment from or to one of them passes.
+        everything: every segment passes.
+    Raises:
+        ValueError: there are more ports or hosts than MOST_PORTS and MOST_HOSTS.
+    """
+    if len(ports) > MOST_PORTS or len(hosts) > MOST_HOSTS:
+        raise ValueError(f"a filter takes at most {MOST_PORTS} ports and {MOST_HOSTS} hosts")
+    code = _Code()
+    code.add(_LD_IMMEDIATE, 0)
+    code.add(_ST, _IS_HOST)
+    _link(code)
+    code.place("internet")
+    inner, ethernet = code.name(), code.name()
+    _internet(code, hosts, tunnels=(inner, ethernet))
+    code.place(ethernet)  # X is at an Ethernet header
+    _step_over_tags(code)
+    code.place(inner)
+    _internet(code, hosts, tunnels=None)
+    code.place("tcp")  # X is at its header
+    code.add(_LDB, 13)
+    code.when(_FIN_SYN_RST, "pass", _JSET)
+    if everything:
+        code.jump("pass")
+    if hosts:
+        code.add(_LD_MEMORY, _IS_HOST)
+        code.when(1, "pass")
+    if ports:
+        for offset in (0, 2):
+            code.add(_LDH, offset)
+            code.whenever(ports, "pass")
+    code.place("drop")
+    code.add(_RET, 0)
+    code.place("pass")
+    code.add(_RET, snap_bytes)
+    return code.assemble()
+
+
+def pack(instructions: Iterable[tuple[int, int, int, int]]) -> bytes:
+    """The instructions as an array of struct sock_filter."""
+    return b"".join(struct.pack("=HBBI", *each) for each in instructions)
+
+
+def _link(code: _Code) -> None:
+    """X: where the IP header begins. Only Ethernet has tags; elsewhere the kernel knows where the network header is."""
+    framed = code.name()
+    code.add(_LDW_AT, _HATYPE)
+    code.whenever((_ETHER, _LOOPBACK), framed)
+    code.add(_LDX_IMMEDIATE, _NETWORK_HEADER)
+    code.jump("internet")
+    code.place(framed)
+    code.add(_LDX_IMMEDIATE, 0)
+    _step_over_tags(code)
+
+
+def _step_over_tags(code: _Code) -> None:
+    """From an Ethernet header at X to what is behind it, if that is IP."""
+    done = code.name()
+    for _ in range(2):
+        tagged = code.name()
+        code.add(_LDH, 12)
+        code.whenever(_VLANS, tagged)
+        code.jump(done)
+        code.place(tagged)
+        _forward(code, 4)
+    code.place(done)
+    code.add(_LDH, 12)
+    _forward_if_ip(code)
+
+
+def _forward_if_ip(code: _Code) -> None:
+    is_ip = code.name()
+    code.whenever((0x0800, 0x86DD), is_ip)
+    code.jump("drop")
+    code.place(is_ip)
+    _forward(code, 14)
+
+
+def _forward(code: _Code, size: int) -> None:
+    code.add(_TXA)
+    code.add(_ADD, size)
+    code.add(_TAX)
+
+
+def _internet(code: _Code, hosts: Sequence[Address], tunnels: tuple[str, str] | None) -> None:
+    """From an IP header at X to «tcp», or into a tunnel: to the IP or the Ethernet header in it."""
+    four, six, protocol = code.name(), code.name(), code.name()
+    code.add(_LDB, 0)
+    code.add(_RSH, 4)
+    code.when(4, four)
+    code.when(6, six)
+    code.jump("drop")
+
+    code.place(four)
+    _look_for(code, [each for each in hosts if each.version == 4], (12, 16))
+    code.add(_LDH, 6)
+    code.when(0x1FFF, "drop", _JSET)
+    code.add(_LDB, 9)
+    code.add(_ST, _NEXT)
+    code.add(_LDB, 0)
+    code.add(_AND, 15)
+    code.add(_LSH, 2)
+    code.add(_ADD_X)
+    code.add(_TAX)
+    code.jump(protocol)
+
+    code.place(six)
+    _look_for(code, [each for each in hosts if each.version == 6], (8, 24))
+    code.add(_LDB, 6)
+    code.add(_ST, _NEXT)
+    _forward(code, 40)
+    for _ in range(_MOST_EXTENSIONS):
+        _extension(code)
+
+    code.place(protocol)
+    code.add(_LD_MEMORY, _NEXT)
+    code.when(_TCP, "tcp")
+    if tunnels is None:
+        code.jump("drop")
+    else:
+        _tunnel(code, *tunnels)
+
+
+def _look_for(code: _Code, hosts: Iterable[Address], offsets: tuple[int, int]) -> None:
+    """Notes whether one of the addresses is one of the hosts."""
+    for host in hosts:
+        words = struct.unpack(f"!{len(host.packed) // 4}I", host.packed)
+        for offset in offsets:
+            other = code.name()
+            for number, word in enumerate(words):
+                code.add(_LDW, offset + 4 * number)
+                code.unless(word, other)
+            code.add(_LD_IMMEDIATE, 1)
+            code.add(_ST, _IS_HOST)
+            code.place(other)
+
+
+def _extension(code: _Code) -> None:
+    """Over one IPv6 extension header, if there is one."""
+    fragment, other, after = code.name(), code.name(), code.name()
+    code.add(_LD_MEMORY, _NEXT)
+    code.when(_FRAGMENT, fragment)
+    code.whenever(_EXTENSIONS, other)
+    code.jump(after)
+    code.place(fragment)
+    code.add(_LDH, 2)
+    code.when(0xFFF8, "drop", _JSET)
+    code.add(_LDB, 0)
+    code.add(_ST, _NEXT)
+    _forward(code, 8)
+    code.jump(after)
+    code.place(other)
+    code.add(_LDB, 0)
+    code.add(_ST, _NEXT)
+    code.add(_LDB, 1)
+    code.add(_ADD, 1)
+    code.add(_LSH, 3)
+    code.add(_ADD_X)
+    code.add(_TAX)
+    code.place(after)
+
+
+def _tunnel(code: _Code, inner: str, ethernet: str) -> None:
+    """Into what A names and X is at: goes to `inner` with X at an IP header, to `ethernet` with X at Ethernet's."""
+    gre, udp, vxlan, geneve = code.name(), code.name(), code.name(), code.name()
+    code.whenever((_IPIP, _SIX_IN_FOUR), inner)
+    code.when(_GRE, gre)
+    code.when(_UDP, udp)
+    code.jump("drop")
+
+    code.place(
+        gre
+    )  # RFC 2784, 2890: flags, protocol; then 4 bytes each for checksum, key, sequence number if so flagged
+    code.add(_LDH, 2)
+    code.add(_ST, _NEXT)
+    for bit, shift, place in ((0x80, 5, _FIRST), (0x20, 3, _SECOND), (0x10, 2, 0)):
+        code.add(_LDB, 0)
+        code.add(_AND, bit)
+        code.add(_RSH, shift)
+        if place:
+            code.add(_ST, place)
+    code.add(_ADD, 4)
+    code.add(_ADD_X)
+    for place in (_FIRST, _SECOND):
+        code.add(_LDX_MEMORY, place)
+        code.add(_ADD_X)
+    code.add(_TAX)
+    code.add(_LD_MEMORY, _NEXT)
+    code.when(_ETHERNET_IN_GRE, ethernet)
+    code.whenever((0x0800, 0x86DD), inner)
+    code.jump("drop")
+
+    code.place(udp)
+    code.add(_LDH, 2)
+    code.whenever(_VXLAN_PORTS, vxlan)
+    code.when(_GENEVE_PORT, geneve)
+    code.jump("drop")
+    code.place(vxlan)  # RFC 7348: UDP, then 8 bytes
+    _forward(code, 16)
+    code.jump(ethernet)
+    code.place(geneve)  # RFC 8926: UDP, then 8 bytes and options, in words
+    code.add(_LDB, 8)
+    code.add(_AND, 0x3F)
+    code.add(_LSH, 2)
+    code.add(_ADD, 16)
+    code.add(_ADD_X)
+    code.add(_TAX)
+    code.jump(ethernet)

@@ -1,0 +1,242 @@
+"""Watching by packets alone: causes as from a capture, live, where no kernel program runs. It has the agent's face.
+
+Every segment of TCP passes its filter, since a cause follows from what came before; see docs for what that costs.
+"""
+
+from __future__ import annotations
+
+import time
+
+from msgspec.structs import replace
+
+from whyreset.account import Account
+from whyreset.agent import Tick
+from whyreset.alerts.alerting import AlertState
+from whyreset.captures import Explainer
+from whyreset.clock import epoch_ns
+from whyreset.core.live import Live
+from whyreset.core.segments import Analyzer
+from whyreset.model import Alert, Count, Counters, Group, Missing, Notice, Record, Remotes, Reset, Segment
+from whyreset.observation import SeenSegment, Tally
+from whyreset.observed import ObservedReset
+from whyreset.owners.namespaces import Namespaces
+from whyreset.sources import diag
+from whyreset.sources.base import SourceError
+from whyreset.sources.counters import OwnCounters
+from whyreset.sources.packets import Packets, Wanted
+
+_EVERY_NS = 1_000_000_000
+#: Connections that are remembered, 384 bytes each.
+_CONNECTIONS = 1 << 16
+_VISIT_SECONDS = 0.05
+_ADDRESSES_NS = 10_000_000_000
+
+
+class Tapping:
+    """Explains this namespace's resets from its packets. Use as a context manager.
+
+    Args:
+        why: one sentence on why the kernel cannot tell more, for the user.
+        alert_state: what was saved of alerts; it is kept as it is, for nothing is judged here.
+        each: every reset by itself.
+        blocks: of the ring; None for the built-in number.
+    """
+
+    tier = "packets"
+
+    def __init__(
+        self, why: str, alert_state: AlertState | None = None, *, each: bool = False, blocks: int | None = None
+    ) -> None:
+        self._why = why
+        self._alert_state = alert_state or AlertState()
+        self._packets = Packets(wanted=Wanted(everything=True), blocks=blocks or 64)
+        self._counters = OwnCounters()
+        self._analyzer = Analyzer(_CONNECTIONS, each)
+        self._explainer = Explainer((), is_ours=lambda address: bool(diag.is_local(address)))
+        self._live = Live(self._analyzer, lambda index: self._packets.interface(index, time.monotonic_ns()))
+        self._namespaces = Namespaces()
+        self._account: Account | None = None
+        self._latest: Counters | None = None
+        self._read_ns = self._renewed_ns = 0
+        self._told: dict[str, int] = {}
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Names of the sources that run."""
+        return (self._packets.name, self._counters.name)
+
+    @property
+    def missing(self) -> tuple[Missing, ...]:
+        """Sources that do not run, and what is lost by that."""
+        return (
+            Missing(
+                source="kernel",
+                why=self._why,
+                lost="who sends resets, certainty about most causes, other network namespaces, and alerts",
+            ),
+        )
+
+    def __enter__(self) -> Tapping:
+        if missing := self._packets.can_run():
+            raise SourceError(missing.why)
+        self._counters.start()
+        self._packets.start()
+        self._latest = self._counters.read()
+        self._account = Account([self._latest], {})
+        self._read_ns = time.monotonic_ns()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._packets.close()
+        self._counters.close()
+
+    def firing(self) -> list[Alert]:
+        """The alerts that are raised now: none, for nothing is judged here."""
+        return []
+
+    def alert_state(self) -> AlertState:
+        """What alerts are to know after a restart: what they knew before."""
+        return self._alert_state
+
+    def wait(self, until: float) -> None:
+        """Sleeps until that time of time.monotonic(), reading meanwhile."""
+        while (left := until - time.monotonic()) > 0:
+            time.sleep(min(left, _VISIT_SECONDS))
+            self._packets.drain([self._live])
+
+    def tick(self, *, last: bool = False) -> Tick:
+        """What is known since the last visit.
+
+        Args:
+            last: also resets of which not all that follows was seen, and the account also where nothing moved.
+        """
+        now_ns = time.monotonic_ns()
+        if now_ns - self._renewed_ns > _ADDRESSES_NS:
+            self._renewed_ns = now_ns
+            self._explainer.forget_ours()
+            self._live.forget_names()
+        self._packets.drain([self._live])
+        self._analyzer.pass_time(time.time_ns())
+        if last:
+            self._analyzer.finish()
+        resets = [self._reset(each) for each in self._explainer.run(self._analyzer.take())]
+        for reset in resets:
+            self._book(reset)
+        if not last and now_ns - self._read_ns < _EVERY_NS:
+            return Tick(resets=tuple(resets))
+        self._read_ns = now_ns
+        self._packets.count_dropped()
+        return Tick(resets=tuple(resets), counts=tuple(self._count(everything=last)), notices=tuple(self._notices()))
+
+    def totals(self) -> dict[str, int]:
+        """The whole account so far."""
+        return self._account.totals() if self._account else {}
+
+    def watched(self) -> list[tuple[int, str]]:
+        """The namespace that is being watched: its inode number and name."""
+        return [(self._packets.netns, self._name(self._packets.netns))]
+
+    def _reset(self, observed: ObservedReset) -> Reset:
+        """In the form that `watch` shows. Times of its sample are of CLOCK_BOOTTIME as all of these are."""
+        seen, sent = observed.seen, observed.direction == "sent"
+        here, there = (seen.src, seen.sport), (seen.dst, seen.dport)
+        (local, local_port), (remote, remote_port) = (here, there) if sent else (there, here)
+        active = seen.opener == ("sender" if sent else "receiver")
+        sample = Record(
+            number=seen.number,
+            time_ns=seen.time_ns - epoch_ns(),
+            direction=observed.direction,
+            netns=self._packets.netns,
+            netns_cookie=self._packets.cookie,
+            socket_cookie=0,
+            family=seen.family,
+            local=local,
+            local_port=local_port,
+            remote=remote,
+            remote_port=remote_port,
+            interface=seen.interface,
+            trigger=_segment(seen.trigger) if seen.trigger else None,
+            reason="",
+            state="",
+            state_before="",
+            opened_ns=0,
+            idle_ms=None,
+            bytes_in=0,
+            bytes_out=0,
+            unread=0,
+            snd_nxt=0,
+            rcv_nxt=0,
+            queue=None,
+            ended_ms=None,
+            exit_code=0,
+            owner=None,
+            owner_via="",
+            closer=None,
+            twin=None,
+        )
+        return Reset(
+            number=seen.number,
+            count=observed.count,
+            facts=replace(observed.facts, active_open=active),
+            cause=observed.cause,
+            evidence=observed.evidence,
+            sample=sample,
+            time_ns=observed.time_ns,
+            last_ns=observed.last_ns,
+            port=observed.port,
+            netns_name=self._name(self._packets.netns),
+            remotes=_remotes(observed.receivers if sent else observed.senders),
+            on_wire=observed.count,
+        )
+
+    def _book(self, reset: Reset) -> None:
+        assert self._account is not None
+        if reset.facts.direction == "observed" or reset.remotes is None:
+            return
+        group = Group(
+            number=reset.number,
+            facts=reset.facts,
+            count=reset.count,
+            first_ns=0,
+            last_ns=0,
+            netns=reset.sample.netns,
+            netns_cookie=reset.sample.netns_cookie,
+            port=reset.port,
+            remotes=reset.remotes,
+            samples=(),
+            twin=None,
+        )
+        self._account.book(group, unknown=reset.cause.certainty == "unknown")
+
+    def _count(self, *, everything: bool) -> list[Count]:
+        assert self._account is not None
+        self._latest = self._counters.read()
+        self._account.read([self._latest], {})
+        lines = self._account.lines(time.time_ns(), everything=everything)
+        return [replace(line, netns_name=self._name(line.netns)) for line in lines]
+
+    def _notices(self) -> list[Notice]:
+        """A notice for each figure of loss that grew."""
+        out = []
+        known = self._analyzer.summary()
+        losses = self._packets.losses() | {
+            "connections-forgotten": (known.evicted_open, "open connections forgotten for want of room"),
+            "hurried": (known.hurried, "resets judged before all that followed them was seen, for want of room"),
+        }
+        for name, (count, text) in losses.items():
+            grown = count - self._told.get(name, 0)
+            if grown > 0:
+                self._told[name] = count
+                out.append(Notice(time_ns=time.time_ns(), name=name, text=text, count=grown))
+        return out
+
+    def _name(self, inode: int) -> str:
+        return self._namespaces.name(inode, time.monotonic_ns())
+
+
+def _segment(seen: SeenSegment) -> Segment:
+    return Segment(flags=seen.flags, seq=seen.seq, ack=seen.ack, length=seen.length)
+
+
+def _remotes(tally: Tally) -> Remotes:
+    return Remotes(distinct=tally.distinct, exact=tally.exact, top=tally.top)

@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 PLACE = ROOT / "build/sanitized"
 NAMES = (
     *("hostile", "drains", "ring", "groups", "limits", "joins", "twins", "memory", "lives"),
-    *("hostile_captures", "formats", "fragments", "conversations", "alike", "distinct", "tape"),
+    *("hostile_captures", "formats", "fragments", "conversations", "alike", "distinct", "tape", "merge", "live"),
 )
 BUILD = """
 from pathlib import Path

@@ -9,6 +9,7 @@ import stat
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ from whyreset.evidence.writer import Known, Rotation, Where, Words, Writer
 
 WORDS = Words(application="whyreset 1")
 MANY = Known(comments=("x" * 1000,))
+#: How large a file may be.
+SMALL = 50_001
 
 
 def where(seen: Frame) -> Where:
@@ -35,15 +38,17 @@ def packets(path: Path) -> int:
     return read.summary().packets
 
 
-@pytest.fixture
-def small_files() -> Iterator[int]:
-    """Files may not grow beyond so many bytes, as on a full disk."""
-    before, most = resource.getrlimit(resource.RLIMIT_FSIZE), 50_001
+@contextmanager
+def small_files() -> Iterator[None]:
+    """No file may grow beyond SMALL, as on a full disk; for a moment, or pytest's own could not either."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
     ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
-    yield most
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
-    signal.signal(signal.SIGXFSZ, ignored)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (SMALL, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, ignored)
 
 
 def test_a_file_that_is_there_stays(tmp_path: Path) -> None:
@@ -80,7 +85,7 @@ def test_a_place_that_cannot_be_is_one_sentence(path: str) -> None:
         Output(path)
 
 
-def test_a_full_disk_costs_no_whole_block(tmp_path: Path, small_files: int) -> None:
+def test_a_full_disk_costs_no_whole_block(tmp_path: Path) -> None:
     """What did not fit is taken off again, and what was written before is readable to its last byte."""
     path = tmp_path / "x.pcapng"
     writer = Writer(str(path), words=WORDS, where=where)
@@ -90,23 +95,24 @@ def test_a_full_disk_costs_no_whole_block(tmp_path: Path, small_files: int) -> N
             writer.add(frame(), MANY, NOW)
             writer.flush(NOW + count)
 
-    with pytest.raises(OutputError, match=r"the file may not grow any more: what was written of .* can be read"):
+    said = r"the file may not grow any more: what was written of .* can be read"
+    with small_files(), pytest.raises(OutputError, match=said):
         fill()
     writer.close()
-    assert small_files - 1500 < path.stat().st_size < small_files
+    assert SMALL - 1500 < path.stat().st_size < SMALL
     assert packets(path) > 30
 
 
-def test_a_full_disk_in_the_midst_of_many_blocks(tmp_path: Path, small_files: int) -> None:
+def test_a_full_disk_in_the_midst_of_many_blocks(tmp_path: Path) -> None:
     """The same where the blocks are written in one piece."""
     path = tmp_path / "x.pcapng"
     writer = Writer(str(path), words=WORDS, where=where)
     for _ in range(60):
         writer.add(frame(), MANY, NOW)
-    with pytest.raises(OutputError, match="may not grow"):
+    with small_files(), pytest.raises(OutputError, match="may not grow"):
         writer.flush(NOW)
     writer.close()
-    assert small_files - 1500 < path.stat().st_size < small_files
+    assert SMALL - 1500 < path.stat().st_size < SMALL
     assert packets(path) > 30
 
 

@@ -196,7 +196,10 @@ class Segment(Struct, frozen=True, kw_only=True):
 
 
 class Record(Struct, frozen=True, kw_only=True):
-    """One reset as the kernel showed it, before anyone has explained it. `local` is this host's side."""
+    """One reset as the kernel showed it, before anyone has explained it: defaults stand for what it did not show.
+
+    `local` is this host's side.
+    """
 
     number: int
     #: CLOCK_BOOTTIME.
@@ -205,38 +208,38 @@ class Record(Struct, frozen=True, kw_only=True):
     netns: int
     netns_cookie: int
     #: 0 without a socket.
-    socket_cookie: int
+    socket_cookie: int = 0
     family: int
     local: str
     local_port: int
     remote: str
     remote_port: int
-    interface: str
-    trigger: Segment | None
-    reason: str
-    state: str
-    state_before: str
+    interface: str = ""
+    trigger: Segment | None = None
+    reason: str = ""
+    state: str = ""
+    state_before: str = ""
     #: CLOCK_BOOTTIME when the connection was opened; 0 where that was not seen.
-    opened_ns: int
+    opened_ns: int = 0
     #: Since data last came or went.
-    idle_ms: int | None
-    bytes_in: int
-    bytes_out: int
-    unread: int
-    snd_nxt: int
-    rcv_nxt: int
+    idle_ms: int | None = None
+    bytes_in: int = 0
+    bytes_out: int = 0
+    unread: int = 0
+    snd_nxt: int = 0
+    rcv_nxt: int = 0
     #: Where a listener was asked: its accept queue, as (waiting, limit).
-    queue: tuple[int, int] | None
+    queue: tuple[int, int] | None = None
     #: Milliseconds since the remembered connection of this four-tuple ended.
-    ended_ms: int | None
-    exit_code: int
-    owner: tuple[int, int] | None
-    owner_via: str
-    closer: tuple[int, int] | None
+    ended_ms: int | None = None
+    exit_code: int = 0
+    owner: tuple[int, int] | None = None
+    owner_via: str = ""
+    closer: tuple[int, int] | None = None
     #: Socket cookie of the listener that the connection came from; 0 where that is not known.
     listener_cookie: int = 0
     #: Number of the same reset's record at its other end.
-    twin: int | None
+    twin: int | None = None
 
 
 class Remotes(Struct, frozen=True, kw_only=True):

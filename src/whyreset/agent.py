@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -76,6 +76,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     packet_blocks: int | None = None
     #: The kernel's tier to use, though it may have a better one; "" for the best.
     tier: str = ""
+    #: Says of which namespaces the verdict is, by inode number and name.
+    within: Callable[[int, str], bool] = lambda _netns, _name: True
 
 
 class Agent:
@@ -95,7 +97,7 @@ class Agent:
         self._owners = Owners(processes, Lives(_LISTENERS, memory=_FORMER))
         self._namespaces = Namespaces(names=settings.names)
         self._pipeline = Pipeline(self._owners, self._netns_name)
-        self._meaning = Meaning(self._owners, self._netns_name, start=f"{os.getpid():x}-")
+        self._meaning = Meaning(self._owners, self._netns_name, settings.within, start=f"{os.getpid():x}-")
         self._recents = Recents()
         self._answerer = Answerer(self._owners, self._recents, self._netns_name, since_ns=time.time_ns())
         self._desk = Desk()

@@ -35,11 +35,15 @@ class Meaning:
     Args:
         owners: who tells of listeners and processes.
         netns_name: the name of a namespace by its inode number.
+        within: says of which namespaces the verdict is, by inode number and name.
         start: what ids of findings begin with, so that those of two runs differ.
     """
 
-    def __init__(self, owners: News, netns_name: Callable[[int], str], *, start: str = "") -> None:
+    def __init__(
+        self, owners: News, netns_name: Callable[[int], str], within: Callable[[int, str], bool], *, start: str = ""
+    ) -> None:
         self._owners = owners
+        self._within = within
         self._netns_name = netns_name
         self._judge = Judge(start=start)
 
@@ -83,8 +87,8 @@ class Meaning:
         return self._judge.open(now_ns)
 
     def verdict(self, now_ns: int) -> Verdict:
-        """What the last minute's resets mean."""
-        return self._judge.verdict(now_ns, now_ns - VERDICT_NS)
+        """What the last minute's resets mean, in the namespaces that are asked for."""
+        return self._judge.verdict(now_ns, now_ns - VERDICT_NS, within=self._within)
 
     def explain(self, alerts: Iterable[Alert]) -> list[Alert]:
         """Alerts that are raised, each with the verdict over its window in its namespace."""
@@ -98,7 +102,7 @@ class Meaning:
         since_ns = alert.time_ns - alert.window * SECOND_NS - _BEFORE_NS
         direction = "received" if _RECEIVED in alert.rule else "sent"
         return self._judge.verdict(
-            alert.time_ns, since_ns, direction=direction, netns_cookie=alert.netns_cookie or None
+            alert.time_ns, since_ns, direction=direction, within=lambda netns, _: alert.netns in (0, netns)
         )
 
 

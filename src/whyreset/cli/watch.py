@@ -137,6 +137,7 @@ def watch(
                 packets=_namespaces(netns) if packets else (),
                 packet_blocks=packet_blocks,
                 tier=tier or "",
+                within=chosen.wants_netns,
             )
             agent = _agent(stack, settings)
             recording = stack.enter_context(_recording(evidence)) if evidence else None

@@ -91,7 +91,7 @@ class ScreenPrinter:
     def write(self, tick: Tick) -> None:
         """Takes what one tick brought, and draws when it is time."""
         now_ns = time.monotonic_ns()
-        self._fresh |= self._board.take(tick.resets, tick.counts, tick.notices, now_ns) or bool(tick.alerts)
+        self._fresh |= self._board.take(tick, now_ns)
         self._obey()
         with self._undisturbed():
             if not self._holds():

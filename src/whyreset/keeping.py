@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from whyreset import __version__
-from whyreset.agent import Tick
 from whyreset.core.tape import Tape
-from whyreset.model import Missing, Notice, Reset
+from whyreset.model import Missing, Notice, Reset, Tick
 from whyreset.outputs.store import SIZE
 from whyreset.outputs.store.kinds import BY_TYPE
 from whyreset.outputs.store.store import Store
@@ -40,16 +39,17 @@ class Keeping:
     Args:
         path: the history's file.
         size: bytes of it.
-        with_packets: keep them too.
+        packets: of these namespaces, by path, "" for our own; none for no packets.
 
     Raises StoreError when entered; later on, what cannot be kept is a notice.
     """
 
-    def __init__(self, path: str, *, size: int = SIZE, with_packets: bool = True) -> None:
+    def __init__(self, path: str, *, size: int = SIZE, packets: Sequence[str] = ("",)) -> None:
         self._path, self._size = path, size
-        self._source = source.Packets(snap_bytes=_SNAP_BYTES) if with_packets else None
+        self._sources = [source.Packets(path=path, snap_bytes=_SNAP_BYTES) for path in packets]
         self._tape = Tape(_TAPE_BYTES)
-        self._channel = self._tape.channel(0)
+        self._channels = [self._tape.channel(place) for place in range(len(packets))]
+        self._places: dict[int, int] = {}
         self._store: Store | None = None
         self._resets: deque[Reset] = deque(maxlen=_RESETS)
         self._taken_ns = 0
@@ -60,18 +60,19 @@ class Keeping:
         self.missing: tuple[Missing, ...] = ()
 
     def __enter__(self) -> Keeping:
-        if self._source is None:
-            return self
         try:
-            self._source.start()
+            for place, each in enumerate(self._sources):
+                each.start()
+                self._places[place] = each.netns
         except SourceError as error:
-            self._source = None
+            self.__exit__()
+            self._sources = []
             self.missing = (Missing(source="packets", why=str(error), lost=_LOST),)
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._source is not None:
-            self._source.close()
+        for each in self._sources:
+            each.close()
 
     def begin(self, time_ns: int, *, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]) -> None:
         """Opens the history: everything is attached.
@@ -117,10 +118,12 @@ class Keeping:
         return self._store.close(reason, time.monotonic_ns(), time_ns)
 
     def _take_packets(self, tick: Tick, now_ns: int, time_ns: int) -> list[Notice]:
-        if self._source is None:
+        if not self._sources:
             return []
-        self._source.drain([self._channel])
-        self._resets.extend(reset for reset in tick.resets if reset.sample.netns == self._source.netns)
+        for each, channel in zip(self._sources, self._channels, strict=True):
+            each.drain([channel])
+        here = set(self._places.values())
+        self._resets.extend(reset for reset in tick.resets if reset.sample.netns in here)
         if now_ns - self._taken_ns < _EVERY_NS:
             return []
         assert self._store is not None
@@ -128,7 +131,7 @@ class Keeping:
         self._taken_ns = now_ns
         frames = [each for each in self._tape.take(int(self._room)) if not _is_echo(each)]
         self._room -= len(frames)
-        dropped = self._source.count_dropped() + self._tape.overwritten - self._overwritten
+        dropped = sum(each.count_dropped() for each in self._sources) + self._tape.overwritten - self._overwritten
         self._overwritten = self._tape.overwritten
         self._dropped += dropped
         resets, self._resets = tuple(self._resets), deque(maxlen=_RESETS)
@@ -137,12 +140,21 @@ class Keeping:
             kept = Packets(
                 frames=some,
                 resets=resets if start == 0 else (),
-                places={0: self._source.netns},
-                interfaces={0: {each[2]: self._source.interface(each[2], now_ns) for each in some}},
+                places=self._places,
+                interfaces=self._names(some, now_ns),
                 dropped=dropped if start == 0 else 0,
             )
             self._store.take((kept,), now_ns)
         return self._loss(now_ns, time_ns)
+
+    def _names(self, frames: Iterable[Taken], now_ns: int) -> dict[int, dict[int, str]]:
+        """Of the interfaces that these were seen on."""
+        names: dict[int, dict[int, str]] = {}
+        for _, place, interface, *_ in frames:
+            of_place = names.setdefault(place, {})
+            if interface not in of_place:
+                of_place[interface] = self._sources[place].interface(interface, now_ns)
+        return names
 
     def _loss(self, now_ns: int, time_ns: int) -> list[Notice]:
         if not self._dropped or (self._said_ns is not None and now_ns - self._said_ns < _SAID_EVERY_NS):

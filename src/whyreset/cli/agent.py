@@ -59,6 +59,7 @@ def agent(
     from whyreset.agent import TICK_SECONDS, Settings
     from whyreset.cli.watch import _agent, _namespaces, _rules
     from whyreset.keeping import Keeping
+    from whyreset.model import Tick
     from whyreset.outputs.printers import JsonPrinter, PlainPrinter
     from whyreset.outputs.service import Manager
     from whyreset.outputs.store.files import StoreError, make_folder
@@ -80,14 +81,15 @@ def agent(
         make_folder(store)
         memory = Memory(state or str(Path(store).with_name("alerts.json")))
         with ExitStack() as stack:
+            places = _namespaces(netns) if packets else ()
             settings = Settings(
                 exact_owners=exact_owners,
                 rules=told,
                 alert_state=memory.load(),
                 boot=memory.boot,
-                packets=_namespaces(netns) if packets else (),
+                packets=places,
             )
-            keeping = stack.enter_context(Keeping(store, size=store_size * _MIB, with_packets=packets))
+            keeping = stack.enter_context(Keeping(store, size=store_size * _MIB, packets=places))
             watching = _agent(stack, settings)
             missing = (*watching.missing, *keeping.missing)
             sources, tier = watching.sources, watching.tier
@@ -101,14 +103,14 @@ def agent(
                 tick = watching.tick()
                 kept = memory.keep(watching.alert_state, time.monotonic(), changed=bool(tick.alerts))
                 more = keeping.tick(tick, kept, time.time_ns())
-                printer.write((), (), [*tick.notices, *kept, *more], tick.alerts)
+                printer.write(Tick(notices=(*tick.notices, *kept, *more), alerts=tick.alerts))
                 manager.alive(time.monotonic_ns())
             manager.stopping()
             tick = watching.tick(last=True)
             kept = memory.keep(watching.alert_state, time.monotonic(), at_once=True)
             more = keeping.tick(tick, kept, time.time_ns())
             more += keeping.end(stopped[0], time.time_ns())
-            printer.write((), (), [*tick.notices, *kept, *more], tick.alerts)
+            printer.write(Tick(notices=(*tick.notices, *kept, *more), alerts=tick.alerts))
             printer.end(time.time_ns(), reason=stopped[0], totals=watching.totals())
     except (SourceError, StateFileError, StoreError) as error:
         raise click.ClickException(f"cannot watch: {error}") from error

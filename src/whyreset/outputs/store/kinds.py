@@ -10,7 +10,7 @@ from typing import Any
 
 from msgspec import Struct
 
-from whyreset.model import Alert, Count, Notice, Reset
+from whyreset.model import Alert, Count, Finding, Notice, Reset, Verdict
 from whyreset.outputs.store import merging
 from whyreset.outputs.store.values import Packets, Run
 
@@ -80,6 +80,24 @@ KINDS = (
         span=_moment,
         key=lambda notice: (notice.name, notice.text),
         merge=merging.merge_notices,
+        share=2,
+    ),
+    Kind(
+        name="finding",
+        of=Finding,
+        span=lambda finding: (finding.since_ns, finding.time_ns),
+        key=lambda finding: finding.id,
+        merge=lambda _, later: later,
+        bytes=lambda _: 2048,
+        share=4,
+    ),
+    Kind(
+        name="verdict",
+        of=Verdict,
+        span=_moment,
+        key=lambda _: "",
+        merge=lambda _, later: later,
+        bytes=lambda _: 2048,
         share=2,
     ),
     Kind(

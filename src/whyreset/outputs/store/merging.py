@@ -23,7 +23,7 @@ def reset_key(reset: Reset) -> Hashable:
         reset.port,
         _process_key(owner.process if owner else None),
         _process_key(reset.closer),
-        reset.stop.time_ns if reset.stop else 0,
+        reset.stop is not None,
     )
 
 

@@ -77,11 +77,11 @@ class Reader:
         return sorted(self.read(Run), key=lambda run: run.start_ns)
 
     def begins_ns(self, of: type) -> int:
-        """Nothing of that type is older; 0 where there is none."""
+        """Of before nothing of that type is known; 0 where that is not known either."""
         name = BY_TYPE[of].name
-        found = self._ask("SELECT min(first_ns) FROM piece INDEXED BY piece_span WHERE kind=?", (name,))
-        first = found[0][0]
-        return first if isinstance(first, int) else 0
+        found = self._ask("SELECT until_ns FROM forgot WHERE kind=?", (name,))
+        forgot = found[0][0] if found and isinstance(found[0][0], int) else 0
+        return max(forgot, min((run.start_ns for run in self.runs()), default=0))
 
     def _rows(self, kind: str, since_ns: int, until_ns: int) -> Iterator[int]:
         after = -1

@@ -83,7 +83,7 @@ class Store:
             time_ns: since the epoch.
         """
         if (outcome := self._writer.outcome()) is not None:
-            self._settle(outcome, now_ns)
+            self._settle(outcome, now_ns, time_ns)
         if now_ns - self._flushed_ns >= _EVERY_NS and now_ns >= self._wait_until_ns and self._writer.is_idle:
             idle = not self._over and not any(window.fresh for window in self._open.values())
             if not idle or now_ns - self._run_ns >= _RUNS_EVERY_NS:
@@ -95,13 +95,13 @@ class Store:
     def close(self, reason: str, now_ns: int, time_ns: int) -> list[Notice]:
         """Writes what is left, with why the agent ended; waits for the disk, but not long."""
         if (outcome := self._writer.outcome(_PATIENCE)) is not None:
-            self._settle(outcome, now_ns)
+            self._settle(outcome, now_ns, time_ns)
         if self._writer.is_idle:
             self._run = replace(self._run, reason=reason)
             self._live(now_ns, time_ns)
             self._flush(now_ns)
             if (outcome := self._writer.outcome(_PATIENCE)) is not None:
-                self._settle(outcome, now_ns)
+                self._settle(outcome, now_ns, time_ns)
         fresh = [*self._over, *(window for window in self._open.values() if window.fresh), *self._sent]
         if fresh:
             self._lost += sum(window.weight for window in fresh)
@@ -142,11 +142,15 @@ class Store:
         if window.fresh:
             self._over.append(window)
 
-    def _settle(self, outcome: Outcome, now_ns: int) -> None:
+    def _settle(self, outcome: Outcome, now_ns: int, time_ns: int) -> None:
         """What was written is done with; the rest waits for the next time."""
         sent, self._sent = self._sent, []
         if outcome.note:
             self._notes.append(outcome.note)
+            # what was before is not in this file
+            self._run = replace(self._run, start_ns=time_ns, last_ns=time_ns)
+            self._open.pop(BY_TYPE[Run].name, None)
+            self.take((self._run,), now_ns)
         if outcome.bad:
             self._lost += outcome.bad
             self._why = self._why or "they hold what is no text"

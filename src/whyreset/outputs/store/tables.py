@@ -74,6 +74,8 @@ class Tables:
             " last_ns INTEGER NOT NULL, bytes INTEGER NOT NULL, body BLOB NOT NULL)"
         )
         execute("CREATE INDEX IF NOT EXISTS piece_span ON piece (kind, id, first_ns, last_ns, bytes)")
+        # nothing of a kind that ended before that is there any more
+        execute("CREATE TABLE IF NOT EXISTS forgot (kind TEXT PRIMARY KEY, until_ns INTEGER NOT NULL)")
         execute("PRAGMA journal_mode=WAL")
         execute("PRAGMA synchronous=NORMAL")
         execute("PRAGMA wal_autocheckpoint=0")
@@ -144,12 +146,17 @@ class Tables:
     def _drop(self, used: dict[str, int], written: list[int]) -> bool:
         """Forgets the oldest of the kind that has most of its share; False where none is left."""
         kind = max(self._shares, key=lambda each: used[each] / self._shares[each])
-        found = self._connection.execute(
-            "SELECT id, bytes FROM piece INDEXED BY piece_span WHERE kind=? ORDER BY id LIMIT 1", (kind,)
+        execute = self._connection.execute
+        found = execute(
+            "SELECT id, bytes, last_ns FROM piece INDEXED BY piece_span WHERE kind=? ORDER BY id LIMIT 1", (kind,)
         ).fetchone()
         if found is None or found[0] in written:
             return False
-        self._connection.execute("DELETE FROM piece WHERE id=?", (found[0],))
+        execute("DELETE FROM piece WHERE id=?", (found[0],))
+        execute(
+            "INSERT INTO forgot VALUES (?, ?) ON CONFLICT DO UPDATE SET until_ns=max(until_ns, excluded.until_ns)",
+            (kind, found[2]),
+        )
         used[kind] -= found[1]
         return True
 

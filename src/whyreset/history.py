@@ -12,8 +12,9 @@ from msgspec.structs import replace
 
 from whyreset.filter import Filter
 from whyreset.model import Alert, Count, Finding, Notice, Reset, Tick, Verdict
-from whyreset.outputs.history import Gap, Kept, Row
+from whyreset.outputs.history import Gap, Kept, Row, before_text
 from whyreset.outputs.store import merging
+from whyreset.outputs.store.files import StoreError
 from whyreset.outputs.store.kinds import BY_TYPE
 from whyreset.outputs.store.reader import Reader
 from whyreset.outputs.store.values import Run
@@ -22,6 +23,8 @@ from whyreset.words import describe_exit, program, service
 
 #: Rows that are told apart over all the time.
 ROWS_MAX = 8192
+#: So far back goes what is said when a watch begins.
+OPENING_NS = 600_000_000_000
 #: So many ports that nobody listened on are rows of their own.
 PORTS_MAX = 8
 #: Alerts, findings and texts of notices that are remembered, the latest.
@@ -64,6 +67,24 @@ def gather(reader: Reader, since_ns: int, until_ns: int, chosen: Filter | None =
         unreadable=reader.unreadable,
         only=chosen.words(),
     )
+
+
+def opening(path: str, now_ns: int, chosen: Filter) -> list[Notice]:
+    """What somebody should know who begins to watch: what the agent that runs here saw in the last minutes.
+
+    Args:
+        path: its history.
+        now_ns: nanoseconds since the epoch.
+        chosen: what will be watched.
+    """
+    try:
+        with Reader(path) as reader:
+            if not reader.writer:
+                return []
+            text = before_text(gather(reader, now_ns - OPENING_NS, now_ns, chosen))
+    except StoreError:  # whoever may not read it watches all the same
+        return []
+    return [Notice(time_ns=now_ns, name="history", text=text)]
 
 
 def ticks(reader: Reader, since_ns: int, until_ns: int, chosen: Filter) -> Iterator[Tick | Run]:

@@ -94,7 +94,7 @@ def before_text(kept: Kept) -> str:
     alerts = {each.id for each in kept.alerts}
     parts = [f"{count:,} sent{whose}", f"{received:,} received", amount(len(alerts), "alert") if alerts else ""]
     told = ", ".join(part for part in parts if part)
-    return f"the agent has seen in the {max(minutes, 1)} min before: {told}; `whyreset history` tells more"
+    return f"the agent saw in the last {max(minutes, 1)} min: {told}; `whyreset history` tells more"
 
 
 def _head(kept: Kept) -> list[str]:

@@ -156,7 +156,7 @@ def test_a_killed_agent_loses_seconds_at_most(tmp_path: Path) -> None:
             process.send_signal(signal.SIGKILL)
             last = int(process.stdout.read().split()[-1])
         newest = max(read(path, Reset), key=lambda reset: reset.time_ns)
-        assert last - newest.number <= 3
+        assert last - newest.number <= 100  # half a second, since it says a second each 5 ms
         run = read(path, Run)[-1]
         assert run.reason == ""
         with closing(sqlite3.connect(path)) as other:

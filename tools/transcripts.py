@@ -26,7 +26,7 @@ PAGE = Path(__file__).resolve().parent.parent / "docs/transcripts.md"
 HEAD = """# Transcripts: each finding as it is told
 
 Made by `make transcripts` from real traffic in network namespaces: the lines of `whyreset watch --plain` that say what
-resets mean, and two of those that say why each was sent. The scenarios are those of the [matrix](findings.md#the-matrix).
+resets mean, and two of those that say why each was sent. The scenarios are those of the [matrix](findings.md).
 """
 #: Lines about single resets that are kept, and characters of a line.
 _RESETS, _WIDTH = 2, 160

@@ -525,6 +525,7 @@ class Share(Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+    subject: Subject
     count: int
     #: The finding's own.
     sentence: str

@@ -22,7 +22,7 @@ from whyreset.model import Group, Missing, Record, Surroundings
 from whyreset.sources import diag, rawsockets
 from whyreset.sources.base import SourceError
 from whyreset.sources.firewall import Firewall, Rule, Rules
-from whyreset.sources.packets import Packets
+from whyreset.sources.packets import RESETS, Packets
 
 #: After a loss nothing is concluded for so long: what waits to be judged is younger.
 _DOUBT_NS = 3_000_000_000
@@ -63,7 +63,7 @@ class OnWire:
     def __init__(self, paths: Sequence[str] = ("",), *, ring_blocks: int | None = None) -> None:
         self.merge = Merge()
         sized = partial(Packets, blocks=ring_blocks) if ring_blocks else Packets
-        self._sources = [sized(path=path) for path in dict.fromkeys(paths)]
+        self._sources = [sized(path=path, wanted=RESETS) for path in dict.fromkeys(paths)]
         self._paths = list(dict.fromkeys(paths))
         self._places: list[_Place] = []
         self._doubt_until_ns = 0

@@ -21,6 +21,7 @@ from whyreset.core.taps import Sink
 from whyreset.model import Group, Missing, Record, Surroundings
 from whyreset.sources import diag, rawsockets
 from whyreset.sources.base import SourceError
+from whyreset.sources.conntrack import Conntrack
 from whyreset.sources.firewall import Firewall, Rule, Rules
 from whyreset.sources.packets import RESETS, Packets
 
@@ -42,6 +43,7 @@ class _Place(Struct):
     source: Packets
     sink: Sink
     firewall: Firewall
+    translations: Conntrack
     #: The newest last.
     readings: list[Rules] = []
     waiting: list[Group] = []
@@ -80,8 +82,16 @@ class OnWire:
         try:
             for path, source in zip(self._paths, self._sources, strict=True):
                 source.start()
-                sink = Sightings(self.merge, self.merge.ring(source.cookie, source.netns, _namer(source)))
-                self._places.append(_Place(source=source, sink=sink, firewall=Firewall(path)))
+                translations = Conntrack(path)
+                ring = self.merge.ring(source.cookie, source.netns, _namer(source), translations.before)
+                self._places.append(
+                    _Place(
+                        source=source,
+                        sink=Sightings(self.merge, ring),
+                        firewall=Firewall(path),
+                        translations=translations,
+                    )
+                )
             for place in self._places:
                 place.firewall.ask()
         except BaseException:
@@ -91,6 +101,7 @@ class OnWire:
     def close(self) -> None:
         for place in self._places:
             place.firewall.close()
+            place.translations.close()
         for source in self._sources:
             source.close()
         self._places = []

@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Iterable
 
 from whyreset.core.lives import HELD_BYTES
-from whyreset.model import Listener
+from whyreset.model import Life, Listener
 from whyreset.outputs.sentences import port_text, say
 from whyreset.owners.recent import Entry, Recents
 from whyreset.owners.sockets import Owners
-from whyreset.questions import Answer, Life, Question, Recent
+from whyreset.questions import Answer, Question, Recent
 
 
 class Answerer:

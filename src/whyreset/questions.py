@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from whyreset.model import Certainty, Direction, Listener, Missing, Owner, Process
+from whyreset.model import Certainty, Direction, Life, Missing, Owner, Process
 
 #: Version of what is asked and answered; another one is not understood.
 PROTOCOL = 1
@@ -112,16 +112,6 @@ class Recent(Struct, frozen=True, kw_only=True):
     remote_port: int = 0
     owner: Owner | None = None
     closer: Process | None = None
-
-
-class Life(Struct, frozen=True, kw_only=True):
-    """A listener that a watch knows, and its processes."""
-
-    listener: Listener
-    owner: Owner
-    netns_name: str = ""
-    #: Who closed it last, where that was another process.
-    last: Process | None = None
 
 
 class Answer(Struct, frozen=True, kw_only=True):

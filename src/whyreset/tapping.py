@@ -10,13 +10,12 @@ import time
 from msgspec.structs import replace
 
 from whyreset.account import Account
-from whyreset.agent import Tick
 from whyreset.alerts.alerting import AlertState
 from whyreset.captures import Explainer
 from whyreset.clock import epoch_ns
 from whyreset.core.live import Live
 from whyreset.core.segments import Analyzer
-from whyreset.model import Alert, Count, Counters, Group, Missing, Notice, Record, Remotes, Reset, Segment
+from whyreset.model import Alert, Count, Counters, Group, Missing, Notice, Record, Remotes, Reset, Segment, Tick
 from whyreset.observation import SeenSegment, Tally
 from whyreset.observed import ObservedReset
 from whyreset.owners.namespaces import Namespaces
@@ -148,7 +147,6 @@ class Tapping:
             direction=observed.direction,
             netns=self._packets.netns,
             netns_cookie=self._packets.cookie,
-            socket_cookie=0,
             family=seen.family,
             local=local,
             local_port=local_port,
@@ -156,23 +154,6 @@ class Tapping:
             remote_port=remote_port,
             interface=seen.interface,
             trigger=_segment(seen.trigger) if seen.trigger else None,
-            reason="",
-            state="",
-            state_before="",
-            opened_ns=0,
-            idle_ms=None,
-            bytes_in=0,
-            bytes_out=0,
-            unread=0,
-            snd_nxt=0,
-            rcv_nxt=0,
-            queue=None,
-            ended_ms=None,
-            exit_code=0,
-            owner=None,
-            owner_via="",
-            closer=None,
-            twin=None,
         )
         return Reset(
             number=seen.number,

@@ -11,12 +11,12 @@ from msgspec.structs import replace
 
 from whyreset.clock import boottime_ns, epoch_ns
 from whyreset.core.lives import HELD_BYTES
-from whyreset.model import Missing, Owner, Process
+from whyreset.model import Life, Missing, Owner, Process
 from whyreset.outputs.desk import Asked, Replies
 from whyreset.owners.namespaces import Namespaces
 from whyreset.owners.processes import Processes
 from whyreset.owners.procfs import TICK_NS
-from whyreset.questions import Answer, Connections, Former, Found, Life, Question, Recent, Standing, Trace
+from whyreset.questions import Answer, Connections, Former, Found, Question, Recent, Standing, Trace
 from whyreset.sources.view import Seen, View, look
 from whyreset.words import describe_exit
 

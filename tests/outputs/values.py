@@ -26,10 +26,6 @@ def record(**fields: Any) -> Record:
     """A SYN for a closed port was answered."""
     return Record(
         **{
-            **dict.fromkeys(("socket_cookie", "bytes_in", "bytes_out", "unread", "snd_nxt", "rcv_nxt"), 0),
-            **dict.fromkeys(("exit_code", "opened_ns"), 0),
-            **dict.fromkeys(("state", "state_before", "owner_via"), ""),
-            **dict.fromkeys(("idle_ms", "queue", "ended_ms", "owner", "closer", "twin"), None),
             "number": 1,
             "time_ns": 5_000_000_000,
             "direction": "sent",

@@ -9,7 +9,7 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from types import FrameType
 from typing import TYPE_CHECKING
@@ -19,12 +19,11 @@ import click
 from whyreset.words import escape
 
 if TYPE_CHECKING:
-    from whyreset.agent import Agent, Settings, Tick
+    from whyreset.agent import Agent, Settings
     from whyreset.alerts.rules import Rules
     from whyreset.counting import Counting
     from whyreset.demo.demo import Demo
     from whyreset.filter import Filter
-    from whyreset.model import Notice
     from whyreset.outputs.printers import Printer
     from whyreset.recording import Recording
     from whyreset.tapping import Tapping
@@ -93,10 +92,13 @@ def watch(
 ) -> None:
     """Watch this host's TCP resets until Ctrl-C: why each was sent, who sent it, what it means."""
     # imported here so that --help and mistakes answer at once
+    from msgspec.structs import replace
+
     from whyreset import __version__, causes
     from whyreset.agent import TICK_SECONDS, Settings
     from whyreset.evidence.output import OutputError
     from whyreset.filter import Filter
+    from whyreset.model import Tick
     from whyreset.sources.base import SourceError
     from whyreset.statefile import Memory, StateFileError
 
@@ -135,6 +137,7 @@ def watch(
                 packets=_namespaces(netns) if packets else (),
                 packet_blocks=packet_blocks,
                 tier=tier or "",
+                within=chosen.wants_netns,
             )
             agent = _agent(stack, settings)
             recording = stack.enter_context(_recording(evidence)) if evidence else None
@@ -145,7 +148,7 @@ def watch(
                 time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=agent.missing
             )
             if stage:
-                printer.write([], [], [stage.begin()])
+                printer.write(Tick(notices=(stage.begin(),)))
             end = time.monotonic() + duration if duration is not None else float("inf")
             following = time.monotonic()
             while not stopped and following < end:
@@ -155,9 +158,11 @@ def watch(
                 tick = agent.tick()
                 kept = memory.keep(agent.alert_state, time.monotonic(), changed=bool(tick.alerts))
                 found = recording.tick(tick.resets, tick.alerts, time.time_ns()) if recording else ()
-                _write(printer, tick, chosen, [*played, *kept, *found])
+                tick = replace(tick, notices=(*tick.notices, *played, *kept, *found))
+                printer.write(chosen.narrow(tick))
             tick = agent.tick(last=True)
-            _write(printer, tick, chosen, memory.keep(agent.alert_state, time.monotonic(), at_once=True))
+            kept = memory.keep(agent.alert_state, time.monotonic(), at_once=True)
+            printer.write(chosen.narrow(replace(tick, notices=(*tick.notices, *kept))))
             printer.end(time.time_ns(), reason=stopped[0] if stopped else "duration", totals=agent.totals())
     except (OutputError, SourceError, StateFileError) as error:
         raise click.ClickException(f"cannot watch: {error}") from error
@@ -265,12 +270,3 @@ def _demo(names: tuple[str, ...]) -> Demo:
         return Demo([known[name] for name in names or known])
     except DemoError as error:
         raise click.ClickException(f"cannot play the demo: {error}") from error
-
-
-def _write(printer: Printer, tick: Tick, chosen: Filter, more: Iterable[Notice] = ()) -> None:
-    printer.write(
-        [each for each in tick.resets if chosen.wants(each)],
-        [each for each in tick.counts if chosen.wants_netns(each.netns, each.netns_name)],
-        [*tick.notices, *more],
-        [each for each in tick.alerts if chosen.wants_netns(each.netns, each.netns_name)],
-    )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from whyreset.model import Alert, Missing, Record, Reset
+from whyreset.model import Alert, Missing, Record, Reset, Subject, Verdict
 from whyreset.outputs import sentences
 from whyreset.outputs.alerts import raised_texts
 from whyreset.outputs.terminal.rows import MANY, Row, top_ports
-from whyreset.outputs.terminal.view import AlertView, Detail
-from whyreset.words import amount, clock
+from whyreset.outputs.terminal.view import AlertView, Detail, FindingView
+from whyreset.words import amount, clock, percent
 
 FIGURES = ("counted", "seen", "explained", "unknown", "lost", "unseen", "uncounted", "received", "received_lost")
 #: Ports and namespaces that are named before the rest is only counted.
@@ -111,6 +111,31 @@ def _trigger(sample: Record) -> str:
 
 def _place(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
+
+
+def _in(subject: Subject, home: int) -> str:
+    return f", in netns {subject.netns_name or subject.netns}" if subject.netns not in (0, home) else ""
+
+
+def findings(verdict: Verdict | None, home: int) -> tuple[FindingView, ...]:
+    """What resets mean; a command goes with the first.
+
+    Args:
+        verdict: the latest; None before there is one.
+        home: inode number of the namespace that needs no name.
+    """
+    if verdict is None:
+        return ()
+    return tuple(
+        FindingView(
+            severity=each.severity,
+            suspected=each.confidence == "suspected",
+            sentence=f"{each.sentence}{_in(each.subject, home)}",
+            share=f"{percent(each.count, verdict.resets)} of {amount(verdict.resets, 'reset')}" if each.count else "",
+            step=verdict.steps[0].command if verdict.steps and not number else "",
+        )
+        for number, each in enumerate(verdict.shares)
+    )
 
 
 def account(totals: Mapping[str, int], *, seen: int) -> str:

@@ -6,19 +6,16 @@ cutting to the stack). One thread holds both ends, so that all the work is done 
 
 from __future__ import annotations
 
-import fcntl
 import itertools
 import socket
-import struct
 import time
-from array import array
 from typing import Self
 
 from msgspec import Struct
 
 from tests.hosts.hosts import INTERFACE, Pair
+from tests.hosts.offload import offload
 
-_SIOCETHTOOL, _ETHTOOL_STSO = 0x8946, 0x1F  # include/uapi/linux/sockios.h, ethtool.h
 _FIRST_PORT, _PORTS = 7000, 16
 _QUESTION, _ANSWER = bytes(200), bytes(32 << 10)
 #: So often is the rate looked at.
@@ -49,10 +46,7 @@ class Ordinary:
         self._buffer = bytearray(len(_ANSWER))
 
     def __enter__(self) -> Self:
-        # struct ethtool_value and struct ifreq: the device does not cut segments
-        value = array("I", (_ETHTOOL_STSO, 0))
-        with self._pair.b.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
-            fcntl.ioctl(asking, _SIOCETHTOOL, struct.pack("16sP16x", INTERFACE.encode(), value.buffer_info()[0]))
+        offload(self._pair.b, tso=False)
         address = self._pair.address(self._pair.b, 4)
         for port in range(_FIRST_PORT, _FIRST_PORT + _PORTS):
             listener = self._pair.b.socket(socket.AF_INET, socket.SOCK_STREAM)

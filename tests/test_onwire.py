@@ -164,6 +164,9 @@ def test_groups_that_find_no_room_are_counted(wire: tuple[OnWire, FakeFirewall])
         def take(self) -> list[Group]:
             return [group(5)]
 
+        def off_wire_of(self, _cookie: int) -> int:
+            return 0
+
     made.merge = Merge()  # type: ignore[assignment]
     made.judge(SECOND, 0, blind=0)
     assert made.losses()["wire-undecided"][0] == 6

@@ -157,12 +157,21 @@ class OnWire:
         """How many resets of that namespace never left it; None where its packets are not read."""
         return self.merge.off_wire_of(cookie)
 
+    @property
+    def off_wire_in_all(self) -> int:
+        """The same over all namespaces whose packets are read."""
+        return sum(self.merge.off_wire_of(place.source.cookie) or 0 for place in self._places)
+
     def losses(self) -> dict[str, tuple[int, str]]:
         """What was lost so far, by name: how much, and what that means for the user."""
         found = {
             "wire-undecided": (
                 self.merge.undecided + self._crowded,
                 "resets that could not be held against the wire, or against the kernel: something was lost then",
+            ),
+            "wire-never-left": (
+                self.off_wire_in_all,
+                "resets that the kernel counted never left: an output filter, no route, or an unresolved neighbour",
             ),
             "wire-foreign": (
                 self.foreign,

@@ -190,6 +190,17 @@ def test_of_two_with_the_originals_numbers_the_one_is_its_translation_that_a_rou
     assert (group.port, joined.merge.related) == (8081, 1)
 
 
+@pytest.mark.parametrize("shown_ns", [NOW, NOW + SECOND], ids=["at once", "judged later"])
+def test_what_was_translated_in_its_own_namespace_has_left_it(joined: Joined, shown_ns: int) -> None:
+    """A rule redirects the port: the kernel tells of one port, the wire shows another; it is one reset."""
+    joined.told(local_port=80)
+    joined.see(reset(sport=8080, ack=42), now_ns=shown_ns - MILLISECOND)
+    assert joined.past_stack(now_ns=NOW + 1300 * MILLISECOND) == []
+    assert joined.past_stack(now_ns=NOW + 3 * SECOND) == []
+    assert joined.merge.off_wire_of(COOKIE) == 0
+    assert joined.merge.related == 1
+
+
 def tracking(asked: list[tuple[str, int]], *, before: tuple[str, int] | None) -> Joined:
     """Where connection tracking says that what leaves had these ends before."""
 

@@ -37,7 +37,9 @@ cdef class Merge:
     cdef bint told(self, const reset_event *e, char *interface) noexcept nogil
     cdef spot *find_ends(self, const identity *who, bint shown) noexcept nogil
     cdef spot *open(self, const identity *who) noexcept nogil
-    cdef void judge_one(self, spot *x, uint64_t epoch_ns, bint doubtful) noexcept nogil
+    cdef void judge_told(self, spot *x, bint doubtful) noexcept nogil
+    cdef bint has_translation(self, spot *x, int ring) noexcept nogil
+    cdef void judge_shown(self, spot *x, uint64_t epoch_ns, bint doubtful) noexcept nogil
     cdef bint is_tracked(self, const spot *x) noexcept nogil
     cdef bint ask(self, const spot *x, identity *into) noexcept
     cdef int original_of(self, spot *x) noexcept nogil

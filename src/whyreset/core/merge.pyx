@@ -76,14 +76,17 @@ cdef class Merge:
 
     def judge(self, uint64_t now_ns, uint64_t epoch_ns, bint doubtful, bint everything=False):
         """Judges what has waited enough; see merge.pyi."""
-        cdef spot *x
+        cdef uint32_t end = self.judged, place
+        cdef uint64_t wait = YOUNG if everything else SETTLED
         self.asks = ASKS
-        while self.judged != self.spots.following:
-            x = self.spots.at(self.judged)
-            if x.seen_ns + (YOUNG if everything else SETTLED) > now_ns:
-                break
-            self.judge_one(x, epoch_ns, doubtful)
-            self.judged += 1
+        while end != self.spots.following and self.spots.at(end).seen_ns + wait <= now_ns:
+            end += 1
+        # what left first: it may be the translation of one that a kernel told of
+        for place in range(self.judged, end):
+            self.judge_shown(self.spots.at(place), epoch_ns, doubtful)
+        for place in range(self.judged, end):
+            self.judge_told(self.spots.at(place), doubtful)
+        self.judged = end
 
     def take(self):
         """The groups that were judged since the last call."""
@@ -200,7 +203,8 @@ cdef class Merge:
         if not self.spots.has_room():
             # the one remembered longest goes; where it was not judged by then, nothing is concluded
             if self.spots.tail == self.judged:
-                self.judge_one(self.spots.at(self.judged), 0, True)
+                self.judge_shown(self.spots.at(self.judged), 0, True)
+                self.judge_told(self.spots.at(self.judged), True)
                 self.judged += 1
             self.spots.tail += 1
         x = self.spots.add(who, self.now_ns)
@@ -208,18 +212,42 @@ cdef class Merge:
             self.judged = 1
         return x
 
-    cdef void judge_one(self, spot *x, uint64_t epoch_ns, bint doubtful) noexcept nogil:
-        """What it was, now that all that bears on it has come."""
-        cdef int i, original
-        if x.told:
-            for i in range(MOST_RINGS):
-                if self.cookies[i] == x.cookie and self.cookies[i] and not x.left >> i & 1:
-                    if doubtful:
-                        self.undecided += x.told
-                    else:
-                        self.off_wire[i] += x.told
+    cdef void judge_told(self, spot *x, bint doubtful) noexcept nogil:
+        """Whether one that a kernel told of has left its namespace, as it was or translated there."""
+        cdef int i
+        if not x.told or x.claimed & IS_ORIGINAL:
             return
-        if not x.time_ns or x.came_in:
+        for i in range(MOST_RINGS):
+            if self.cookies[i] == x.cookie and self.cookies[i] and not x.left >> i & 1:
+                if doubtful:
+                    self.undecided += x.told
+                elif not self.has_translation(x, i):
+                    self.off_wire[i] += x.told
+
+    cdef bint has_translation(self, spot *x, int ring) noexcept nogil:
+        """Whether one that left is this one, translated, though that is yet to be judged."""
+        cdef spot *z = self.spots.first_numbered(&x.who)
+        cdef int i
+        for i in range(LOOK):
+            if z == NULL:
+                return False
+            if (
+                z != x and z.ring == ring and not z.told and not z.came_in and not z.claimed & IS_TRANSLATION
+                and is_alike(x, z) and is_source(x, z)
+            ):
+                x.claimed |= IS_ORIGINAL
+                z.claimed |= IS_TRANSLATION
+                return True
+            z = self.spots.at(z.next_numbers)
+        return False
+
+    cdef void judge_shown(self, spot *x, uint64_t epoch_ns, bint doubtful) noexcept nogil:
+        """What one was of which no kernel told, now that all that bears on it has come."""
+        cdef int original
+        if x.told or not x.time_ns or x.came_in:
+            return
+        if x.claimed & IS_TRANSLATION:
+            self.related += 1
             return
         original = 1 if not doubtful and self.is_tracked(x) else self.original_of(x)
         if original > 0:

@@ -32,12 +32,13 @@ _FIGURES = (
     "received",
     "received_lost",
     "past_stack",
+    "off_wire",
 )
 
 
 def _figures(figures: dict[str, int]) -> str:
     return (
-        ", ".join(f"{name.replace('_', ' ')} {figures[name]}" for name in _FIGURES if figures[name])
+        ", ".join(f"{name.replace('_', ' ')} {figures[name]}" for name in _FIGURES if figures.get(name))
         or "nothing counted"
     )
 

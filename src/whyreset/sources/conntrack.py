@@ -1,7 +1,7 @@
 """What connection tracking knows of translated addresses: ctnetlink (nfnetlink_conntrack.h), one connection at a time.
 
-It forgets a connection at once that was refused, and seconds after it was reset; without it (no module, no right, address
-translation by other means) nothing is known.
+It forgets a connection at once that was refused, and one that was reset after seconds; without it (no module, no right,
+address translation by other means) nothing is known.
 """
 
 from __future__ import annotations

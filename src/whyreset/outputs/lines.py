@@ -333,6 +333,8 @@ class EndLine(Line, tag="end", kw_only=True):
     received: int | None = None
     received_lost: int | None = None
     past_stack: int | None = None
+    #: Where packets are read.
+    off_wire: int | None = None
 
 
 class WhoLine(Line, tag="who", kw_only=True):

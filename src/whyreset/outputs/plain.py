@@ -32,6 +32,7 @@ _FIGURES = (
     "received",
     "received_lost",
     "past_stack",
+    "off_wire",
 )
 
 

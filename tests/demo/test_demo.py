@@ -44,7 +44,7 @@ def names_of(pids: set[int]) -> set[str]:
 @contextmanager
 def namespaces() -> "Iterator[CounterSource]":
     """A source that knows every network namespace in the kernel."""
-    program = Program(exact_owners=False, ring_bytes=None)
+    program = Program()
     program.load()
     source = CounterSource(program)
     try:

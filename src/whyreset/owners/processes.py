@@ -50,7 +50,7 @@ class Processes:
         *,
         host: str = "/",
         text_bytes: int = 16 << 20,
-        proc: procfs.Proc | None = None,
+        proc: procfs.Looks | None = None,
         name_of: Callable[[str, str], str] | None = None,
     ) -> None:
         self._proc = proc or procfs.Proc(root)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -64,6 +64,20 @@ class Look(Struct, frozen=True, kw_only=True, array_like=True):
     netns: int
 
 
+class Looks(Protocol):
+    """Whoever looks at processes."""
+
+    def stat(self, pid: int) -> Stat | None:
+        """Who has that pid now; None for nobody.
+
+        Raises:
+            OSError: it may not be told: /proc is hidden, or no descriptor is left.
+        """
+
+    def look(self, pid: int) -> Look | None:
+        """All at once, of one process even if its pid is given again meanwhile; None where it is gone."""
+
+
 class Proc:
     """Looks at processes, with whatever rights the caller has.
 
@@ -75,15 +89,9 @@ class Proc:
         self._root = root
 
     def stat(self, pid: int) -> Stat | None:
-        """Who has that pid now; None for nobody.
-
-        Raises:
-            OSError: it may not be told: /proc is hidden, or no descriptor is left.
-        """
         return stat(self._root, pid)
 
     def look(self, pid: int) -> Look | None:
-        """All at once, of one process even if its pid is given again meanwhile; None where it is gone."""
         try:
             directory = os.open(f"{self._root}/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
@@ -108,7 +116,7 @@ class Proc:
             os.close(directory)
 
 
-def read(proc: Proc, known: Process, tick: int) -> Process | None:
+def read(proc: Looks, known: Process, tick: int) -> Process | None:
     """`known` with what /proc shows of the process; None when the one that started at that tick is gone."""
     shown = proc.look(known.pid)
     now = parse(shown.stat) if shown else None

@@ -32,17 +32,17 @@ MAPS = ("resets", "closes", "lives", "walked", "namespaces", "tallies", "losses"
 
 
 class Loading(Struct, frozen=True, kw_only=True):
-    """What is to be loaded.
-
-    Rules. A ring's size is a power of two.
-    """
+    """What is to be loaded."""
 
     #: Also watch reads from accepted connections; costs some nanoseconds for each.
     exact_owners: bool = False
-    #: Size of the ring of resets; None for the built-in one.
+    #: Size of the ring of resets, a power of two; None for the built-in one.
     ring_bytes: int | None = None
     #: The tier to use, though the kernel may have a better one; "" for the best.
     tier: str = ""
+
+
+ALL = Loading()
 
 
 class Told(Struct, frozen=True, kw_only=True):
@@ -207,7 +207,8 @@ def _explain(error: BpfError) -> str:
     return f"the kernel program does not run here: {error.strerror}" + (f" ({said[-1][:200]})" if said else "")
 
 
-#: Counters beyond struct tcp_mib that bear on resets, no more than EXT_COUNTERS of bpf/events.h: the kernel's enumerator and its name in /proc/net/netstat.
+#: Counters beyond struct tcp_mib that bear on resets, no more than EXT_COUNTERS of bpf/events.h: the kernel's
+#: enumerator and its name in /proc/net/netstat.
 EXT_NAMES = {
     "LINUX_MIB_EMBRYONICRSTS": "EmbryonicRsts",
     "LINUX_MIB_SYNCOOKIESSENT": "SyncookiesSent",

@@ -39,7 +39,7 @@ class Program:
         load: loads it; raises SourceError.
     """
 
-    def __init__(self, wanted: Loading = Loading(), load: Callable[[Loading], Loaded] = LoadedHere) -> None:
+    def __init__(self, wanted: Loading = loading.ALL, load: Callable[[Loading], Loaded] = LoadedHere) -> None:
         self._wanted = wanted
         self._load = load
         self._held: Loaded | None = None

@@ -222,9 +222,7 @@ class Capturing:
         for word in self._wanted.netns:
             if word != "all" and not diag.called(there, (word,)):
                 raise SourceError(f"there is no network namespace {word}")
-        found = {
-            inode: "" if inode == home else path for inode, path in diag.called(there, self._wanted.netns).items()
-        }
+        found = {inode: "" if inode == home else path for inode, path in diag.called(there, self._wanted.netns).items()}
         if len(found) > PLACES_MAX:
             raise SourceError(f"there are {len(found)} network namespaces: name {PLACES_MAX} at most with --netns")
         return found

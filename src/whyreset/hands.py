@@ -22,6 +22,10 @@ from whyreset.sources.loading import Loaded, LoadedHere, Loading
 from whyreset.sources.packet_socket import Opened, PacketSocket, Shape
 
 
+class HandsError(Exception):
+    """They are gone; a sentence."""
+
+
 class Hands(Protocol):
     """Namespaces are named by paths («/proc/911/ns/net»), "" for one's own."""
 
@@ -65,8 +69,18 @@ class Hands(Protocol):
     def trusts(self, uid: int) -> bool:
         """Whether somebody with that uid is answered who asks the watch."""
 
+    def beside(self) -> socket.socket | None:
+        """A socket to what was started beside; None where whoever asks has to start it."""
+
+    def settle(self) -> None:
+        """Has this process give up its rights, where these are not its own hands.
+
+        To be called after all that is read or imported with the user's own rights, and before anything is read that
+        others may have sent.
+        """
+
     def check(self) -> None:
-        """To be called each tick: raises where the hands are gone."""
+        """To be called each tick: raises HandsError where they are gone."""
 
 
 class OwnHands(Proc):
@@ -109,6 +123,12 @@ class OwnHands(Proc):
 
     def trusts(self, uid: int) -> bool:
         return uid in (0, os.geteuid())
+
+    def beside(self) -> socket.socket | None:
+        return None
+
+    def settle(self) -> None:
+        """Its rights are all that it has."""
 
     def check(self) -> None:
         """They are never gone."""

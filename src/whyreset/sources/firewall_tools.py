@@ -6,14 +6,16 @@ What they say goes to files without a name, which whoever asked reads: the rules
 from __future__ import annotations
 
 import os
-import subprocess
 from contextlib import ExitStack
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from msgspec import Struct
 
 from whyreset.clock import boottime_ns
 from whyreset.sources import diag
+
+if TYPE_CHECKING:
+    import subprocess
 
 PATIENCE_SECONDS = 3.0
 
@@ -97,6 +99,8 @@ class OwnTools:
         self._asked = []
 
     def _start(self, name: str, *command: str) -> None:
+        import subprocess  # only where packets are read
+
         output = os.memfd_create(f"whyreset-{name}", os.MFD_CLOEXEC)
         try:
             process = subprocess.Popen(

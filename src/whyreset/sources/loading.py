@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import importlib.resources
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -23,7 +22,7 @@ from whyreset.sources.base import SourceError
 from whyreset.sources.libbpf import BpfError, Library, Object
 
 _BTF = Path("/sys/kernel/btf/vmlinux")
-_OBJECT = "whyreset.bpf.o"
+_OBJECT = Path(__file__).with_name("whyreset.bpf.o")
 #: Loaded on every kernel; tiers.py says which else.
 _PROGRAMS = ("set_state", "process_exec", "process_exit", "receive_reset", "held_sockets")
 _REASON = "SK_RST_REASON_"
@@ -141,7 +140,7 @@ class LoadedHere:
         self._object: Object | None = None
         try:
             self._object = Object(
-                importlib.resources.files("whyreset.sources").joinpath(_OBJECT).read_bytes(),
+                _OBJECT.read_bytes(),
                 library=self._library,
                 optional=frozenset({"walk_namespaces", *chosen}),
                 sizes={"resets": wanted.ring_bytes} if wanted.ring_bytes else {},

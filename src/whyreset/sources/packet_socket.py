@@ -33,7 +33,7 @@ class Wanted(Struct, frozen=True, kw_only=True):
 
     #: Every segment from or to one of these.
     ports: tuple[int, ...] = ()
-    hosts: tuple[socket_filter.Address, ...] = ()
+    hosts: tuple[str, ...] = ()
     #: Every segment.
     everything: bool = False
 
@@ -110,7 +110,10 @@ class PacketSocket:
 
     def want(self, wanted: Wanted) -> None:
         instructions: Sequence[tuple[int, int, int, int]] = socket_filter.build(
-            snap_bytes=self._shape.snap_bytes, ports=wanted.ports, hosts=wanted.hosts, everything=wanted.everything
+            snap_bytes=self._shape.snap_bytes,
+            ports=wanted.ports,
+            hosts=[_address(each) for each in wanted.hosts],
+            everything=wanted.everything,
         )
         program = ctypes.create_string_buffer(socket_filter.pack(instructions))
         # struct sock_fprog
@@ -167,3 +170,9 @@ class PacketSocket:
         everywhere = struct.pack("=HHiHBB8x", socket.AF_PACKET, socket.htons(_ETH_P_ALL), 0, 0, 0, 0)
         if _libc.bind(self._socket.fileno(), everywhere, len(everywhere)):
             raise OSError(ctypes.get_errno(), "bind")
+
+
+def _address(text: str) -> socket_filter.Address:
+    import ipaddress  # rarely needed, and not small
+
+    return ipaddress.ip_address(text)

@@ -13,7 +13,7 @@ from tests import needs
 from tests.cli.whyreset import is_one_sentence, run
 from tests.hosts.hosts import await_true
 from tests.hosts.watch import Line, Watch
-from tests.kernel_objects import held, left
+from tests.kernel_objects import held, held_by_watch, keeper_of, left
 from whyreset.demo.actors import Actor
 from whyreset.demo.scenes import SCENES
 from whyreset.sources.counters import CounterSource
@@ -95,8 +95,8 @@ def test_nothing_of_it_is_left(machine: None, number: signal.Signals) -> None:
     needs.command("bpftool")
     with Watch("--demo") as watch, namespaces() as source:
         sample = watch.wait(lambda lines: next((x for x in lines if x.get("netns_name") == "demo-server"), None))
-        ours = held(watch.process.pid)
-        below = descendants(watch.process.pid)
+        ours = held_by_watch(watch.process.pid)
+        below = descendants(watch.process.pid) - {keeper_of(watch.process.pid)}
         assert "whyreset-demo" in names_of(below)
         assert not any(held(pid)[kind] for pid in below for kind in ours), "the demo holds nothing of BPF"
         place = (sample["netns"], sample["netns_cookie"])

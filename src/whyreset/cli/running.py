@@ -6,9 +6,15 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
+if TYPE_CHECKING:
+    from whyreset.privileges.grants import Grants
+
+#: Namespaces of one capture, see capturing.py.
+_PLACES_MAX = 16
 #: What stops them; Wireshark also hangs up.
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -23,6 +29,22 @@ def stopping(*more: signal.Signals) -> list[str]:
     for number in (*_SIGNALS, *more):
         signal.signal(number, stop)
     return stopped
+
+
+def capturing_grants(path: str, *, netns: tuple[str, ...], snap: int, force: bool, rotated: bool) -> Grants:
+    """What a capture into that file may ask for."""
+    from whyreset.privileges.grants import Grants
+    from whyreset.sources.loading import ALL
+
+    return Grants(
+        loading=ALL,
+        packets=_PLACES_MAX,
+        snap_bytes=max(snap, 320),
+        netns=netns,
+        capture=path,
+        force=force,
+        rotated=rotated,
+    )
 
 
 @contextmanager

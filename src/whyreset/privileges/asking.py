@@ -30,11 +30,11 @@ class Asking:
 
     Args:
         line: to the keeper.
-        owner: the user and group to become.
+        owner: the user and group to become; None to stay the same, without capabilities.
         keeper: its pid.
     """
 
-    def __init__(self, line: Line, owner: tuple[int, int], keeper: int) -> None:
+    def __init__(self, line: Line, owner: tuple[int, int] | None, keeper: int) -> None:
         self._line = line
         self._owner = owner
         self._keeper = keeper
@@ -87,7 +87,10 @@ class Asking:
     # ---- rights ----
 
     def settle(self) -> None:
-        rights.become(*self._owner)
+        if self._owner:
+            rights.become(*self._owner)
+        else:
+            rights.give_up_all()
         # where /proc is hidden from others, only the keeper sees who is there
         self._hidden = not os.path.exists("/proc/1/stat")
 

@@ -49,12 +49,12 @@ class Grants(Struct, frozen=True, kw_only=True):
 
     def may_write(self, path: str, *, force: bool) -> bool:
         """Whether a new file of that name is one of those that the user asked for."""
-        if not force and self.evidence and os.path.dirname(path) == str(Path(self.evidence)):
+        if not force and self.evidence and Path(path).parent == Path(self.evidence):
             return bool(_EVIDENCE.fullmatch(os.path.basename(path)))
         if not self.capture or (force and not self.force):
             return False
         if not self.rotated:
-            return path == self.capture
+            return same(path, self.capture)
         whole = Path(self.capture)
         beginning, end = str(whole.with_name(whole.stem)), whole.suffix
         return (
@@ -62,3 +62,8 @@ class Grants(Struct, frozen=True, kw_only=True):
             and path.endswith(end)
             and bool(_NUMBER.fullmatch(path[len(beginning) : len(path) - len(end)]))
         )
+
+
+def same(path: str, granted: str) -> bool:
+    """Whether it is the path that was granted, as pathlib writes it."""
+    return bool(path and granted) and Path(path) == Path(granted)

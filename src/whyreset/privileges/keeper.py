@@ -24,10 +24,10 @@ class Keeper:
 
     Args:
         grants: what this run may ask for.
-        worker: the process that asks, and the user and group that it will be.
+        worker: the process that asks, and the user and group that it will be; None for the same.
     """
 
-    def __init__(self, grants: Grants, worker: int, owner: tuple[int, int]) -> None:
+    def __init__(self, grants: Grants, worker: int, owner: tuple[int, int] | None) -> None:
         self._grants = grants
         self._worker = worker
         self._hands = OWN_HANDS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from whyreset.files import OWN
-from whyreset.privileges.grants import Grants
+from whyreset.privileges.grants import Grants, same
 from whyreset.privileges.line import content
 from whyreset.privileges.requests import CONTENT_BYTES_MAX, NotGrantedError
 
@@ -15,10 +15,10 @@ class Outputs:
 
     Args:
         grants: which.
-        owner: user and group that the worker will be.
+        owner: user and group that the worker will be; None for the same.
     """
 
-    def __init__(self, grants: Grants, owner: tuple[int, int]) -> None:
+    def __init__(self, grants: Grants, owner: tuple[int, int] | None) -> None:
         self._grants = grants
         self._owner = owner
         self._opened: set[str] = set()
@@ -44,15 +44,15 @@ class Outputs:
 
     def make_folder(self, path: str) -> None:
         """The folder for evidence, or the worker's own."""
-        if not path or path not in (self._grants.evidence, self._grants.home):
+        if not (same(path, self._grants.evidence) or same(path, self._grants.home)):
             raise NotGrantedError("that folder")
         OWN.make_folder(path)
-        if path == self._grants.home:
+        if same(path, self._grants.home):
             self._hand_over(path)
 
     def put(self, path: str, descriptor: int) -> None:
         """What alerts remember."""
-        if not path or path != self._grants.state:
+        if not same(path, self._grants.state):
             raise NotGrantedError("that file")
         data = content(descriptor, CONTENT_BYTES_MAX + 1)
         if len(data) > CONTENT_BYTES_MAX:
@@ -63,7 +63,7 @@ class Outputs:
         """A folder of root's becomes the worker's; one of somebody else stays theirs."""
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            if os.fstat(folder).st_uid == 0:
+            if self._owner and os.fstat(folder).st_uid == 0:
                 os.fchown(folder, *self._owner)
         finally:
             os.close(folder)

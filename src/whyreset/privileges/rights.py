@@ -12,6 +12,7 @@ _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _VERSION_3 = 0x20080522
 
 CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 0, 1, 2
+CAP_SETGID, CAP_SETUID = 6, 7
 CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_PTRACE, CAP_SYS_ADMIN = 12, 13, 19, 21
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -39,11 +40,9 @@ def keep_only(kept: Collection[int]) -> None:
     Raises:
         RightsError: the kernel did not allow it.
     """
-    held = _held()
+    held = int(_status()["CapPrm"], 16)
     # dropping from the bounding set takes CAP_SETPCAP, so it comes first
-    for number in range(_last() + 1):
-        if number not in kept and _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0) and held >> 8 & 1:
-            raise RightsError(f"capability {number} cannot be dropped: {os.strerror(ctypes.get_errno())}")
+    _bound(kept)
     _libc.prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
     mask = sum(1 << number for number in kept) & held
     data = (_Data * 2)(*(_Data(mask >> low & 0xFFFFFFFF, mask >> low & 0xFFFFFFFF, 0) for low in (0, 32)))
@@ -51,6 +50,16 @@ def keep_only(kept: Collection[int]) -> None:
     if _libc.capset(ctypes.byref(header), ctypes.byref(data)):
         raise RightsError(f"capabilities cannot be given up: {os.strerror(ctypes.get_errno())}")
     seal()
+
+
+def give_up_all() -> None:
+    """Gives up every capability and stays the same user, who may be no other here.
+
+    Raises:
+        RightsError: something was left.
+    """
+    keep_only(())
+    _check()
 
 
 def become(uid: int, gid: int) -> None:
@@ -61,16 +70,16 @@ def become(uid: int, gid: int) -> None:
     """
     try:
         # the bounding set first, while that is still allowed
-        for number in range(_last() + 1):
-            _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)
+        _bound(())
         os.setgroups([])
         os.setresgid(gid, gid, gid)
         os.setresuid(uid, uid, uid)
     except OSError as error:
         raise RightsError(f"this process cannot become user {uid}: {error.strerror}") from error
-    keep_only(())
-    if left := _left(uid, gid):
-        raise RightsError(f"rights could not be given up: {left}")
+    give_up_all()
+    status = _status()
+    if status["Uid"].split() != [str(uid)] * 4 or status["Gid"].split() != [str(gid)] * 4 or status["Groups"].split():
+        raise RightsError("rights could not be given up: its user or groups are others")
 
 
 def seal() -> None:
@@ -103,6 +112,29 @@ def user(name: str, path: str = "/etc/passwd") -> tuple[int, int]:
     return found
 
 
+def has_any() -> bool:
+    """Whether there is any capability to give up."""
+    return bool(int(_status()["CapEff"], 16))
+
+
+def can_become(uid: int, gid: int) -> bool:
+    """Whether this process may become that user: it takes two capabilities, and the number must stand for somebody."""
+    held = int(_status()["CapEff"], 16)
+    return bool(held >> CAP_SETUID & held >> CAP_SETGID & 1) and _is_mapped("uid", uid) and _is_mapped("gid", gid)
+
+
+def _is_mapped(kind: str, number: int) -> bool:
+    """user_namespaces(7): where groups may not be set, no group is mapped but one's own."""
+    try:
+        with open(f"/proc/self/{kind}_map") as file:
+            ranges = [[int(word) for word in line.split()] for line in file]
+        with open("/proc/self/setgroups") as file:
+            allowed = kind == "uid" or file.read().strip() == "allow"
+    except FileNotFoundError:  # a kernel without user namespaces
+        return True
+    return allowed and any(first <= number < first + length for first, _, length in ranges)
+
+
 def usual_user(path: str = "/etc/passwd") -> str:
     """`whyreset` where somebody has made such a user, else nobody."""
     return "whyreset" if _entry("whyreset", path) else "65534" if not _entry("nobody", path) else "nobody"
@@ -126,8 +158,10 @@ def _status() -> dict[str, str]:
         return dict(line.rstrip("\n").split(":\t", 1) for line in file if ":\t" in line)
 
 
-def _held() -> int:
-    return int(_status()["CapPrm"], 16)
+def _bound(kept: Collection[int]) -> None:
+    for number in range(_last() + 1):
+        if number not in kept:
+            _libc.prctl(_PR_CAPBSET_DROP, number, 0, 0, 0)
 
 
 def _last() -> int:
@@ -139,12 +173,11 @@ def _last() -> int:
         return 40
 
 
-def _left(uid: int, gid: int) -> str:
-    """What should be gone and is not."""
+def _check() -> None:
     status = _status()
     for name in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"):
-        if int(status.get(name, "0"), 16):
-            return f"{name} is {status[name]}"
-    if status["Uid"].split() != [str(uid)] * 4 or status["Gid"].split() != [str(gid)] * 4 or status["Groups"].split():
-        return "its user or groups are others"
-    return "" if status["NoNewPrivs"] == "1" else "NoNewPrivs is 0"
+        # without CAP_SETPCAP the bounding set stays, which no_new_privs makes worthless
+        if int(status.get(name, "0"), 16) and name != "CapBnd":
+            raise RightsError(f"rights could not be given up: {name} is {status[name]}")
+    if status["NoNewPrivs"] != "1":
+        raise RightsError("rights could not be given up: NoNewPrivs is 0")

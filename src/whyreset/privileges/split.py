@@ -41,12 +41,18 @@ def split(grants: Grants, user: str = "") -> Iterator[Hands]:
         grants: what this run may ask for.
         user: who this process is to be, see `rights.user`; "" for the usual one.
     Raises:
-        RightsError: there is no such user.
+        RightsError: there is no such user, or no right to become it.
     """
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 or not rights.has_any():
+        if user:
+            raise rights.RightsError("only root can go on as another user: leave out --user")
         yield OWN_HANDS
         return
-    owner = rights.user(user or rights.usual_user())
+    owner: tuple[int, int] | None = rights.user(user or rights.usual_user())
+    if owner and not rights.can_become(*owner):
+        if user:
+            raise rights.RightsError(f"this process may not become {user} (CAP_SETUID, CAP_SETGID; user namespaces)")
+        owner = None
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     worker = os.getpid()
     sys.stdout.flush()
@@ -76,7 +82,9 @@ def _await_end(pid: int) -> None:
             os.close(descriptor)
 
 
-def _keep(ours: socket.socket, theirs: socket.socket, grants: Grants, worker: int, owner: tuple[int, int]) -> NoReturn:
+def _keep(
+    ours: socket.socket, theirs: socket.socket, grants: Grants, worker: int, owner: tuple[int, int] | None
+) -> NoReturn:
     """The keeper's life."""
     code = 1
     try:

@@ -146,6 +146,9 @@ def watch(
                 tier=loading.tier,
             )
             recording = _recording(evidence, hands) if evidence else None
+            # what may stand in for the agent is imported with the user's rights too
+            for name in ("counting", *(["tapping"] if by_packets else [])):
+                import_module(f"whyreset.{name}")
             hands.settle()
             agent = _agent(stack, settings, hands)
             if recording:
@@ -227,33 +230,34 @@ def _agent(stack: ExitStack, settings: Settings, hands: Hands) -> Agent | Counti
     from whyreset.agent import Agent
     from whyreset.counting import Counting
     from whyreset.sources.base import SourceError
-    from whyreset.tapping import Tapping
 
-    def tapping(why: str) -> Tapping:
-        each = bool(settings.each_per_second)
-        blocks = settings.packet_blocks
-        return stack.enter_context(Tapping(why, settings.alert_state, each=each, blocks=blocks, hands=hands))
-
-    if settings.tier == Tapping.tier:
-        return tapping("not asked for: --tier packets")
+    if settings.tier == "packets":
+        return stack.enter_context(_tapping("not asked for: --tier packets", settings, hands))
     try:
         return stack.enter_context(Agent(settings, hands))
     except SourceError as error:
         if settings.tier or settings.exact_owners or settings.names:
             raise
         if settings.packets:
-            return tapping(str(error))
+            return stack.enter_context(_tapping(str(error), settings, hands))
         if settings.each_per_second:
             raise
         return stack.enter_context(Counting(str(error), settings))
 
 
+def _tapping(why: str, settings: Settings, hands: Hands) -> Tapping:
+    from whyreset.tapping import Tapping
+
+    each, blocks = bool(settings.each_per_second), settings.packet_blocks
+    return Tapping(why, settings.alert_state, each=each, blocks=blocks, hands=hands)
+
+
 def _form(wanted: str) -> str:
     """What standard output can have of it. What that needs is imported now, with the user's rights."""
-    if wanted == "screen" and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", ""):
-        import_module("whyreset.outputs.terminal.screen")
-        return "screen"
     import_module("whyreset.outputs.printers")
+    if wanted == "screen" and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", ""):
+        import_module("whyreset.outputs.terminal.screen").prepare()
+        return "screen"
     if wanted == "json" and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # RFC 8259 section 8.1, whatever the locale
     return "json" if wanted == "json" else "lines"

@@ -55,7 +55,7 @@ class Grants(Struct, frozen=True, kw_only=True):
             return False
         if not self.rotated:
             return same(path, self.capture)
-        whole = Path(self.capture)
+        whole, path = Path(self.capture), str(Path(path))
         beginning, end = str(whole.with_name(whole.stem)), whole.suffix
         return (
             path.startswith(beginning)

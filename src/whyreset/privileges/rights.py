@@ -7,6 +7,7 @@ import os
 from collections.abc import Collection
 
 # linux/prctl.h, linux/capability.h
+_PR_SET_PDEATHSIG, _PR_GET_PDEATHSIG = 1, 2
 _PR_SET_DUMPABLE, _PR_SET_NAME, _PR_CAPBSET_DROP, _PR_SET_NO_NEW_PRIVS, _PR_CAP_AMBIENT = 4, 15, 24, 38, 47
 _PR_CAP_AMBIENT_CLEAR_ALL = 4
 _VERSION_3 = 0x20080522
@@ -68,6 +69,10 @@ def become(uid: int, gid: int) -> None:
     Raises:
         RightsError: it cannot, or something was left.
     """
+    # the kernel forgets with whose end this process shall end when its user changes
+    ending = ctypes.c_int(0)
+    _libc.prctl(_PR_GET_PDEATHSIG, ctypes.byref(ending), 0, 0, 0)
+    parent = os.getppid()
     try:
         # the bounding set first, while that is still allowed
         _bound(())
@@ -80,6 +85,10 @@ def become(uid: int, gid: int) -> None:
     status = _status()
     if status["Uid"].split() != [str(uid)] * 4 or status["Gid"].split() != [str(gid)] * 4 or status["Groups"].split():
         raise RightsError("rights could not be given up: its user or groups are others")
+    if ending.value:
+        _libc.prctl(_PR_SET_PDEATHSIG, ending.value, 0, 0, 0)
+        if os.getppid() != parent:  # it ended meanwhile
+            os.kill(os.getpid(), ending.value)
 
 
 def seal() -> None:

@@ -58,9 +58,12 @@ def split(grants: Grants, user: str = "") -> Iterator[Hands]:
     sys.stdout.flush()
     sys.stderr.flush()
     gc.freeze()  # what is there already stays shared between the two
+    # none of them may reach the keeper before it ignores them
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _IGNORED)
     pid = os.fork()
     if not pid:
         _keep(ours, theirs, grants, worker, owner)
+    signal.pthread_sigmask(signal.SIG_SETMASK, before)
     theirs.close()
     line = Line(ours)
     asking = Asking(line, owner, pid)
@@ -108,6 +111,7 @@ def _keep(
 def _leave_the_terminal() -> None:
     for number in _IGNORED:
         signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, _IGNORED)
     os.setsid()
     rights.call_yourself("whyreset-keeper")
     nowhere = os.open(os.devnull, os.O_RDWR)

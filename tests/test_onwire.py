@@ -12,6 +12,7 @@ from whyreset.core.taps import Listing
 from whyreset.hands import OwnHands
 from whyreset.model import Facts, Group, Record, Remotes
 from whyreset.onwire import OnWire
+from whyreset.sources.conntrack import Conntrack
 from whyreset.sources.firewall import Rule, Rules
 
 SECOND = 1_000_000_000
@@ -74,7 +75,7 @@ class FakeHands(OwnHands):
 def wire() -> tuple[OnWire, FakeFirewall]:
     """The wire with a firewall of its own; 192.0.2.2 is ours."""
     made, firewall = OnWire(hands=FakeHands()), FakeFirewall()
-    place = onwire._Place(source=FakePackets(), sink=Listing(), firewall=firewall)  # type: ignore[arg-type]
+    place = onwire._Place(source=FakePackets(), sink=Listing(), firewall=firewall, translations=Conntrack())  # type: ignore[arg-type]
     made._places = [place]
     return made, firewall
 
@@ -171,6 +172,9 @@ def test_groups_that_find_no_room_are_counted(wire: tuple[OnWire, FakeFirewall])
 
         def take(self) -> list[Group]:
             return [group(5)]
+
+        def off_wire_of(self, _cookie: int) -> int:
+            return 0
 
     made.merge = Merge()  # type: ignore[assignment]
     made.judge(SECOND, 0, blind=0)

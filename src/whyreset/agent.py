@@ -5,8 +5,9 @@ One thread. Every figure that is lost on the way is counted and told as a notice
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -19,7 +20,8 @@ from whyreset.clock import boottime_ns as _boottime_ns
 from whyreset.clock import epoch_ns as _epoch_ns
 from whyreset.core import lives
 from whyreset.hands import OWN_HANDS, Hands
-from whyreset.model import Alert, Count, Counters, Group, Missing, Notice, Record, Reset
+from whyreset.meaning import Meaning
+from whyreset.model import Alert, Count, Counters, Finding, Group, Missing, Notice, Record, Reset, Tick, Verdict
 from whyreset.onwire import OnWire
 from whyreset.outputs.desk import Desk
 from whyreset.owners.lives import Lives
@@ -76,20 +78,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     packet_blocks: int | None = None
     #: The kernel's tier to use, though it may have a better one; "" for the best.
     tier: str = ""
+    #: Says of which namespaces the verdict is, by inode number and name.
+    within: Callable[[int, str], bool] = lambda _netns, _name: True
 
     @property
     def loading(self) -> Loading:
         """What is loaded into the kernel for it."""
         return Loading(exact_owners=self.exact_owners, ring_bytes=self.ring_bytes, tier=self.tier)
-
-
-class Tick(Struct, frozen=True, kw_only=True):
-    """What one visit brought."""
-
-    resets: tuple[Reset, ...] = ()
-    counts: tuple[Count, ...] = ()
-    notices: tuple[Notice, ...] = ()
-    alerts: tuple[Alert, ...] = ()
 
 
 class Agent:
@@ -116,6 +111,7 @@ class Agent:
         self._owners = Owners(processes, Lives(_LISTENERS, memory=_FORMER))
         self._namespaces = Namespaces(names=settings.names, read=hands.namespace_names)
         self._pipeline = Pipeline(self._owners, self._netns_name)
+        self._meaning = Meaning(self._owners, self._netns_name, settings.within, start=f"{os.getpid():x}-")
         self._recents = Recents()
         self._answerer = Answerer(self._owners, self._recents, self._netns_name, since_ns=time.time_ns())
         self._desk = Desk(hands.listen, hands.trusts)
@@ -129,6 +125,7 @@ class Agent:
             state=settings.alert_state,
         )
         self._account: Account | None = None
+        self._said = ""
         self._counted_ns = 0
         self._take_after_ns = 0
         self._losses: dict[str, tuple[int, int]] = {}
@@ -224,6 +221,8 @@ class Agent:
         if self._wire:
             explained += self._explain(self._wire.take(last=last), epoch_ns)
         self._serve()
+        findings: Iterable[Finding] = ()
+        verdict: Verdict | None = None
         counts: Iterable[Count] = ()
         notices: Iterable[Notice] = ()
         alerts: Iterable[Alert] = ()
@@ -236,18 +235,28 @@ class Agent:
                 if last:
                     explained += self._explain(self._wire.take(last=True), epoch_ns)
             counts = self._count(now_ns + epoch_ns, everything=last)
-            alerts = self._alerts(counters, now_ns + epoch_ns)
+            host = self._limits.read(time.monotonic())
+            alerts = self._alerting.read((now_ns + epoch_ns) / 1e9, counters, host)
             notices = self._notices(now_ns + epoch_ns)
+            self._meaning.see((reset for _, reset in explained), now_ns, epoch_ns=epoch_ns, counts=counts, host=host)
+            findings = self._meaning.judge(now_ns + epoch_ns)
+            alerts = self._meaning.explain(alerts)
+            verdict = self._verdict(now_ns + epoch_ns)
+        else:
+            self._meaning.see((reset for _, reset in explained), now_ns, epoch_ns=epoch_ns)
         return Tick(
             resets=tuple(reset for _, reset in explained),
             counts=tuple(counts),
             notices=tuple(notices),
             alerts=tuple(alerts),
+            findings=tuple(findings),
+            verdict=verdict,
         )
 
     def totals(self) -> dict[str, int]:
         """The whole account so far."""
-        return self._account.totals() if self._account else {}
+        totals = self._account.totals() if self._account else {}
+        return totals | {"off_wire": self._wire.off_wire_in_all} if self._wire else totals
 
     def _netns_name(self, inode: int) -> str:
         return self._namespaces.name(inode, time.monotonic_ns())
@@ -272,8 +281,12 @@ class Agent:
         """What alerts are to know after a restart."""
         return self._alerting.state()
 
-    def _alerts(self, counters: Iterable[Counters], time_ns: int) -> list[Alert]:
-        return self._alerting.read(time_ns / 1e9, counters, self._limits.read(time.monotonic()))
+    def _verdict(self, time_ns: int) -> Verdict | None:
+        """The verdict, where it says something else than before."""
+        verdict = self._meaning.verdict(time_ns)
+        said = self._said
+        self._said = verdict.sentence
+        return verdict if verdict.sentence != said else None
 
     def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
         assert self._account is not None
@@ -307,7 +320,7 @@ class Agent:
             after = self._program.tallies()
             if before == after:
                 break
-        self._alerts(counters, _boottime_ns() + _epoch_ns())
+        self._alerting.read(time.time(), counters, self._limits.read(time.monotonic()))
         return Account(counters, after)
 
     def _walk_files(self, wanted: Container[int] = ()) -> None:

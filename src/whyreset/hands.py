@@ -17,6 +17,7 @@ from whyreset.outputs import desk
 from whyreset.owners import containers, namespaces
 from whyreset.owners.procfs import Look, Proc, Stat
 from whyreset.sources import diag, rawsockets
+from whyreset.sources.conntrack import Conntrack, Translations
 from whyreset.sources.firewall_tools import OwnTools, Tools
 from whyreset.sources.loading import Loaded, LoadedHere, Loading
 from whyreset.sources.packet_socket import Opened, PacketSocket, Shape
@@ -41,6 +42,9 @@ class Hands(Protocol):
 
     def tools(self, path: str) -> Tools:
         """The firewall's tools in that namespace."""
+
+    def translations(self, path: str) -> Translations:
+        """What connection tracking knows in that namespace."""
 
     def raw_sockets(self, path: str, ours: Collection[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """See `rawsockets.held`."""
@@ -96,6 +100,9 @@ class OwnHands(Proc):
 
     def tools(self, path: str) -> Tools:
         return OwnTools(path)
+
+    def translations(self, path: str) -> Translations:
+        return Conntrack(path)
 
     def raw_sockets(self, path: str, ours: Collection[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return rawsockets.held(path, ours)

@@ -14,6 +14,10 @@ from whyreset.observation import Traits
 
 Direction = Literal["sent", "received", "observed"]
 Certainty = Literal["certain", "likely", "unknown"]
+#: Of a finding: proven, good evidence short of proof, or too little yet to say it aloud.
+Confidence = Literal["certain", "likely", "suspected"]
+#: What a finding asks of an operator: nothing, a look some day, a look now, or help for a service that is down.
+Severity = Literal["harmless", "notice", "warning", "critical"]
 
 
 class Process(Struct, frozen=True, kw_only=True, gc=False):
@@ -70,6 +74,16 @@ class Listener(Struct, frozen=True, kw_only=True, gc=False):
     holders: tuple[tuple[int, int], ...] = ()
     #: The namespace's inode number.
     netns: int = 0
+
+
+class Life(Struct, frozen=True, kw_only=True):
+    """A listener that is known, and its processes."""
+
+    listener: Listener
+    owner: Owner
+    netns_name: str = ""
+    #: Who closed it last, where that was another process.
+    last: Process | None = None
 
 
 class Socket(Struct, frozen=True, kw_only=True):
@@ -458,6 +472,86 @@ class Shares(Struct, frozen=True, kw_only=True):
     expected: int = 0
 
 
+class Subject(Struct, frozen=True, kw_only=True):
+    """What a finding is about; what does not apply keeps its default."""
+
+    netns: int = 0
+    netns_cookie: int = 0
+    netns_name: str = ""
+    #: The service's port, and this host's address where more than one is concerned.
+    port: int | None = None
+    address: str = ""
+    #: The program concerned; of a service, the process that listens or listened.
+    process: Process | None = None
+    #: The other side: an address, or for IPv6 the network that such a one has to itself («2001:db8:0:1::/64»).
+    remote: str = ""
+
+
+class Step(Struct, frozen=True):
+    """What to do next: a command with real names and numbers in it, ready to be pasted, and what it is good for."""
+
+    command: str
+    why: str
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """What resets mean together, as of now."""
+
+    #: One for the time from its first sign to its end.
+    id: str
+    #: Slug of the module and page that found it.
+    name: str
+    state: Literal["open", "update", "closed"]
+    time_ns: int
+    subject: Subject
+    since_ns: int
+    #: When it was over, or of its last sign where it was told as over already; 0 while it goes on.
+    until_ns: int = 0
+    #: How often: resets, refused clients, whatever its sentence counts.
+    count: int
+    confidence: Confidence
+    severity: Severity
+    #: All of it in one sentence, without an end stop; not escaped.
+    sentence: str
+    #: The strongest first; not escaped.
+    evidence: tuple[str, ...]
+    steps: tuple[Step, ...] = ()
+    #: Numbers of resets that show it.
+    resets: tuple[int, ...] = ()
+
+
+class Share(Struct, frozen=True, kw_only=True):
+    """What of a verdict's resets a finding explains. Each reset is explained by one finding at most."""
+
+    id: str
+    name: str
+    subject: Subject
+    count: int
+    #: The finding's own.
+    sentence: str
+    severity: Severity
+    confidence: Confidence
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """What some time's resets mean, in a sentence."""
+
+    time_ns: int
+    #: Beginning of the time that it is of.
+    since_ns: int
+    #: Resets of that time, a reset between two ends on this host counting once.
+    resets: int
+    #: The findings, the weightiest first.
+    shares: tuple[Share, ...]
+    #: Resets that no finding explains, and their causes with how many, the most frequent first.
+    unexplained: int
+    causes: tuple[tuple[str, int], ...] = ()
+    #: Without an end stop; not escaped.
+    sentence: str
+    #: Of the first finding.
+    steps: tuple[Step, ...] = ()
+
+
 class Alert(Struct, frozen=True, kw_only=True):
     """Something that happened to an alert: its status changed, somebody is told, or reminded."""
 
@@ -494,3 +588,17 @@ class Alert(Struct, frozen=True, kw_only=True):
     #: Streams of their own that surge: causes, or "all" for everything together.
     streams: tuple[str, ...] = ()
     shares: Shares | None = None
+    #: What its resets mean.
+    verdict: Verdict | None = None
+
+
+class Tick(Struct, frozen=True, kw_only=True):
+    """What one visit brought."""
+
+    resets: tuple[Reset, ...] = ()
+    counts: tuple[Count, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    #: What the last minute's resets mean; once a second, where that is another than before.
+    verdict: Verdict | None = None

@@ -20,8 +20,9 @@ from whyreset.core.taps import Sink
 from whyreset.hands import OWN_HANDS, Hands
 from whyreset.model import Group, Missing, Record, Surroundings
 from whyreset.sources.base import SourceError
+from whyreset.sources.conntrack import Translations
 from whyreset.sources.firewall import Firewall, Rule, Rules
-from whyreset.sources.packets import Packets
+from whyreset.sources.packets import RESETS, Packets
 
 #: After a loss nothing is concluded for so long: what waits to be judged is younger.
 _DOUBT_NS = 3_000_000_000
@@ -41,6 +42,7 @@ class _Place(Struct):
     source: Packets
     sink: Sink
     firewall: Firewall
+    translations: Translations
     #: The newest last.
     readings: list[Rules] = []
     waiting: list[Group] = []
@@ -66,7 +68,7 @@ class OnWire:
         self.merge = Merge()
         self._hands = hands
         sized = partial(Packets, blocks=ring_blocks) if ring_blocks else Packets
-        self._sources = [sized(path=path, opener=hands.open_packets) for path in dict.fromkeys(paths)]
+        self._sources = [sized(path=path, wanted=RESETS, opener=hands.open_packets) for path in dict.fromkeys(paths)]
         self._paths = list(dict.fromkeys(paths))
         self._places: list[_Place] = []
         self._doubt_until_ns = 0
@@ -83,8 +85,16 @@ class OnWire:
         try:
             for path, source in zip(self._paths, self._sources, strict=True):
                 source.start()
-                sink = Sightings(self.merge, self.merge.ring(source.cookie, source.netns, _namer(source)))
-                self._places.append(_Place(source=source, sink=sink, firewall=Firewall(path, self._hands.tools)))
+                translations = self._hands.translations(path)
+                ring = self.merge.ring(source.cookie, source.netns, _namer(source), translations.before)
+                self._places.append(
+                    _Place(
+                        source=source,
+                        sink=Sightings(self.merge, ring),
+                        firewall=Firewall(path, self._hands.tools),
+                        translations=translations,
+                    )
+                )
             for place in self._places:
                 place.firewall.ask()
         except BaseException:
@@ -94,6 +104,7 @@ class OnWire:
     def close(self) -> None:
         for place in self._places:
             place.firewall.close()
+            place.translations.close()
         for source in self._sources:
             source.close()
         self._places = []
@@ -149,12 +160,21 @@ class OnWire:
         """How many resets of that namespace never left it; None where its packets are not read."""
         return self.merge.off_wire_of(cookie)
 
+    @property
+    def off_wire_in_all(self) -> int:
+        """The same over all namespaces whose packets are read."""
+        return sum(self.merge.off_wire_of(place.source.cookie) or 0 for place in self._places)
+
     def losses(self) -> dict[str, tuple[int, str]]:
         """What was lost so far, by name: how much, and what that means for the user."""
         found = {
             "wire-undecided": (
                 self.merge.undecided + self._crowded,
                 "resets that could not be held against the wire, or against the kernel: something was lost then",
+            ),
+            "wire-never-left": (
+                self.off_wire_in_all,
+                "resets that the kernel counted never left: an output filter, no route, or an unresolved neighbour",
             ),
             "wire-foreign": (
                 self.foreign,

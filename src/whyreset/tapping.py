@@ -10,14 +10,13 @@ import time
 from msgspec.structs import replace
 
 from whyreset.account import Account
-from whyreset.agent import Tick
 from whyreset.alerts.alerting import AlertState
 from whyreset.captures import Explainer
 from whyreset.clock import epoch_ns
 from whyreset.core.live import Live
 from whyreset.core.segments import Analyzer
 from whyreset.hands import OWN_HANDS, Hands
-from whyreset.model import Alert, Count, Counters, Group, Missing, Notice, Record, Remotes, Reset, Segment
+from whyreset.model import Alert, Count, Counters, Group, Missing, Notice, Record, Remotes, Reset, Segment, Tick
 from whyreset.observation import SeenSegment, Tally
 from whyreset.observed import ObservedReset
 from whyreset.owners.namespaces import Namespaces

@@ -2,6 +2,7 @@
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -106,11 +107,56 @@ tell(mine=os.stat({str(folder)!r}).st_uid == os.getuid())
         assert mode(folder) == (4242, 0o700)
 
 
-def test_a_folder_of_somebody_else_stays_theirs(tmp_path: Path) -> None:
-    """Only what is root's is handed over."""
-    os.chown(tmp_path, 4343, 4343)
-    worker(f"hands.files.make_folder({str(tmp_path)!r})\ntell(done=True)", f"home={str(tmp_path)!r}", user="4242")
-    assert mode(tmp_path)[0] == 4343
+def test_a_history_of_root_s_is_handed_over_with_its_folder(tmp_path: Path) -> None:
+    """Which an agent of one process had kept."""
+    (tmp_path / "history.db").touch()
+    worker(
+        f"hands.files.make_folder({str(tmp_path)!r})\ntell(done=True)",
+        f"home={str(tmp_path)!r}, home_files=('history.db',)",
+        user="4242",
+    )
+    assert mode(tmp_path)[0] == mode(tmp_path / "history.db")[0] == 4242
+
+
+def other_owner(folder: Path) -> None:
+    """Somebody else's."""
+    os.chown(folder, 4343, 4343)
+
+
+def other_file(folder: Path) -> None:
+    """Root keeps something else there."""
+    (folder / "precious").touch()
+
+
+def open_to_all(folder: Path) -> None:
+    """Like /tmp."""
+    folder.chmod(0o1777)
+
+
+def a_second_name(folder: Path) -> None:
+    """What looks like ours is a file that has another name elsewhere."""
+    (folder.parent / "elsewhere").touch()
+    os.link(folder.parent / "elsewhere", folder / "history.db")
+
+
+def a_link(folder: Path) -> None:
+    """What looks like ours leads elsewhere."""
+    (folder / "history.db").symlink_to("/etc/passwd")
+
+
+@pytest.mark.parametrize("prepare", [other_owner, other_file, open_to_all, a_second_name, a_link])
+def test_a_folder_that_is_not_its_own_stays_as_it_is(tmp_path: Path, prepare: Callable[[Path], None]) -> None:
+    """Nothing that is there already is given away."""
+    folder = tmp_path / "home"
+    folder.mkdir()
+    prepare(folder)
+    before = [each.lstat().st_uid for each in (folder, *folder.iterdir())]
+    worker(
+        f"hands.files.make_folder({str(folder)!r})\ntell(done=True)",
+        f"home={str(folder)!r}, home_files=('history.db',)",
+        user="4242",
+    )
+    assert [each.lstat().st_uid for each in (folder, *folder.iterdir())] == before
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,9 @@ from __future__ import annotations
 import io
 import math
 import os
-import socket
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from importlib import import_module
@@ -16,17 +15,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from whyreset.cli.running import refusals, stopping
-from whyreset.words import escape
+from whyreset.cli.running import import_stand_ins, places, refusals, rules_of, stopping, watching
+from whyreset.outputs.store import DEFAULT
 
 if TYPE_CHECKING:
-    from whyreset.agent import Agent, Settings, Tick
-    from whyreset.alerts.rules import Rules
+    from whyreset.agent import Agent
     from whyreset.counting import Counting
     from whyreset.demo.demo import Demo
     from whyreset.filter import Filter
     from whyreset.hands import Hands
-    from whyreset.model import Notice
     from whyreset.outputs.printers import Printer
     from whyreset.recording import Recording
     from whyreset.statefile import Memory
@@ -70,6 +67,7 @@ EACH_PER_SECOND = 2500
     "--evidence", metavar="FOLDER", help="Record packets in memory; write them there when an alert is raised."
 )
 @click.option("--user", metavar="NAME", help="Run by root: go on as this user, without rights (whyreset, or nobody).")
+@click.option("--store", default=DEFAULT, metavar="FILE", hidden=True)
 @click.option("--ring-kib", type=click.IntRange(4, 1 << 20), hidden=True)
 @click.option("--packet-blocks", type=click.IntRange(1, 4096), hidden=True)
 @click.option("--tier", type=click.Choice(["reasons", "passive reasons", "functions", "drops", "packets"]), hidden=True)
@@ -92,6 +90,7 @@ def watch(
     state: str | None,
     evidence: str | None,
     user: str | None,
+    store: str,
     ring_kib: int | None,
     packet_blocks: int | None,
     tier: str | None,
@@ -127,7 +126,8 @@ def watch(
         for name in cause:
             if name not in known:
                 raise click.UsageError(f"there is no cause or family {name!r}; there are {', '.join(sorted(known))}")
-        told, memory = _rules(rules), Memory(state, hands.files)
+        chosen = Filter(direction=direction, netns=frozenset(netns), ports=frozenset(port), causes=frozenset(cause))
+        told, memory = rules_of(rules), Memory(state, hands.files)
         stopped = stopping()
         form = _form("json" if as_json else "lines" if plain or each else "screen")
         with ExitStack() as stack:
@@ -141,23 +141,22 @@ def watch(
                 alert_state=memory.load(),
                 boot=memory.boot,
                 ring_bytes=loading.ring_bytes,
-                packets=_places(netns, hands) if packets else (),
+                packets=places(netns, hands) if packets else (),
                 packet_blocks=packet_blocks,
                 tier=loading.tier,
+                within=chosen.wants_netns,
             )
             recording = _recording(evidence, hands) if evidence else None
-            # what may stand in for the agent is imported with the user's rights too
-            for name in ("counting", *(["tapping"] if by_packets else [])):
-                import_module(f"whyreset.{name}")
+            import_module("whyreset.history")
+            import_stand_ins(packets=by_packets)
             hands.settle()
-            agent = _agent(stack, settings, hands)
+            agent = watching(stack, settings, hands)
             if recording:
                 stack.enter_context(recording)
             if agent.tier == "counters" and form == "screen":
                 form = "lines"
-            chosen = Filter(direction=direction, netns=frozenset(netns), ports=frozenset(port), causes=frozenset(cause))
             printer = stack.enter_context(_printer(form, agent, chosen, opened=verbose))
-            _run(agent, printer, hands, chosen, memory, stage, recording, duration, stopped)
+            _run(agent, printer, hands, chosen, memory, stage, recording, store, duration, stopped)
 
 
 def _run(
@@ -168,16 +167,22 @@ def _run(
     memory: Memory,
     stage: Demo | None,
     recording: Recording | None,
+    store: str,
     duration: float | None,
     stopped: list[str],
 ) -> None:
     """From the first line to the last."""
+    from msgspec.structs import replace
+
     from whyreset import __version__
     from whyreset.agent import TICK_SECONDS
+    from whyreset.history import opening
+    from whyreset.model import Tick
 
     printer.start(time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=agent.missing)
+    printer.write(Tick(notices=tuple(opening(store, time.time_ns(), chosen))))
     if stage:
-        printer.write([], [], [stage.begin()])
+        printer.write(Tick(notices=(stage.begin(),)))
     end = time.monotonic() + duration if duration is not None else float("inf")
     following = time.monotonic()
     while not stopped and following < end:
@@ -188,21 +193,12 @@ def _run(
         tick = agent.tick()
         kept = memory.keep(agent.alert_state, time.monotonic(), changed=bool(tick.alerts))
         found = recording.tick(tick.resets, tick.alerts, time.time_ns()) if recording else ()
-        _write(printer, tick, chosen, [*played, *kept, *found])
+        tick = replace(tick, notices=(*tick.notices, *played, *kept, *found))
+        printer.write(chosen.narrow(tick))
     tick = agent.tick(last=True)
-    _write(printer, tick, chosen, memory.keep(agent.alert_state, time.monotonic(), at_once=True))
+    kept = memory.keep(agent.alert_state, time.monotonic(), at_once=True)
+    printer.write(chosen.narrow(replace(tick, notices=(*tick.notices, *kept))))
     printer.end(time.time_ns(), reason=stopped[0] if stopped else "duration", totals=agent.totals())
-
-
-def _places(chosen: tuple[str, ...], hands: Hands) -> tuple[str, ...]:
-    """Paths of the namespaces whose packets are read: our own, and those that were named."""
-    from whyreset.sources import diag
-
-    if not chosen:
-        return ("",)
-    home = diag.here()[0]
-    there = diag.called(hands.namespaces(), chosen)
-    return ("", *(path for inode, path in there.items() if inode != home))
 
 
 def _recording(folder: str, hands: Hands) -> Recording:
@@ -210,46 +206,6 @@ def _recording(folder: str, hands: Hands) -> Recording:
     from whyreset.recording import Recording
 
     return Recording(folder, hands)
-
-
-def _rules(names: tuple[str, ...]) -> Rules:
-    """A user's rules, then ours; of one name the first counts."""
-    from whyreset.rulefiles import RuleFileError, joined, read, shipped
-
-    try:
-        found = joined([*(each for name in names for each in read(name)), *shipped()], socket.gethostname())
-    except RuleFileError as error:
-        raise click.ClickException(str(error)) from error
-    for problem in found.problems:
-        click.echo(escape(f"whyreset: {problem}"), err=True)
-    return found
-
-
-def _agent(stack: ExitStack, settings: Settings, hands: Hands) -> Agent | Counting | Tapping:
-    """What watches: packets or counters where the kernel program cannot, unless more was asked for than they give."""
-    from whyreset.agent import Agent
-    from whyreset.counting import Counting
-    from whyreset.sources.base import SourceError
-
-    if settings.tier == "packets":
-        return stack.enter_context(_tapping("not asked for: --tier packets", settings, hands))
-    try:
-        return stack.enter_context(Agent(settings, hands))
-    except SourceError as error:
-        if settings.tier or settings.exact_owners or settings.names:
-            raise
-        if settings.packets:
-            return stack.enter_context(_tapping(str(error), settings, hands))
-        if settings.each_per_second:
-            raise
-        return stack.enter_context(Counting(str(error), settings))
-
-
-def _tapping(why: str, settings: Settings, hands: Hands) -> Tapping:
-    from whyreset.tapping import Tapping
-
-    each, blocks = bool(settings.each_per_second), settings.packet_blocks
-    return Tapping(why, settings.alert_state, each=each, blocks=blocks, hands=hands)
 
 
 def _form(wanted: str) -> str:
@@ -313,12 +269,3 @@ def _play(names: tuple[str, ...]) -> tuple[int, Callable[[], None]]:
 
     playing = Playing([scene for scene in SCENES if scene.name in names or not names])
     return playing.control.fileno(), playing.close
-
-
-def _write(printer: Printer, tick: Tick, chosen: Filter, more: Iterable[Notice] = ()) -> None:
-    printer.write(
-        [each for each in tick.resets if chosen.wants(each)],
-        [each for each in tick.counts if chosen.wants_netns(each.netns, each.netns_name)],
-        [*tick.notices, *more],
-        [each for each in tick.alerts if chosen.wants_netns(each.netns, each.netns_name)],
-    )

@@ -44,8 +44,8 @@ class Lives:
     def __len__(self) -> int:
         return len(self._open)
 
-    def opened(self, listener: Listener) -> None:
-        """A socket listens.
+    def opened(self, listener: Listener) -> Listener | None:
+        """A socket listens; returns it where it was not known.
 
         One that was known already is held by several processes: its owner is who called listen(2), or the eldest of
         those that the walk over open files found, from which the others inherited it.
@@ -57,7 +57,7 @@ class Lives:
             if listener.owner not in (known.owner, *known.holders) and len(known.holders) < _HOLDERS:
                 known = replace(known, holders=(*known.holders, listener.owner))
             self._open[known.socket_cookie] = known
-            return
+            return None
         if known is not None:  # its end was lost, and it listens again elsewhere
             self._take(known.socket_cookie)
         if listener.address.startswith(_MAPPED) and "." in listener.address:
@@ -69,23 +69,23 @@ class Lives:
             # so many only pile up where their ends were lost
             self._take(next(iter(self._open)))
             self.forgotten += 1
+        return listener
 
-    def closed(self, end: ListenerEnd) -> None:
-        """A socket no longer listens; one that was never known leaves nothing."""
+    def closed(self, end: ListenerEnd) -> Listener | None:
+        """A socket no longer listens; returns what it was. One that was never known leaves nothing."""
         listener = self._take(end.socket_cookie)
         if listener is None:
-            return
+            return None
+        listener = replace(
+            listener,
+            until_ns=end.time_ns,
+            closer=listener.owner if end.closer == listener.owner else end.closer,  # one value for both
+            exit_code=end.exit_code,
+            out_of_memory=end.out_of_memory,
+        )
         place = (listener.netns_cookie, listener.port)
         former = self._former.setdefault(place, [])
-        former.append(
-            replace(
-                listener,
-                until_ns=end.time_ns,
-                closer=listener.owner if end.closer == listener.owner else end.closer,  # one value for both
-                exit_code=end.exit_code,
-                out_of_memory=end.out_of_memory,
-            )
-        )
+        former.append(listener)
         self._former.move_to_end(place)
         self.remembered += 1
         if len(former) > _PER_PORT:
@@ -95,6 +95,7 @@ class Lives:
             _, gone = self._former.popitem(last=False)
             self.remembered -= len(gone)
             self.forgotten += len(gone)
+        return listener
 
     def _take(self, cookie: int) -> Listener | None:
         """Removes a living listener."""

@@ -101,6 +101,11 @@ class Processes:
         if len(self._ends) > ENDS_MAX:
             self._ends.popitem(last=False)
 
+    def known(self, key: tuple[int, int]) -> Process | None:
+        """What is known of a process without looking it up; None where nothing is."""
+        entry = self._find((key[0], key[1] // TICK_NS))
+        return entry.process if entry else None
+
     def get(self, key: tuple[int, int]) -> Process | None:
         """What is known of a process, if need be by looking it up in /proc; None where nothing is.
 

@@ -16,6 +16,7 @@ from whyreset.owners.procfs import Stat
 from whyreset.privileges import requests, rights
 from whyreset.privileges.line import GoneError, Line, content, elsewhere
 from whyreset.sources.base import SourceError
+from whyreset.sources.conntrack import Translations
 from whyreset.sources.firewall_tools import Listed, Said, Tools
 from whyreset.sources.loading import MAPS, Loaded, Loading, Told
 from whyreset.sources.packet_socket import Opened, Shape, Wanted
@@ -113,6 +114,9 @@ class Asking:
 
     def tools(self, path: str) -> Tools:
         return _Tools(self, path)
+
+    def translations(self, path: str) -> Translations:
+        return _Translations(self, path)
 
     def raw_sockets(self, path: str, ours: Collection[int]) -> tuple[_Lines, _Lines]:
         return self.tell(requests.RawSockets(path, tuple(ours)), tuple[_Lines, _Lines])
@@ -237,6 +241,24 @@ class _Tools:
 
     def close(self) -> None:
         """They end with the keeper."""
+
+
+class _Translations:
+    """What connection tracking knows, asked by the keeper."""
+
+    def __init__(self, asking: Asking, path: str) -> None:
+        self._asking = asking
+        self._path = path
+
+    def before(self, v6: bool, ends: bytes) -> bytes | None:
+        try:
+            found: bytes | None = self._asking.request(requests.Translated(self._path, v6, ends), bytes | None)[0]
+        except HandsError:  # compiled code asks; the next tick says so
+            return None
+        return found
+
+    def close(self) -> None:
+        """The keeper holds it."""
 
 
 class _Files:

@@ -37,8 +37,9 @@ class Grants(Struct, frozen=True, kw_only=True):
     evidence_files: int = 32
     #: The file for what alerts remember.
     state: str = ""
-    #: A folder that shall belong to the worker.
+    #: A folder that shall belong to the worker, and with what names of files in it begin.
     home: str = ""
+    home_files: tuple[str, ...] = ()
     #: Starts what else needs rights; returns a socket for the worker, and what ends it all.
     beside: Callable[[], tuple[int, Callable[[], None]]] | None = None
 

@@ -12,6 +12,7 @@ from whyreset.privileges.outputs import Outputs
 from whyreset.privileges.requests import NotGrantedError, Reply
 from whyreset.sources import diag
 from whyreset.sources.base import SourceError
+from whyreset.sources.conntrack import Translations
 from whyreset.sources.firewall_tools import Tools
 from whyreset.sources.loading import MAPS, Loaded
 from whyreset.sources.packet_socket import Opened, Wanted
@@ -38,6 +39,7 @@ class Keeper:
         self._packets: list[Opened | None] = []
         self._paths = {""}
         self._tools: dict[str, Tools] = {}
+        self._translations: dict[str, Translations] = {}
         self._listening = False
 
     def prepare(self) -> None:
@@ -182,6 +184,12 @@ class Keeper:
             self._tools[path] = self._hands.tools(path)
         return self._tools[path]
 
+    def _translated(self, request: requests.Translated) -> Reply:
+        self._check_wire(request.path)
+        if request.path not in self._translations:
+            self._translations[request.path] = self._hands.translations(request.path)
+        return Reply(self._translations[request.path].before(request.v6, request.ends))
+
     def _raw_sockets(self, request: requests.RawSockets) -> Reply:
         self._check_wire(request.path)
         return Reply(self._hands.raw_sockets(request.path, request.ours))
@@ -243,6 +251,7 @@ _DONE: dict[type[object], Callable[[Keeper, Any], Reply]] = {
     requests.ClosePackets: Keeper._close_packets,
     requests.AskTools: Keeper._ask_tools,
     requests.ToolsAnswer: Keeper._tools_answer,
+    requests.Translated: Keeper._translated,
     requests.RawSockets: Keeper._raw_sockets,
     requests.IsLocal: Keeper._is_local,
     requests.Namespaces: Keeper._namespaces,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from whyreset.files import OWN
 from whyreset.privileges.grants import Grants, same
@@ -60,10 +61,26 @@ class Outputs:
         OWN.put(path, data)
 
     def _hand_over(self, path: str) -> None:
-        """A folder of root's becomes the worker's; one of somebody else stays theirs."""
+        """A folder of root's in which nothing is but what was granted becomes the worker's, with its files.
+
+        One that anything else lies in, or that others may write to, stays as it is.
+        """
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
         try:
-            if self._owner and os.fstat(folder).st_uid == 0:
-                os.fchown(folder, *self._owner)
+            status = os.fstat(folder)
+            if self._owner is None or status.st_uid or status.st_mode & 0o022:
+                return
+            names = os.listdir(folder)
+            files = [os.stat(name, dir_fd=folder, follow_symlinks=False) for name in names]
+            if not all(each.startswith(self._grants.home_files) for each in names) or not all(map(_is_ours, files)):
+                return
+            for name in names:
+                os.chown(name, *self._owner, dir_fd=folder, follow_symlinks=False)
+            os.fchown(folder, *self._owner)
         finally:
             os.close(folder)
+
+
+def _is_ours(status: os.stat_result) -> bool:
+    """A file that only root has written, under this name alone."""
+    return stat.S_ISREG(status.st_mode) and status.st_uid == 0 and status.st_nlink == 1

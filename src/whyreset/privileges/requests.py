@@ -94,6 +94,14 @@ class ToolsAnswer(_Request):
     path: Path
 
 
+class Translated(_Request):
+    """The ends that a segment had before its addresses were translated; None for not known."""
+
+    path: Path
+    v6: bool
+    ends: Annotated[bytes, Meta(min_length=36, max_length=36)]
+
+
 class RawSockets(_Request):
     """Sentences on those of that namespace, and on what could not be read."""
 
@@ -174,6 +182,7 @@ Request = (
     | ClosePackets
     | AskTools
     | ToolsAnswer
+    | Translated
     | RawSockets
     | IsLocal
     | Namespaces

@@ -29,17 +29,20 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """What passes the filter beside SYN, FIN and RST."""
+    """What passes the filter beside RST: SYN, FIN, and what is named."""
 
     #: Every segment from or to one of these.
     ports: tuple[int, ...] = ()
     hosts: tuple[str, ...] = ()
     #: Every segment.
     everything: bool = False
+    #: Not even SYN and FIN.
+    resets_only: bool = False
 
 
 #: Nothing more.
 ENDS = Wanted()
+RESETS = Wanted(resets_only=True)
 
 
 class Shape(Struct, frozen=True, kw_only=True):
@@ -72,7 +75,7 @@ class Opened(Protocol):
         """The ring was mapped: from now on the reader needs no descriptor."""
 
     def want(self, wanted: Wanted) -> None:
-        """From now on this passes beside SYN, FIN and RST. Nothing is missed by the change."""
+        """From now on this passes. Nothing is missed by the change."""
 
     def dropped(self) -> int:
         """Packets lost since the last call, for want of room in the ring."""
@@ -114,6 +117,7 @@ class PacketSocket:
             ports=wanted.ports,
             hosts=[_address(each) for each in wanted.hosts],
             everything=wanted.everything,
+            resets_only=wanted.resets_only,
         )
         program = ctypes.create_string_buffer(socket_filter.pack(instructions))
         # struct sock_fprog

@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection
 from whyreset.core.taps import Sink, Tap
 from whyreset.model import Missing
 from whyreset.sources.base import SourceError
-from whyreset.sources.packet_socket import ENDS, Opened, PacketSocket, Shape, Wanted
+from whyreset.sources.packet_socket import ENDS, RESETS, Opened, PacketSocket, Shape, Wanted
 
-__all__ = ["ENDS", "Packets", "Wanted"]
+__all__ = ["ENDS", "RESETS", "Packets", "Wanted"]
 
 #: How many interfaces' names are kept.
 _NAMES_MAX = 4096
@@ -29,7 +29,7 @@ class Packets:
         snap_bytes: so much of each packet is kept.
         block_bytes, blocks: of the ring; a block is a multiple of the page size.
         wait_ms: after so long a block is handed over that is not full.
-        wanted: what passes beside SYN, FIN and RST.
+        wanted: what passes.
         opener: opens the socket; raises SourceError.
     """
 
@@ -82,7 +82,7 @@ class Packets:
         opened.mapped()
 
     def want(self, wanted: Wanted) -> None:
-        """Arms and disarms: from now on this passes beside SYN, FIN and RST. Nothing is missed by the change."""
+        """Arms and disarms: from now on this passes. Nothing is missed by the change."""
         if self._socket is not None:
             self._socket.want(wanted)
 

@@ -22,7 +22,7 @@ from rich.console import Console, Group
 from rich.live import Live
 
 from whyreset.filter import Filter
-from whyreset.model import Alert, Count, Missing, Notice, Reset
+from whyreset.model import Alert, Missing, Tick
 from whyreset.outputs.terminal.board import Board
 from whyreset.outputs.terminal.render import Size, render, summary
 from whyreset.words import clock
@@ -92,18 +92,12 @@ class ScreenPrinter:
         for number in (signal.SIGTSTP, signal.SIGQUIT):
             if signal.getsignal(number) != signal.SIG_IGN:  # whoever started us may want it ignored
                 self._handlers[number] = signal.signal(number, self._signalled)
-        self.write((), (), ())
+        self.write(Tick())
 
-    def write(
-        self,
-        resets: Iterable[Reset],
-        counts: Iterable[Count],
-        notices: Iterable[Notice],
-        alerts: Iterable[Alert] = (),
-    ) -> None:
+    def write(self, tick: Tick) -> None:
         """Takes what one tick brought, and draws when it is time."""
         now_ns = time.monotonic_ns()
-        self._fresh |= self._board.take(resets, counts, notices, now_ns) or any(True for _ in alerts)
+        self._fresh |= self._board.take(tick, now_ns)
         self._obey()
         with self._undisturbed():
             if not self._holds():

@@ -1,0 +1,11 @@
+"""What resets mean together: one module and one page for each kind of finding.
+
+The order is the one in which they explain resets: the more particular before the more general.
+"""
+
+from __future__ import annotations
+
+from whyreset.findings.base import Finder
+from whyreset.findings.service_down import ServiceDown
+
+FINDERS: tuple[type[Finder], ...] = (ServiceDown,)

@@ -50,6 +50,8 @@ _EARLY_ANSWERS = 4
 #: What is remembered of processes, listeners and former listeners: with full tables `watch` stays within its budget of
 #: memory.
 _PROCESSES, _TEXT_BYTES, _LISTENERS, _FORMER = 3072, 4 << 20, 4096, 1024
+#: Remotes a second whose first contacts are looked at.
+_CONTACTS = 64
 _NOTICE_EVERY_NS = 60_000_000_000
 _UNASKED = "not asked for: --packets"
 _WITHOUT_PACKETS = "resets that the TCP stack did not send"
@@ -221,7 +223,14 @@ class Agent:
             host = self._limits.read(time.monotonic())
             alerts = self._alerting.read((now_ns + epoch_ns) / 1e9, counters, host)
             notices = self._notices(now_ns + epoch_ns)
-            self._meaning.see((reset for _, reset in explained), now_ns, epoch_ns=epoch_ns, counts=counts, host=host)
+            self._meaning.see(
+                (reset for _, reset in explained),
+                now_ns,
+                epoch_ns=epoch_ns,
+                counts=counts,
+                host=host,
+                contacts=self._kernel.contacts(_CONTACTS),
+            )
             findings = self._meaning.judge(now_ns + epoch_ns)
             alerts = self._meaning.explain(alerts)
             verdict = self._verdict(now_ns + epoch_ns)

@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from whyreset.findings.base import SECOND_NS, Batch
 from whyreset.findings.judge import Judge
-from whyreset.model import Alert, Count, Finding, Host, Life, Process, Reset, Verdict
+from whyreset.model import Alert, Contact, Count, Finding, Host, Life, Process, Reset, Verdict
 
 #: What the verdict of a running watch is of.
 VERDICT_NS = 60 * SECOND_NS
@@ -51,6 +51,7 @@ class Meaning:
         epoch_ns: int,
         counts: Iterable[Count] = (),
         host: Host | None = None,
+        contacts: Iterable[Contact] = (),
     ) -> None:
         """Takes in what one visit brought.
 
@@ -60,6 +61,7 @@ class Meaning:
             epoch_ns: what to add to that for nanoseconds since the epoch.
             counts: accounts of the namespaces, once a second.
             host: its gauges and limits, once a second.
+            contacts: remotes whose first contacts say more than before, once a second.
         """
         lives, ends = self._owners.news(now_ns)
         self._judge.see(
@@ -71,6 +73,7 @@ class Meaning:
                 ends=ends,
                 counts=tuple(counts),
                 host=host,
+                contacts=tuple(contacts),
             )
         )
 

@@ -478,7 +478,9 @@ class Place(Struct, frozen=True, kw_only=True, gc=False):
     #: "" where more addresses were tried than are told apart.
     address: str
     port: int
-    #: How often it came back to this very place, seconds later.
+    #: Seconds of CLOCK_BOOTTIME when it tried first.
+    first_s: int = 0
+    #: How often it came back to this very place.
     again: int = 0
 
 
@@ -489,6 +491,7 @@ class Contact(Struct, frozen=True, kw_only=True):
     netns_cookie: int
     #: An address, or for IPv6 the network that it is in («2001:db8:0:1::/64»).
     remote: str
+    #: Of its first contact that failed, and of its last contact.
     first_ns: int
     last_ns: int
     #: Segments that were answered with a reset, though they belong to no connection.

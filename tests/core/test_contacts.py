@@ -68,9 +68,10 @@ def test_who_came_once_to_one_port_is_not_worth_a_look() -> None:
 
 
 def test_coming_back_to_a_place_is_told() -> None:
-    """A retry at once is none; what comes seconds later is."""
-    found = contact(probe(80), probe(81, at=0.1), probe(80, at=1), probe(80, at=15), probe(80, at=30))
+    """Who wants what is there no more does so; a scanner has its answer."""
+    found = contact(probe(80), probe(81, at=4.1), probe(80, at=15), probe(80, at=30))
     assert [each.again for each in found.places] == [2, 0]
+    assert [each.first_s for each in found.places] == [NOW // SECOND, NOW // SECOND + 4]
 
 
 SHAPES = {

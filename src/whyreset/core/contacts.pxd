@@ -21,7 +21,7 @@ cdef enum:
     BY_OTHER = 128
 
 cdef struct place:
-    uint32_t last_s
+    uint32_t first_s
     uint16_t port
     uint16_t again
     uint8_t address     # index into remote.here; ADDRESSES: none of these
@@ -31,6 +31,7 @@ cdef struct remote:
     uint64_t netns_cookie
     uint8_t address[16]
     uint64_t began_ns
+    uint64_t failed_ns              # its first place
     uint64_t last_ns
     uint64_t tries
     uint64_t accepted

@@ -46,8 +46,6 @@ cdef enum:
 
 cdef uint64_t SECOND = 1000000000
 cdef uint64_t DAY = 86400 * SECOND
-#: a contact after so long is no retry of the one before
-cdef uint32_t LATER_S = 3
 #: how much longer a remote stays than its last contact, by the number of places that it tried
 cdef uint64_t[4] STAYS = [0, 600 * SECOND, 3600 * SECOND, 43200 * SECOND]
 #: one that only was accepted goes as if it had been silent for so long
@@ -192,22 +190,21 @@ cdef class Contacts:
             p = &r.places[i]
             if p.port == port and p.address == where:
                 p.techniques |= technique
-                if now_s >= p.last_s + LATER_S:
-                    if p.again < 0xFFFF:
-                        p.again += 1
-                    p.last_s = now_s
-                    self.show(r)
+                if p.again < 0xFFFF:
+                    p.again += 1
+                self.show(r)
                 return
         if r.places_used == PLACES:
             r.crowded = 1
         else:
             p = &r.places[r.places_used]
+            r.failed_ns = r.failed_ns if r.places_used else time_ns
             r.places_used += 1
             p.port = port
             p.address = where
             p.techniques = technique
             p.again = 0
-            p.last_s = now_s
+            p.first_s = now_s
         self.show(r)
 
     cdef void succeed(self, uint64_t netns, uint8_t family, const uint8_t *address, uint16_t port, bint was_asked, uint64_t time_ns) noexcept nogil:
@@ -335,7 +332,7 @@ cdef class Contacts:
             netns=r.netns_inode,
             netns_cookie=r.netns_cookie,
             remote=f"{name}/64" if r.family == AF_INET6 else name,
-            first_ns=r.began_ns,
+            first_ns=r.failed_ns,
             last_ns=r.last_ns,
             tries=r.tries,
             failed=r.places_used if not r.crowded else max(<int>PLACES + 1, round(count_registers(r.registers))),
@@ -344,6 +341,7 @@ cdef class Contacts:
                 Place(
                     address=here[r.places[i].address] if r.places[i].address < len(here) else "",
                     port=r.places[i].port,
+                    first_s=r.places[i].first_s,
                     again=r.places[i].again,
                 )
                 for i in range(r.places_used)

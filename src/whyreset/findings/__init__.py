@@ -6,6 +6,7 @@ The order is the one in which they explain resets: the more particular before th
 from __future__ import annotations
 
 from whyreset.findings.base import Finder
+from whyreset.findings.port_scan import PortScan
 from whyreset.findings.service_down import ServiceDown
 
-FINDERS: tuple[type[Finder], ...] = (ServiceDown,)
+FINDERS: tuple[type[Finder], ...] = (PortScan, ServiceDown)

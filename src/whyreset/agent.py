@@ -30,6 +30,7 @@ from whyreset.owners.recent import Recents
 from whyreset.owners.sockets import Owners
 from whyreset.pipeline import Pipeline, singles
 from whyreset.questions import Answer, Question
+from whyreset.sources import rawsockets
 from whyreset.sources.counters import CounterSource
 from whyreset.sources.kernel import KernelSource
 from whyreset.sources.limits import LimitSource
@@ -97,7 +98,7 @@ class Agent:
         self._owners = Owners(processes, Lives(_LISTENERS, memory=_FORMER))
         self._namespaces = Namespaces(names=settings.names)
         self._pipeline = Pipeline(self._owners, self._netns_name)
-        self._meaning = Meaning(self._owners, self._netns_name, start=f"{os.getpid():x}-")
+        self._meaning = Meaning(self._owners, self._netns_name, start=f"{os.getpid():x}-", raw=rawsockets.of_namespace)
         self._recents = Recents()
         self._answerer = Answerer(self._owners, self._recents, self._netns_name, since_ns=time.time_ns())
         self._desk = Desk()

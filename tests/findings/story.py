@@ -7,6 +7,7 @@
     4      received closed-port 5432 from 192.0.2.9 by=app state=SYN_SENT
     5      count ListenOverflows=12                counters that moved in this second
     6      contact 203.0.113.5 {7000+i} syn to=192.0.2.3    a first segment, by technique (model.Contact), was reset
+    6      raw raw socket of nmap[4711]           who holds raw sockets, as it is found when it is looked
     6      accept 203.0.113.5 443                 a connection from there was accepted, and has closed
     0..60/5 sent closed-port {9000+i} from 203.0.113.5     the same every 5 s; i counts from 0
 
@@ -194,6 +195,9 @@ class Story:
         self._core.drain(everything=True)
         self._core.recorder.flush()
         return {"contacts": tuple(self._core.recorder.contacts.take(64))}
+
+    def _raw(self, *words: str) -> dict[str, Any]:
+        return {"raw": {COOKIE: (" ".join(words),)}}
 
     # ---- values ----
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import Generic, Protocol, TypeVar
@@ -40,6 +40,8 @@ class Batch(Struct, frozen=True, kw_only=True):
     host: Host | None = None
     #: Once a second: remotes whose first contacts say more than before.
     contacts: tuple[Contact, ...] = ()
+    #: By namespace's cookie, who holds raw and packet sockets there, as sentences; where SYN-ACKs came unasked for.
+    raw: Mapping[int, tuple[str, ...]] = {}
 
 
 class Claims(Struct, frozen=True, kw_only=True):
@@ -49,8 +51,8 @@ class Claims(Struct, frozen=True, kw_only=True):
     causes: frozenset[str]
     direction: str = "sent"
     netns_cookie: int | None = None
-    #: Service's ports; none for any.
-    ports: frozenset[int] = frozenset()
+    #: Service's ports; none for any. None among them: those of a crowd, whose ports were not told apart.
+    ports: frozenset[int | None] = frozenset()
     #: Labels as `label` gives them, of owner or closer; none for any.
     owners: frozenset[str] = frozenset()
     #: Sources as `source` gives them; none for any.

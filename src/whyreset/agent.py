@@ -52,6 +52,8 @@ _EARLY_ANSWERS = 4
 #: What is remembered of processes, listeners and former listeners: with full tables `watch` stays within its budget of
 #: memory.
 _PROCESSES, _TEXT_BYTES, _LISTENERS, _FORMER = 3072, 4 << 20, 4096, 1024
+#: Remotes a second whose first contacts are looked at.
+_CONTACTS = 64
 _NOTICE_EVERY_NS = 60_000_000_000
 _UNASKED = "not asked for: --packets"
 _WITHOUT_PACKETS = "resets that the TCP stack did not send"
@@ -111,7 +113,9 @@ class Agent:
         self._owners = Owners(processes, Lives(_LISTENERS, memory=_FORMER))
         self._namespaces = Namespaces(names=settings.names, read=hands.namespace_names)
         self._pipeline = Pipeline(self._owners, self._netns_name)
-        self._meaning = Meaning(self._owners, self._netns_name, settings.within, start=f"{os.getpid():x}-")
+        self._meaning = Meaning(
+            self._owners, self._netns_name, settings.within, start=f"{os.getpid():x}-", raw=hands.raw_senders
+        )
         self._recents = Recents()
         self._answerer = Answerer(self._owners, self._recents, self._netns_name, since_ns=time.time_ns())
         self._desk = Desk(hands.listen, hands.trusts)
@@ -238,7 +242,14 @@ class Agent:
             host = self._limits.read(time.monotonic())
             alerts = self._alerting.read((now_ns + epoch_ns) / 1e9, counters, host)
             notices = self._notices(now_ns + epoch_ns)
-            self._meaning.see((reset for _, reset in explained), now_ns, epoch_ns=epoch_ns, counts=counts, host=host)
+            self._meaning.see(
+                (reset for _, reset in explained),
+                now_ns,
+                epoch_ns=epoch_ns,
+                counts=counts,
+                host=host,
+                contacts=self._kernel.contacts(_CONTACTS),
+            )
             findings = self._meaning.judge(now_ns + epoch_ns)
             alerts = self._meaning.explain(alerts)
             verdict = self._verdict(now_ns + epoch_ns)

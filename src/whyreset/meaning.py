@@ -12,12 +12,16 @@ from msgspec.structs import replace
 
 from whyreset.findings.base import SECOND_NS, Batch
 from whyreset.findings.judge import Judge
-from whyreset.model import Alert, Count, Finding, Host, Life, Process, Reset, Verdict
+from whyreset.model import Alert, Contact, Count, Finding, Host, Life, Process, Reset, Verdict
 
 #: What the verdict of a running watch is of.
 VERDICT_NS = 60 * SECOND_NS
 #: An alert's verdict looks back over its window, and so much more: a surge begins before it is one.
 _BEFORE_NS = 10 * SECOND_NS
+#: So often it is looked who holds raw sockets, at the most.
+_RAW_NS = 10 * SECOND_NS
+_RAW_NAMESPACES = 256
+_UNASKED = "unsolicited-syn-ack"
 #: Rules of this name are about resets received.
 _RECEIVED = "received"
 
@@ -37,15 +41,24 @@ class Meaning:
         netns_name: the name of a namespace by its inode number.
         within: says of which namespaces the verdict is, by inode number and name.
         start: what ids of findings begin with, so that those of two runs differ.
+        raw: who holds raw and packet sockets in a namespace, by its inode number, as sentences.
     """
 
     def __init__(
-        self, owners: News, netns_name: Callable[[int], str], within: Callable[[int, str], bool], *, start: str = ""
+        self,
+        owners: News,
+        netns_name: Callable[[int], str],
+        within: Callable[[int, str], bool],
+        *,
+        start: str = "",
+        raw: Callable[[int], tuple[str, ...]] = lambda _: (),
     ) -> None:
         self._owners = owners
         self._within = within
         self._netns_name = netns_name
         self._judge = Judge(start=start)
+        self._raw = raw
+        self._raw_after_ns: dict[int, int] = {}
 
     def see(
         self,
@@ -55,6 +68,7 @@ class Meaning:
         epoch_ns: int,
         counts: Iterable[Count] = (),
         host: Host | None = None,
+        contacts: Iterable[Contact] = (),
     ) -> None:
         """Takes in what one visit brought.
 
@@ -64,17 +78,21 @@ class Meaning:
             epoch_ns: what to add to that for nanoseconds since the epoch.
             counts: accounts of the namespaces, once a second.
             host: its gauges and limits, once a second.
+            contacts: remotes whose first contacts say more than before, once a second.
         """
         lives, ends = self._owners.news(now_ns)
+        resets = tuple(resets)
         self._judge.see(
             Batch(
                 now_ns=now_ns + epoch_ns,
                 epoch_ns=epoch_ns,
-                resets=tuple(resets),
+                resets=resets,
                 lives=tuple(self._placed(each) for each in lives),
                 ends=ends,
                 counts=tuple(counts),
                 host=host,
+                contacts=tuple(contacts),
+                raw=self._look(resets, now_ns),
             )
         )
 
@@ -93,6 +111,20 @@ class Meaning:
     def explain(self, alerts: Iterable[Alert]) -> list[Alert]:
         """Alerts that are raised, each with the verdict over its window in its namespace."""
         return [replace(each, verdict=self._of(each)) if _is_raised(each) else each for each in alerts]
+
+    def _look(self, resets: Iterable[Reset], now_ns: int) -> dict[int, tuple[str, ...]]:
+        """Who may have sent the SYNs that the stack did not send, while they still hold their sockets."""
+        found: dict[int, tuple[str, ...]] = {}
+        for reset in resets:
+            cookie = reset.sample.netns_cookie
+            if reset.cause.name != _UNASKED or reset.facts.direction != "sent" or cookie in found:
+                continue
+            if now_ns >= self._raw_after_ns.get(cookie, 0):
+                if len(self._raw_after_ns) >= _RAW_NAMESPACES:
+                    self._raw_after_ns.clear()
+                self._raw_after_ns[cookie] = now_ns + _RAW_NS
+                found[cookie] = self._raw(reset.sample.netns)
+        return found
 
     def _placed(self, life: Life) -> Life:
         # of a namespace that is gone the number may be another's by now

@@ -1,11 +1,14 @@
 """What happens on a host, told line by line, played to the findings.
 
-    0      listen 8080 api unit=api.service        a process begins to listen
+    0      listen 8080 api unit=api.service        a process begins to listen; address=ADDRESS
     3      exit api SIGSEGV                        it ends: SIGxxx, a status, «oom»; its listeners go with it
     3      close 8080                              its listener is closed, the process goes on
     3.2    sent closed-port 8080 x43 from 198.51.100.1..43
     4      received closed-port 5432 from 192.0.2.9 by=app state=SYN_SENT
     5      count ListenOverflows=12                counters that moved in this second
+    6      contact 203.0.113.5 {7000+i} syn to=192.0.2.3    a first segment, by technique (model.Contact), was reset
+    6      raw raw socket of nmap[4711]           who holds raw sockets, as it is found when it is looked
+    6      accept 203.0.113.5 443                 a connection from there was accepted, and has closed
     0..60/5 sent closed-port {9000+i} from 203.0.113.5     the same every 5 s; i counts from 0
 
 A line is a time in seconds («1m», «2h» too), a verb and its words. Of `sent` and `received`: cause, port («-» for
@@ -18,6 +21,7 @@ from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any
 
+from tests.core import fake_ring
 from tests.outputs.values import count, reset
 from whyreset import causes
 from whyreset.findings.base import Batch
@@ -30,6 +34,16 @@ EPOCH = 1_795_330_800 * SECOND
 BOOT = EPOCH - 1000 * SECOND
 NETNS, COOKIE = 4026531840, 1
 _FAMILY = {module.NAME: module.FAMILY for module in causes.CAUSES}
+#: Causes and triggers of what tries a port, by technique.
+_TRIES = {
+    "connect": ("closed-port", "S", 20),
+    "syn": ("closed-port", "S", 4),
+    "fin": ("scan-probe", "F", 0),
+    "null": ("scan-probe", "", 0),
+    "xmas": ("scan-probe", "FPU", 0),
+    "ack": ("stray-segment", "A", 0),
+    "maimon": ("stray-segment", "FA", 0),
+}
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIGNALS = {"SIGSEGV": 11, "SIGKILL": 9, "SIGTERM": 15, "SIGABRT": 6}
 
@@ -51,6 +65,7 @@ class Story:
         self._listeners: dict[int, Life] = {}
         self._former: dict[int, Life] = {}
         self._number = 0
+        self._core = fake_ring.Bench(size=1 << 16)
 
     def play(self, until: float | None = None) -> list[Finding]:
         """Plays it, judging once after each second in which something happens and at the end; returns all findings.
@@ -84,13 +99,15 @@ class Story:
     # ---- verbs ----
 
     def _listen(self, port: str, name: str, *more: str) -> dict[str, Any]:
-        process = self._process(name, **dict(each.split("=", 1) for each in more))
+        words = dict(each.split("=", 1) for each in more)
+        address = words.pop("address", "0.0.0.0")
+        process = self._process(name, **words)
         self._number += 1
         listener = Listener(
             netns_cookie=COOKIE,
             netns=NETNS,
             port=int(port),
-            address="0.0.0.0",
+            address=address,
             family=2,
             ipv6_only=False,
             socket_cookie=self._number,
@@ -148,6 +165,39 @@ class Story:
         limits = {name.removeprefix("limits."): value for name, value in values.items() if name.startswith("limits.")}
         gauges = {name: value for name, value in values.items() if not name.startswith("limits.")}
         return {"host": Host(netns=NETNS, uptime=86400.0, gauges=gauges, limits=limits)}
+
+    def _contact(self, remote: str, port: str, technique: str, *more: str) -> dict[str, Any]:
+        cause, flags, options = _TRIES[technique]
+        keys = dict(each.split("=", 1) for each in more)
+        self._core.write(
+            fake_ring.reset(
+                time_ns=self.now_ns - BOOT,
+                local=keys.get("to", "2001:db8::2" if ":" in remote else "192.0.2.2"),
+                local_port=int(port),
+                remote=remote,
+                trigger=flags,
+                trigger_options=options,
+                netns_cookie=COOKIE,
+                netns_inode=NETNS,
+            )
+        )
+        return {"resets": (self._reset("sent", cause, port, "from", remote, f"trigger={flags}"),), **self._contacts()}
+
+    def _accept(self, remote: str, port: str) -> dict[str, Any]:
+        now_ns = self.now_ns - BOOT
+        self._core.write(
+            fake_ring.close(time_ns=now_ns, opened_ns=now_ns, local_port=int(port), remote=remote, netns_cookie=COOKIE)
+        )
+        return self._contacts()
+
+    def _contacts(self) -> dict[str, Any]:
+        """What the compiled core makes of it."""
+        self._core.drain(everything=True)
+        self._core.recorder.flush()
+        return {"contacts": tuple(self._core.recorder.contacts.take(64))}
+
+    def _raw(self, *words: str) -> dict[str, Any]:
+        return {"raw": {COOKIE: (" ".join(words),)}}
 
     # ---- values ----
 

@@ -229,6 +229,7 @@ class Agent:
             verdict = self._verdict(now_ns + epoch_ns)
         else:
             self._meaning.see((reset for _, reset in explained), now_ns, epoch_ns=epoch_ns)
+            findings = self._meaning.judge_early(now_ns + epoch_ns)
         return Tick(
             resets=tuple(reset for _, reset in explained),
             counts=tuple(counts),

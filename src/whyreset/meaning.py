@@ -5,6 +5,7 @@ It joins `owners` (listeners and processes that began or ended) with `findings`,
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -18,6 +19,8 @@ from whyreset.model import Alert, Count, Finding, Host, Life, Process, Reset, Ve
 VERDICT_NS = 60 * SECOND_NS
 #: An alert's verdict looks back over its window, and so much more: a surge begins before it is one.
 _BEFORE_NS = 10 * SECOND_NS
+#: Share of a core that judging between the seconds may cost.
+_EARLY_SHARE = 0.002
 #: Rules of this name are about resets received.
 _RECEIVED = "received"
 
@@ -46,6 +49,9 @@ class Meaning:
         self._within = within
         self._netns_name = netns_name
         self._judge = Judge(start=start)
+        #: Something came that was not judged yet, and when that may be done before the second is over.
+        self._is_new = False
+        self._early_after_ns = 0
 
     def see(
         self,
@@ -66,21 +72,30 @@ class Meaning:
             host: its gauges and limits, once a second.
         """
         lives, ends = self._owners.news(now_ns)
-        self._judge.see(
-            Batch(
-                now_ns=now_ns + epoch_ns,
-                epoch_ns=epoch_ns,
-                resets=tuple(resets),
-                lives=tuple(self._placed(each) for each in lives),
-                ends=ends,
-                counts=tuple(counts),
-                host=host,
-            )
+        batch = Batch(
+            now_ns=now_ns + epoch_ns,
+            epoch_ns=epoch_ns,
+            resets=tuple(resets),
+            lives=tuple(self._placed(each) for each in lives),
+            ends=ends,
+            counts=tuple(counts),
+            host=host,
         )
+        self._is_new = self._is_new or bool(batch.resets or batch.lives)
+        self._judge.see(batch)
 
     def judge(self, now_ns: int) -> list[Finding]:
         """What began, changed or ended since it was asked last; nanoseconds since the epoch, here and below."""
-        return self._judge.judge(now_ns)
+        spent_ns = time.thread_time_ns()
+        findings = self._judge.judge(now_ns)
+        spent_ns = time.thread_time_ns() - spent_ns
+        self._is_new = False
+        self._early_after_ns = now_ns + round(spent_ns / _EARLY_SHARE)
+        return findings
+
+    def judge_early(self, now_ns: int) -> list[Finding]:
+        """The same between two seconds, where something new came: a crash is told at once, unless that costs much."""
+        return self.judge(now_ns) if self._is_new and now_ns >= self._early_after_ns else []
 
     def open(self, now_ns: int) -> list[Finding]:
         """The findings that go on."""

@@ -7,5 +7,7 @@ from __future__ import annotations
 
 from whyreset.findings.base import Finder
 from whyreset.findings.service_down import ServiceDown
+from whyreset.findings.service_flapping import ServiceFlapping
+from whyreset.findings.service_missing import ServiceMissing
 
-FINDERS: tuple[type[Finder], ...] = (ServiceDown,)
+FINDERS: tuple[type[Finder], ...] = (ServiceFlapping, ServiceDown, ServiceMissing)

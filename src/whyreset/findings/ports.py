@@ -17,10 +17,12 @@ from whyreset.findings.base import SECOND_NS, Batch, Table
 from whyreset.model import Life, Process
 from whyreset.words import describe_exit, program, service
 
-#: Ports that are remembered, listeners of each (SO_REUSEPORT), former ones of each, processes that ended, restarts.
-PORTS, LIVING, FORMER, ENDS, RESTARTS = 4096, 64, 16, 1024, 256
+#: Ports that are remembered, listeners of each (SO_REUSEPORT), former ones of each, and processes that ended.
+PORTS, LIVING, FORMER, ENDS = 4096, 64, 16, 1024
 #: A listener that comes later after another's end is no restart of it.
 RESTART_NS = 600 * SECOND_NS
+#: Causes of resets on connections that end with a service, then or when their peer writes next.
+CUT = frozenset({"not-accepted", "half-open", "in-flight", "unread-data", "data-after-close", "linger-zero"})
 
 _ASKED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)
 _TICK_NS = 10_000_000
@@ -51,11 +53,10 @@ class Ports:
     def __init__(self) -> None:
         self._ports: Table[tuple[int, int], Port] = Table(PORTS, weight=lambda port: len(port.living))
         self._ends: Table[tuple[int, int], Process] = Table(ENDS)
-        #: The latest last.
-        self.restarts: deque[Restart] = deque(maxlen=RESTARTS)
 
-    def see(self, batch: Batch) -> None:
-        """Listeners and processes that began or ended."""
+    def see(self, batch: Batch) -> list[Restart]:
+        """Listeners and processes that began or ended; returns what was a restart."""
+        restarts = []
         for process in batch.ends:
             self._ends.touch(_key(process), lambda process=process: process)  # type: ignore[misc]
         for life in batch.lives:
@@ -65,8 +66,10 @@ class Ports:
                 port.living.pop(listener.socket_cookie, None)
                 port.former.append(life)
             elif len(port.living) < LIVING or listener.socket_cookie in port.living:
+                if restart := self._restart(port, life, batch.epoch_ns):
+                    restarts.append(restart)
                 port.living[listener.socket_cookie] = life
-                self._note_restart(port, life, batch.epoch_ns)
+        return restarts
 
     def get(self, netns_cookie: int, port: int) -> Port | None:
         """What is known of a port; None where nobody has listened on it."""
@@ -96,22 +99,21 @@ class Ports:
         end = self.final(life.owner.process)
         return end.exit_code is None or (not end.out_of_memory and ends_in_order(end.exit_code))
 
-    def _note_restart(self, port: Port, life: Life, epoch_ns: int) -> None:
+    def _restart(self, port: Port, life: Life, epoch_ns: int) -> Restart | None:
         listener, process = life.listener, life.owner.process
         for before in reversed(port.former):
             old = before.listener
-            if listener.since_ns - old.until_ns > RESTART_NS:
-                return
+            if not listener.since_ns or listener.since_ns - old.until_ns > RESTART_NS:
+                return None
             if old.address == listener.address and old.owner != listener.owner and same(before.owner.process, process):
-                restart = Restart(
+                return Restart(
                     before=before,
                     after=life,
                     ended_ns=old.until_ns + epoch_ns,
                     again_ns=listener.since_ns + epoch_ns,
                     in_order=self.in_order(before),
                 )
-                self.restarts.append(restart)
-                return
+        return None
 
 
 def same(one: Process, other: Process) -> bool:

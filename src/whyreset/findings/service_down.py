@@ -9,7 +9,7 @@ from msgspec import Struct, field
 
 from whyreset.findings import managers
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, times
-from whyreset.findings.ports import Ports, ending, ends_in_order
+from whyreset.findings.ports import CUT, Ports, ending, ends_in_order
 from whyreset.model import Confidence, Life, Process, Reset, Severity, Step, Stop, Subject
 from whyreset.words import clock, span
 
@@ -25,8 +25,6 @@ RESTART_NS = 10 * SECOND_NS
 LATE_NS, RARELY = 600 * SECOND_NS, 5
 #: The listeners of one service end within that time of one another.
 _TOGETHER_NS = 2 * SECOND_NS
-#: Resets that are not of refused clients: connections that ended with the service.
-_CUT = frozenset({"not-accepted", "half-open", "in-flight", "unread-data", "data-after-close", "linger-zero"})
 _CUT_NS = 2 * SECOND_NS
 
 _Key = tuple[int, int, int, int]
@@ -269,7 +267,7 @@ def _claims(down: _Down) -> tuple[Claims, ...]:
     )
     # connections that ended with it, then or when their peer wrote next; those of who listens again are its own
     until_ns = down.again_ns and down.again_ns + _CUT_NS
-    cut = Claims(causes=_CUT, netns_cookie=cookie, ports=ports, since_ns=since_ns - _CUT_NS, until_ns=until_ns)
+    cut = Claims(causes=CUT, netns_cookie=cookie, ports=ports, since_ns=since_ns - _CUT_NS, until_ns=until_ns)
     return refused, cut
 
 

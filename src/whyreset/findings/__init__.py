@@ -6,8 +6,10 @@ The order is the one in which they explain resets: the more particular before th
 from __future__ import annotations
 
 from whyreset.findings.base import Finder
+from whyreset.findings.deploy import Deploy
 from whyreset.findings.service_down import ServiceDown
 from whyreset.findings.service_flapping import ServiceFlapping
 from whyreset.findings.service_missing import ServiceMissing
+from whyreset.findings.worker_crash import WorkerCrash
 
-FINDERS: tuple[type[Finder], ...] = (ServiceFlapping, ServiceDown, ServiceMissing)
+FINDERS: tuple[type[Finder], ...] = (Deploy, ServiceFlapping, ServiceDown, WorkerCrash, ServiceMissing)

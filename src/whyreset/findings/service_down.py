@@ -163,13 +163,14 @@ class ServiceDown:
     def _follow(self, down: _Down, epoch_ns: int) -> None:
         """What became of it since: its process's end, a listener where clients ask, or elsewhere."""
         down.process = self._ports.final(down.process)
-        down.again, down.again_ns = None, 0
+        if down.again is not None:  # what becomes of that one is another end
+            return
         cookie = down.subject.netns_cookie
         for port, (address, family) in down.wanted.items():
             life = self._ports.serving(cookie, port, address, family)
             if life is None:
                 down.again, down.again_ns = None, 0
-                break
+                return
             if life.listener.since_ns + epoch_ns >= down.again_ns:
                 down.again, down.again_ns = life, max(life.listener.since_ns + epoch_ns, down.stop.time_ns)
 

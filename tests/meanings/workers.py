@@ -16,9 +16,11 @@ from tests.meanings.scenario import Scenario, Scene, Wanted
 PING = b"PING\r\n"
 HANG = b"GET /hang HTTP/1.1\r\nHost: gunicorn\r\n\r\n"
 APPLICATION = """\
+import signal
 import time
 
 def application(environ, start):
+    signal.signal(signal.SIGABRT, signal.SIG_IGN)
     while environ["PATH_INFO"] == "/hang":
         time.sleep(1)
     start("200 OK", [("Content-Length", "5")])
@@ -90,7 +92,7 @@ def restart_under_load(scene: Scene) -> None:
 
 
 def worker_times_out(scene: Scene) -> None:
-    """gunicorn's time-out: a worker that hangs is given up, with what its client had sent unread."""
+    """gunicorn's time-out: a worker that hangs, and does not hear of it, is killed with what its client had sent."""
     command = (sys.executable, "-m", "gunicorn", "--bind", f"0.0.0.0:{scene.port}", "--timeout", "1", "app:application")
     with Program(scene.b, *command, port=scene.port, files={"app.py": APPLICATION}, brood=True) as server:
         client = scene.actor(scene.a, "client")
@@ -115,7 +117,7 @@ def backends_ended(scene: Scene) -> None:
         connections = [client.connect(scene.address, scene.port) for _ in range(3)]
         for connection in connections:
             connection.send(startup)
-            connection.await_unread(300)
+            assert connection.recv()
         others = "FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()"
         command = ("psql", "-h", scene.address, "-p", str(scene.port), "-U", "postgres", "-Atqc")
         scene.a.run(*command, f"SELECT pg_terminate_backend(pid) {others}")
@@ -236,7 +238,7 @@ SCENARIOS = (
     Scenario(
         "a worker of gunicorn times out",
         worker_times_out,
-        wanted=(Wanted("worker-crash", says=("gunicorn", ":{port}")),),
+        wanted=(Wanted("worker-crash", says=("gunicorn", "SIGKILL", ":{port}")),),
     ),
     Scenario(
         "PostgreSQL's backends are terminated",

@@ -99,7 +99,8 @@ def _whose(process: Process) -> str:
 def _reload(key: tuple[int, int], cuts: list[Cut]) -> Draft:
     count = sum(cut.count for cut in cuts)
     clients = len(set[str]().union(*(cut.clients for cut in cuts)))
-    last = cuts[-1]
+    last, several = cuts[-1], len(cuts) > 1
+    kind = "Reload of" if several else "Worker replaced, as at a reload, of"
     first_ns, last_ns = min(cut.first_ns for cut in cuts), max(max(cut.ended_ns, cut.last_ns) for cut in cuts)
     return Draft(
         key=("reload", *key),
@@ -107,10 +108,11 @@ def _reload(key: tuple[int, int], cuts: list[Cut]) -> Draft:
         since_ns=first_ns,
         last_ns=last_ns,
         count=count,
-        confidence="likely",
+        # one alone may also have been recycled, or given up in order by who supervises it
+        confidence="likely" if several else "suspected",
         severity="notice",
         sentence=(
-            f"Reload of {_whose(last.process)}: {times(len(cuts), 'process', 'processes')} ended in order while "
+            f"{kind} {_whose(last.process)}: {times(len(cuts), 'process', 'processes')} ended in order while "
             f":{key[1]} stayed open, and cut {times(count, 'connection')} of {times(clients, 'client')}"
         ),
         evidence=(

@@ -6,7 +6,7 @@ It joins `owners` (listeners and processes that began or ended) with `findings`,
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -61,6 +61,7 @@ class Meaning:
         epoch_ns: int,
         counts: Iterable[Count] = (),
         host: Host | None = None,
+        established: Mapping[tuple[int, int], int] | None = None,
     ) -> None:
         """Takes in what one visit brought.
 
@@ -70,6 +71,7 @@ class Meaning:
             epoch_ns: what to add to that for nanoseconds since the epoch.
             counts: accounts of the namespaces, once a second.
             host: its gauges and limits, once a second.
+            established: connections of the ports that `looks` named, where they were counted.
         """
         lives, ends = self._owners.news(now_ns)
         batch = Batch(
@@ -80,9 +82,14 @@ class Meaning:
             ends=ends,
             counts=tuple(counts),
             host=host,
+            established=established or {},
         )
         self._is_new = self._is_new or bool(batch.resets or batch.lives)
         self._judge.see(batch)
+
+    def looks(self) -> set[tuple[int, int]]:
+        """Ports whose connections are to be counted, as namespace cookie and port; mostly none."""
+        return self._judge.looks()
 
     def judge(self, now_ns: int) -> list[Finding]:
         """What began, changed or ended since it was asked last; nanoseconds since the epoch, here and below."""

@@ -6,6 +6,7 @@
     3.2    sent closed-port 8080 x43 from 198.51.100.1..43
     4      received closed-port 5432 from 192.0.2.9 by=app state=SYN_SENT
     5      count ListenOverflows=12                counters that moved in this second
+    5      established 6379=8                      connections of a port, counted
     0..60/5 sent closed-port {9000+i} from 203.0.113.5     the same every 5 s; i counts from 0
 
 A line is a time in seconds («1m», «2h» too), a verb and its words. Of `sent` and `received`: cause, port («-» for
@@ -149,6 +150,9 @@ class Story:
         moved = {name: int(value) for name, value in (each.split("=") for each in words)}
         account = count(time_ns=self.now_ns, netns=NETNS, netns_cookie=COOKIE, moved=moved)
         return {"counts": (account,)}
+
+    def _established(self, *words: str) -> dict[str, Any]:
+        return {"established": {(COOKIE, int(port)): int(value) for port, value in (each.split("=") for each in words)}}
 
     def _host(self, *words: str) -> dict[str, Any]:
         """Gauges, and limits as limits.NAME=VALUE."""

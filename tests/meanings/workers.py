@@ -154,7 +154,7 @@ def turned_away(scene: Scene) -> None:
         for connection in admitted:
             connection.send(PING)
             assert connection.recv() == b"+PONG\r\n"
-        for number in range(40):
+        for number in range(60):
             connection = client.connect(scene.address, scene.port)
             with suppress(OSError):
                 connection.await_state("CLOSE_WAIT")
@@ -254,5 +254,12 @@ SCENARIOS = (
     ),
     Scenario("nginx serves under load", busy_web_server, needs=("nginx", "wrk")),
     Scenario("PostgreSQL serves under load", busy_database, needs=("pgbench",)),
+    Scenario(
+        "redis is at maxclients",
+        turned_away,
+        wanted=(Wanted("limit-reached", within=5.0, says=("redis-server", "8 connections", ":{port}")),),
+        needs=("redis-server",),
+    ),
+    Scenario("haproxy does not linger", linger, needs=("haproxy", "curl")),
     Scenario("redis kills its clients once", clients_killed, needs=("redis-server",)),
 )

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from whyreset.findings.base import Finder
 from whyreset.findings.deploy import Deploy
+from whyreset.findings.limit_reached import LimitReached
 from whyreset.findings.service_down import ServiceDown
 from whyreset.findings.service_flapping import ServiceFlapping
 from whyreset.findings.service_missing import ServiceMissing
 from whyreset.findings.worker_crash import WorkerCrash
 
-FINDERS: tuple[type[Finder], ...] = (Deploy, ServiceFlapping, ServiceDown, WorkerCrash, ServiceMissing)
+FINDERS: tuple[type[Finder], ...] = (Deploy, ServiceFlapping, ServiceDown, WorkerCrash, LimitReached, ServiceMissing)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Collection, Container, Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -32,6 +32,7 @@ from whyreset.owners.sockets import Owners
 from whyreset.pipeline import Pipeline, singles
 from whyreset.questions import Answer, Question
 from whyreset.sources.counters import CounterSource
+from whyreset.sources.diag import STATES
 from whyreset.sources.kernel import KernelSource
 from whyreset.sources.limits import LimitSource
 from whyreset.sources.loading import Loading
@@ -134,6 +135,7 @@ class Agent:
         self._take_after_ns = 0
         self._losses: dict[str, tuple[int, int]] = {}
         self._walk_after_ns = 0
+        self._look_after_ns = 0
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -249,12 +251,14 @@ class Agent:
                 counts=counts,
                 host=host,
                 contacts=self._kernel.contacts(_CONTACTS),
+                established=self._established(self._meaning.looks()),
             )
             findings = self._meaning.judge(now_ns + epoch_ns)
             alerts = self._meaning.explain(alerts)
             verdict = self._verdict(now_ns + epoch_ns)
         else:
             self._meaning.see((reset for _, reset in explained), now_ns, epoch_ns=epoch_ns)
+            findings = self._meaning.judge_early(now_ns + epoch_ns)
         return Tick(
             resets=tuple(reset for _, reset in explained),
             counts=tuple(counts),
@@ -343,6 +347,26 @@ class Agent:
         self._owners.hold(lives.held(self._program.held_sockets(), wanted), wanted)
         spent_ns = time.thread_time_ns() - spent_ns
         self._walk_after_ns = now_ns + round(spent_ns / _WALK_SHARE)
+
+    def _established(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], int]:
+        """How many connections processes hold on these ports, by namespace cookie; none where that costs too much."""
+        if not places or time.monotonic_ns() < self._look_after_ns:
+            return {}
+        spent_ns = time.thread_time_ns()
+        walk = self._program.held_sockets()
+        found = dict.fromkeys(places, 0)
+        for port in {port for _, port in places}:
+            cookies = {
+                (each.netns_cookie, each.cookie)
+                for each in lives.sockets(walk, STATES, port=port)
+                if each.state == "ESTABLISHED" and each.local_port == port
+            }
+            for netns_cookie, _ in cookies:
+                if (netns_cookie, port) in found:
+                    found[netns_cookie, port] += 1
+        spent_ns = time.thread_time_ns() - spent_ns
+        self._look_after_ns = time.monotonic_ns() + round(spent_ns / _WALK_SHARE)
+        return found
 
     def _notices(self, time_ns: int) -> list[Notice]:
         """A notice for each figure of loss that grew, at most one a minute of each."""

@@ -1,6 +1,11 @@
 """Labelled scenarios that findings are held to, each told as what it is and nothing else."""
 
-from tests.meanings import floods, scans, services
+from tests.meanings import floods, scans, services, workers
 from tests.meanings.scenario import Scenario
 
-SCENARIOS: tuple[Scenario, ...] = (*services.SCENARIOS, *scans.SCENARIOS, *floods.SCENARIOS)
+SCENARIOS: tuple[Scenario, ...] = (
+    *services.SCENARIOS,
+    *workers.SCENARIOS,
+    *scans.SCENARIOS,
+    *floods.SCENARIOS,
+)

@@ -19,8 +19,22 @@ from whyreset.answers import Answerer
 from whyreset.clock import boottime_ns as _boottime_ns
 from whyreset.clock import epoch_ns as _epoch_ns
 from whyreset.core import lives
+from whyreset.looking import Looking
 from whyreset.meaning import Meaning
-from whyreset.model import Alert, Count, Counters, Finding, Group, Missing, Notice, Record, Reset, Tick, Verdict
+from whyreset.model import (
+    Alert,
+    Attempt,
+    Count,
+    Counters,
+    Finding,
+    Group,
+    Missing,
+    Notice,
+    Record,
+    Reset,
+    Tick,
+    Verdict,
+)
 from whyreset.onwire import OnWire
 from whyreset.outputs.desk import Desk
 from whyreset.owners.lives import Lives
@@ -98,6 +112,7 @@ class Agent:
         self._namespaces = Namespaces(names=settings.names)
         self._pipeline = Pipeline(self._owners, self._netns_name)
         self._meaning = Meaning(self._owners, self._netns_name, settings.within, start=f"{os.getpid():x}-")
+        self._looking = Looking()
         self._recents = Recents()
         self._answerer = Answerer(self._owners, self._recents, self._netns_name, since_ns=time.time_ns())
         self._desk = Desk()
@@ -145,6 +160,7 @@ class Agent:
             # at its end a process of older kernels has no memory left that would tell its command
             self._owners.catch_up(_boottime_ns(), _AT_START)
             self._account = self._baseline()
+            self._looking.begin()
             self._desk.open()
         except BaseException:
             self.close()
@@ -223,7 +239,16 @@ class Agent:
             host = self._limits.read(time.monotonic())
             alerts = self._alerting.read((now_ns + epoch_ns) / 1e9, counters, host)
             notices = self._notices(now_ns + epoch_ns)
-            self._meaning.see((reset for _, reset in explained), now_ns, epoch_ns=epoch_ns, counts=counts, host=host)
+            attempts = self._attempts()
+            self._meaning.see(
+                (reset for _, reset in explained),
+                now_ns,
+                epoch_ns=epoch_ns,
+                counts=counts,
+                host=host,
+                places=self._looking.look(counts, attempts, self._account, now_ns),
+                attempts=attempts,
+            )
             findings = self._meaning.judge(now_ns + epoch_ns)
             alerts = self._meaning.explain(alerts)
             verdict = self._verdict(now_ns + epoch_ns)
@@ -279,6 +304,10 @@ class Agent:
         else:
             lines = self._account.lines(time_ns, everything=everything)
         return [replace(line, netns_name=self._netns_name(line.netns)) for line in lines]
+
+    def _attempts(self) -> list[Attempt]:
+        assert self._account is not None
+        return [replace(each, netns=self._account.inode(each.netns_cookie)) for each in self._kernel.attempts()]
 
     def _drain_wire(self, now_ns: int) -> None:
         if self._wire:

@@ -6,6 +6,9 @@
     3.2    sent closed-port 8080 x43 from 198.51.100.1..43
     4      received closed-port 5432 from 192.0.2.9 by=app state=SYN_SENT
     5      count ListenOverflows=12                counters that moved in this second
+    5      place 8080=6/5:4/0 somaxconn=4096       a look there: queue/limit:dropped/half-open by port; settings
+    5      place unread                            it could not be looked into
+    6      attempt 5432 x2 7s from 192.0.2.9 by=app    SYNs that nobody answered, each tried for so long
     0..60/5 sent closed-port {9000+i} from 203.0.113.5     the same every 5 s; i counts from 0
 
 A line is a time in seconds («1m», «2h» too), a verb and its words. Of `sent` and `received`: cause, port («-» for
@@ -22,7 +25,21 @@ from tests.outputs.values import count, reset
 from whyreset import causes
 from whyreset.findings.base import Batch
 from whyreset.findings.judge import Judge
-from whyreset.model import Cause, Finding, Host, Life, Listener, Owner, Process, Remotes, Reset, Stop
+from whyreset.model import (
+    Attempt,
+    Cause,
+    Finding,
+    Host,
+    Life,
+    Listener,
+    Owner,
+    Place,
+    Process,
+    Queue,
+    Remotes,
+    Reset,
+    Stop,
+)
 
 SECOND = 1_000_000_000
 #: When stories begin: nanoseconds since the epoch; CLOCK_BOOTTIME was 1,000 s then.
@@ -84,7 +101,9 @@ class Story:
     # ---- verbs ----
 
     def _listen(self, port: str, name: str, *more: str) -> dict[str, Any]:
-        process = self._process(name, **dict(each.split("=", 1) for each in more))
+        fields = dict(each.split("=", 1) for each in more)
+        backlog = int(fields.pop("backlog", 128))
+        process = self._process(name, **fields)
         self._number += 1
         listener = Listener(
             netns_cookie=COOKIE,
@@ -96,7 +115,7 @@ class Story:
             socket_cookie=self._number,
             owner=(process.pid, process.start_ns),
             since_ns=self.now_ns - BOOT,
-            backlog=128,
+            backlog=backlog,
         )
         life = self._listeners[int(port)] = Life(listener=listener, owner=_owner(process))
         return {"lives": (life,)}
@@ -141,6 +160,50 @@ class Story:
         moved = {name: int(value) for name, value in (each.split("=") for each in words)}
         account = count(time_ns=self.now_ns, netns=NETNS, netns_cookie=COOKIE, moved=moved)
         return {"counts": (account,)}
+
+    def _place(self, *words: str) -> dict[str, Any]:
+        pairs = dict(each.split("=") for each in words if "=" in each)
+        queues = [self._queue(int(name), value) for name, value in pairs.items() if name.isdigit()]
+        settings = {name: int(value) for name, value in pairs.items() if not name.isdigit()}
+        unread = "no process is in it any more" if "unread" in words else ""
+        place = Place(netns=NETNS, netns_cookie=COOKIE, settings=settings, queues=tuple(queues), unread=unread)
+        return {"places": (place,)}
+
+    def _queue(self, port: int, text: str) -> Queue:
+        """«waiting/limit[:dropped[/half-open]]»."""
+        queue, _, rest = text.partition(":")
+        dropped, _, half_open = rest.partition("/")
+        waiting, _, limit = queue.partition("/")
+        life = self._listeners.get(port)
+        return Queue(
+            port=port,
+            address="0.0.0.0",
+            socket_cookie=life.listener.socket_cookie if life else port,
+            waiting=int(waiting),
+            limit=int(limit),
+            drops=int(dropped) if dropped else None,
+            half_open=int(half_open) if half_open else None,
+            owner=life.owner if life else None,
+        )
+
+    def _attempt(self, port: str, *words: str) -> dict[str, Any]:
+        tried = next((_seconds(each) for each in words if re.fullmatch(r"[\d.]+s", each)), 0.0)
+        number, [remote], keys = _words([each for each in words if not re.fullmatch(r"[\d.]+s", each)])
+        process = self._processes.get(keys.get("by", ""))
+        attempt = Attempt(
+            netns=NETNS,
+            netns_cookie=COOKIE,
+            remote=remote,
+            port=int(port),
+            owner=(process.pid, process.start_ns) if process else None,
+            process=process,
+            count=number,
+            shortest_ns=round(tried * SECOND),
+            longest_ns=round(tried * SECOND),
+            first_ns=self.now_ns - BOOT,
+            last_ns=self.now_ns - BOOT,
+        )
+        return {"attempts": (attempt,)}
 
     def _host(self, *words: str) -> dict[str, Any]:
         """Gauges, and limits as limits.NAME=VALUE."""

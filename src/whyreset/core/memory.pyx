@@ -9,6 +9,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
+from whyreset.core.attempts cimport Attempts
 from whyreset.core.events cimport close_event
 
 import os
@@ -36,7 +37,7 @@ cdef uint64_t hash_tuple(uint64_t seed, uint64_t netns, const uint8_t *local, co
 
 
 cdef class Memory:
-    """Room for `capacity` closed connections (rounded up to a power of two)."""
+    """Room for `capacity` closed connections (rounded up to a power of two). `attempts` has those never answered."""
 
     def __cinit__(self, size_t capacity=65536):
         self.buckets = 1
@@ -46,6 +47,7 @@ cdef class Memory:
         self.tags = <uint32_t *>calloc(self.buckets * WAYS, sizeof(uint32_t))
         if self.rows == NULL or self.tags == NULL:
             raise MemoryError
+        self.attempts = Attempts()
         self.seed = int.from_bytes(os.urandom(8), "little")
 
     def __dealloc__(self):
@@ -91,5 +93,6 @@ cdef class Memory:
                 self.forgotten += 1
             row = &self.rows[oldest]
             self.tags[oldest] = <uint32_t>(h >> 32) | 1
+        self.attempts.add(event)
         row.event = event[0]
         row.reset_ns = 0

@@ -5,7 +5,13 @@ The order is the one in which they explain resets: the more particular before th
 
 from __future__ import annotations
 
+from whyreset.findings.accept_queue_overflow import AcceptQueueOverflow
 from whyreset.findings.base import Finder
 from whyreset.findings.service_down import ServiceDown
+from whyreset.findings.syn_queue_overflow import SynQueueOverflow
 
-FINDERS: tuple[type[Finder], ...] = (ServiceDown,)
+FINDERS: tuple[type[Finder], ...] = (
+    ServiceDown,
+    AcceptQueueOverflow,
+    SynQueueOverflow,
+)

@@ -16,7 +16,7 @@ from typing import Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from whyreset.model import Confidence, Count, Host, Life, Process, Reset, Severity, Step, Subject
+from whyreset.model import Attempt, Confidence, Count, Host, Life, Place, Process, Reset, Severity, Step, Subject
 from whyreset.words import name, service
 
 SECOND_NS = 1_000_000_000
@@ -38,6 +38,9 @@ class Batch(Struct, frozen=True, kw_only=True):
     #: Once a second: accounts of the namespaces where something moved, and the host's gauges and limits.
     counts: tuple[Count, ...] = ()
     host: Host | None = None
+    #: Namespaces that were looked into since their counters spoke of trouble, and connections that nobody answered.
+    places: tuple[Place, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
 
 class Claims(Struct, frozen=True, kw_only=True):

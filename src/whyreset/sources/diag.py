@@ -11,6 +11,7 @@ import errno
 import os
 import socket
 import struct
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -38,11 +39,15 @@ _SOCKID_BYTES = 48
 #: struct inet_diag_msg: family, state, timer, retrans, ports, addresses, interface, cookie, expires, queues, uid, file.
 _MESSAGE = struct.Struct("=BBBB2s2s16s16sIQIIIII")
 _STATE, _COOKIE_AT, _COOKIE = 1, 44, struct.Struct("=Q")
+_LOCAL_PORT_AT = 4
 _LISTEN = STATES.index("LISTEN")
+_HALF_OPEN = 1 << STATES.index("SYN_RECV") | 1 << STATES.index("NEW_SYN_RECV")
 _ALL, _OPEN = 0xFFFFFFFF, 1 << STATES.index("ESTABLISHED") | 1 << STATES.index("CLOSE_WAIT")
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _ATTRIBUTE = struct.Struct("=HH")
-_INET_DIAG_REQ_BYTECODE, _INET_DIAG_SKV6ONLY = 1, 11
+_INET_DIAG_REQ_BYTECODE, _INET_DIAG_SKMEMINFO, _INET_DIAG_SKV6ONLY = 1, 7, 11
+#: What of SKMEMINFO's numbers is read (linux/sock_diag.h): allocated to receive, to send, ahead, queued; drops.
+_RMEM, _FORWARD, _WMEM_QUEUED, _DROPS = 0, 4, 5, 8
 #: struct inet_diag_bc_op.
 _OPERATION = struct.Struct("=BBH")
 _JUMP, _S_GE, _S_LE, _D_GE, _D_LE = 1, 2, 3, 4, 5
@@ -103,13 +108,43 @@ def view(port: int, address: str = "", known: Container[int] | None = None) -> V
     return View(netns=netns, cookie=cookie, sockets=found, local=is_local(address) if address else None)
 
 
+def listeners(most: int) -> list[Socket]:
+    """The listeners of the namespace that the calling thread is in, with their queues and what they have dropped.
+
+    Args:
+        most: so many at most.
+    Raises:
+        OSError: sock_diag is not there, or not allowed.
+    """
+    netns, cookie = here()
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asking:
+        bodies = (body for family in _FAMILIES for body in _dump(asking, family, 0, 1 << _LISTEN, meminfo=True))
+        return [_socket(body, netns, cookie) for body in islice(bodies, most)]
+
+
+def half_open(most: int) -> Counter[int]:
+    """How many handshakes are not complete in the namespace that the calling thread is in, by the listener's port.
+
+    Args:
+        most: so many are counted at most.
+    Raises:
+        OSError: sock_diag is not there, or not allowed.
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asking:
+        bodies = (body for family in _FAMILIES for body in _dump(asking, family, 0, _HALF_OPEN))
+        return Counter(
+            int.from_bytes(body[_LOCAL_PORT_AT : _LOCAL_PORT_AT + 2], "big") for body in islice(bodies, most)
+        )
+
+
 def _is_known(body: memoryview, known: Container[int] | None) -> bool:
     return known is not None and _COOKIE.unpack_from(body, _COOKIE_AT)[0] in known
 
 
-def _dump(asking: socket.socket, family: int, port: int, states: int) -> Iterator[memoryview]:
+def _dump(asking: socket.socket, family: int, port: int, states: int, *, meminfo: bool = False) -> Iterator[memoryview]:
     """The answers' bodies. A kernel without this family answers with an error, which is no socket."""
-    body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, states) + bytes(_SOCKID_BYTES)
+    extensions = 1 << (_INET_DIAG_SKMEMINFO - 1) if meminfo else 0
+    body = _REQUEST.pack(family, socket.IPPROTO_TCP, extensions, 0, states) + bytes(_SOCKID_BYTES)
     if port:
         code = _either(port)
         body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(code), _INET_DIAG_REQ_BYTECODE) + code
@@ -155,6 +190,7 @@ def _socket(body: memoryview, netns: int, cookie: int) -> Socket:
     family, state, _, _, sport, dport, local, remote, _, own, _, waiting, limit, _, inode = _MESSAGE.unpack_from(body)
     name = STATES[state] if state < len(STATES) else ""
     remote_port = int.from_bytes(dport, "big")
+    meminfo = _meminfo(body[_MESSAGE.size :])
     return Socket(
         netns=netns,
         netns_cookie=cookie,
@@ -168,18 +204,31 @@ def _socket(body: memoryview, netns: int, cookie: int) -> Socket:
         ipv6_only=family == socket.AF_INET6 and _ipv6_only(body[_MESSAGE.size :]),
         queue=(waiting, limit) if name == "LISTEN" else None,
         inode=inode,
+        drops=meminfo[_DROPS] if len(meminfo) > _DROPS else None,
+        memory_bytes=meminfo[_RMEM] + meminfo[_FORWARD] + meminfo[_WMEM_QUEUED] if len(meminfo) > _DROPS else 0,
     )
 
 
 def _ipv6_only(attributes: memoryview) -> bool:
+    value = _attribute(attributes, _INET_DIAG_SKV6ONLY)
+    return len(value) == 1 and bool(value[0])
+
+
+def _meminfo(attributes: memoryview) -> tuple[int, ...]:
+    value = _attribute(attributes, _INET_DIAG_SKMEMINFO)
+    return struct.unpack_from(f"={len(value) // 4}I", value)
+
+
+def _attribute(attributes: memoryview, wanted: int) -> memoryview:
+    """The value of an attribute; empty where it is not there."""
     while len(attributes) >= _ATTRIBUTE.size:
         size, kind = _ATTRIBUTE.unpack_from(attributes)
-        if kind == _INET_DIAG_SKV6ONLY and size == _ATTRIBUTE.size + 1:
-            return bool(attributes[_ATTRIBUTE.size])
-        if size < _ATTRIBUTE.size:
+        if not _ATTRIBUTE.size <= size <= len(attributes):
             break
+        if kind == wanted:
+            return attributes[_ATTRIBUTE.size : size]
         attributes = attributes[(size + 3) & ~3 :]
-    return False
+    return memoryview(b"")
 
 
 def _address(family: int, data: bytes) -> str:

@@ -581,6 +581,7 @@ class Share(Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+    subject: Subject
     count: int
     #: The finding's own.
     sentence: str

@@ -134,6 +134,7 @@ class Judge:
                     Share(
                         id=told.id,
                         name=key[0],
+                        subject=draft.subject,
                         count=counts[key],
                         sentence=draft.sentence,
                         severity=draft.severity,

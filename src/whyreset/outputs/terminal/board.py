@@ -107,7 +107,7 @@ class Board:
             complete=not (totals["lost"] or totals["unseen"] or totals["unknown"] or totals["received_lost"]),
             scope=tell.scope(namespaces, self._home),
             alerts=tell.alerts(alerts, self._home),
-            findings=tell.findings(self._verdict),
+            findings=tell.findings(self._verdict, self._home),
             unseen=tuple(tell.missing(each) for each in missing),
             notices=tuple(
                 notice_text(notice) for told_ns, notice in self._notices.values() if now_ns - told_ns <= _NOTICE_NS

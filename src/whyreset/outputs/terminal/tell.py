@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from whyreset.model import Alert, Missing, Record, Reset, Verdict
+from whyreset.model import Alert, Missing, Record, Reset, Subject, Verdict
 from whyreset.outputs import sentences
 from whyreset.outputs.alerts import raised_texts
 from whyreset.outputs.terminal.rows import MANY, Row, top_ports
@@ -113,15 +113,24 @@ def _place(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
-def findings(verdict: Verdict | None) -> tuple[FindingView, ...]:
-    """What resets mean; a command goes with the first."""
+def _in(subject: Subject, home: int) -> str:
+    return f", in netns {subject.netns_name or subject.netns}" if subject.netns not in (0, home) else ""
+
+
+def findings(verdict: Verdict | None, home: int) -> tuple[FindingView, ...]:
+    """What resets mean; a command goes with the first.
+
+    Args:
+        verdict: the latest; None before there is one.
+        home: inode number of the namespace that needs no name.
+    """
     if verdict is None:
         return ()
     return tuple(
         FindingView(
             severity=each.severity,
             suspected=each.confidence == "suspected",
-            sentence=each.sentence,
+            sentence=f"{each.sentence}{_in(each.subject, home)}",
             share=f"{percent(each.count, verdict.resets)} of {amount(verdict.resets, 'reset')}" if each.count else "",
             step=verdict.steps[0].command if verdict.steps and not number else "",
         )

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from whyreset.findings.accept_queue_overflow import AcceptQueueOverflow
 from whyreset.findings.base import Finder
+from whyreset.findings.dependency_refuses import DependencyRefuses
+from whyreset.findings.dependency_silent import DependencySilent
 from whyreset.findings.service_down import ServiceDown
 from whyreset.findings.syn_queue_overflow import SynQueueOverflow
 
@@ -14,4 +16,6 @@ FINDERS: tuple[type[Finder], ...] = (
     ServiceDown,
     AcceptQueueOverflow,
     SynQueueOverflow,
+    DependencyRefuses,
+    DependencySilent,
 )

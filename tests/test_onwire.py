@@ -11,6 +11,7 @@ from whyreset import onwire
 from whyreset.core.taps import Listing
 from whyreset.model import Facts, Group, Record, Remotes
 from whyreset.onwire import OnWire
+from whyreset.sources.conntrack import Conntrack
 from whyreset.sources.firewall import Rule, Rules
 
 SECOND = 1_000_000_000
@@ -63,7 +64,7 @@ class FakePackets:
 def wire(monkeypatch: pytest.MonkeyPatch) -> tuple[OnWire, FakeFirewall]:
     """The wire with a firewall of its own; 192.0.2.2 is ours."""
     made, firewall = OnWire(), FakeFirewall()
-    place = onwire._Place(source=FakePackets(), sink=Listing(), firewall=firewall)  # type: ignore[arg-type]
+    place = onwire._Place(source=FakePackets(), sink=Listing(), firewall=firewall, translations=Conntrack())  # type: ignore[arg-type]
     made._places = [place]
     monkeypatch.setattr("whyreset.onwire.diag.is_local", lambda address: address == "192.0.2.2")
     monkeypatch.setattr("whyreset.onwire.rawsockets.held", lambda *_: (("raw socket of nmap[5]",), ()))
@@ -162,6 +163,9 @@ def test_groups_that_find_no_room_are_counted(wire: tuple[OnWire, FakeFirewall])
 
         def take(self) -> list[Group]:
             return [group(5)]
+
+        def off_wire_of(self, _cookie: int) -> int:
+            return 0
 
     made.merge = Merge()  # type: ignore[assignment]
     made.judge(SECOND, 0, blind=0)

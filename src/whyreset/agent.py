@@ -265,7 +265,8 @@ class Agent:
 
     def totals(self) -> dict[str, int]:
         """The whole account so far."""
-        return self._account.totals() if self._account else {}
+        totals = self._account.totals() if self._account else {}
+        return totals | {"off_wire": self._wire.off_wire_in_all} if self._wire else totals
 
     def _netns_name(self, inode: int) -> str:
         return self._namespaces.name(inode, time.monotonic_ns())

@@ -21,8 +21,9 @@ from whyreset.core.taps import Sink
 from whyreset.model import Group, Missing, Record, Surroundings
 from whyreset.sources import diag, rawsockets
 from whyreset.sources.base import SourceError
+from whyreset.sources.conntrack import Conntrack
 from whyreset.sources.firewall import Firewall, Rule, Rules
-from whyreset.sources.packets import Packets
+from whyreset.sources.packets import RESETS, Packets
 
 #: After a loss nothing is concluded for so long: what waits to be judged is younger.
 _DOUBT_NS = 3_000_000_000
@@ -42,6 +43,7 @@ class _Place(Struct):
     source: Packets
     sink: Sink
     firewall: Firewall
+    translations: Conntrack
     #: The newest last.
     readings: list[Rules] = []
     waiting: list[Group] = []
@@ -63,7 +65,7 @@ class OnWire:
     def __init__(self, paths: Sequence[str] = ("",), *, ring_blocks: int | None = None) -> None:
         self.merge = Merge()
         sized = partial(Packets, blocks=ring_blocks) if ring_blocks else Packets
-        self._sources = [sized(path=path) for path in dict.fromkeys(paths)]
+        self._sources = [sized(path=path, wanted=RESETS) for path in dict.fromkeys(paths)]
         self._paths = list(dict.fromkeys(paths))
         self._places: list[_Place] = []
         self._doubt_until_ns = 0
@@ -80,8 +82,16 @@ class OnWire:
         try:
             for path, source in zip(self._paths, self._sources, strict=True):
                 source.start()
-                sink = Sightings(self.merge, self.merge.ring(source.cookie, source.netns, _namer(source)))
-                self._places.append(_Place(source=source, sink=sink, firewall=Firewall(path)))
+                translations = Conntrack(path)
+                ring = self.merge.ring(source.cookie, source.netns, _namer(source), translations.before)
+                self._places.append(
+                    _Place(
+                        source=source,
+                        sink=Sightings(self.merge, ring),
+                        firewall=Firewall(path),
+                        translations=translations,
+                    )
+                )
             for place in self._places:
                 place.firewall.ask()
         except BaseException:
@@ -91,6 +101,7 @@ class OnWire:
     def close(self) -> None:
         for place in self._places:
             place.firewall.close()
+            place.translations.close()
         for source in self._sources:
             source.close()
         self._places = []
@@ -146,12 +157,21 @@ class OnWire:
         """How many resets of that namespace never left it; None where its packets are not read."""
         return self.merge.off_wire_of(cookie)
 
+    @property
+    def off_wire_in_all(self) -> int:
+        """The same over all namespaces whose packets are read."""
+        return sum(self.merge.off_wire_of(place.source.cookie) or 0 for place in self._places)
+
     def losses(self) -> dict[str, tuple[int, str]]:
         """What was lost so far, by name: how much, and what that means for the user."""
         found = {
             "wire-undecided": (
                 self.merge.undecided + self._crowded,
                 "resets that could not be held against the wire, or against the kernel: something was lost then",
+            ),
+            "wire-never-left": (
+                self.off_wire_in_all,
+                "resets that the kernel counted never left: an output filter, no route, or an unresolved neighbour",
             ),
             "wire-foreign": (
                 self.foreign,

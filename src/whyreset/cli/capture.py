@@ -10,11 +10,14 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
+from whyreset.outputs.store import DEFAULT
 from whyreset.words import escape
 
 if TYPE_CHECKING:
     from whyreset.capturing import Capturing, State
+    from whyreset.rewinding import Written
 
 _SUFFIXES = (".pcapng", ".pcap")
 _SHOWN_EVERY_SECONDS = 0.5
@@ -50,7 +53,11 @@ _PORTS_MAX = 64
 @click.option("--rotate", type=click.IntRange(1), metavar="MIB", help="Begin another file when one has so many MiB.")
 @click.option("--files", type=click.IntRange(2), metavar="N", help="With --rotate: keep the last N files.")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--past", metavar="SPAN", help="What `whyreset agent` kept of the last 5m, or since 12:30, and no more.")
+@click.option("--store", default=DEFAULT, show_default=True, metavar="FILE", help="With --past: the agent's file.")
+@click.pass_context
 def capture(
+    context: click.Context,
     *,
     output: str,
     duration: float,
@@ -64,6 +71,8 @@ def capture(
     rotate: int | None,
     files: int | None,
     force: bool,
+    past: str | None,
+    store: str,
 ) -> None:
     """Capture resets, SYN and FIN into a file, each reset with its cause and its owner.
 
@@ -94,6 +103,13 @@ def capture(
             raise click.UsageError(f"there is no cause or family {name!r}; there are {', '.join(sorted(known))}")
     if not force and not rotate and output != STDOUT and os.path.lexists(output):
         raise click.ClickException(f"a file {output} is there already: name another, or add --force to write over it")
+    if past is not None:
+        given = context.get_parameter_source
+        for option in ("duration", "netns", "segments", "snaplen", "rotate", "files"):
+            if given(option) is not ParameterSource.DEFAULT:
+                raise click.UsageError(f"--{option} does not go with --past: what is over has been kept as it is")
+        _rewind(past, store, output, force, (size or 0) * _MIB, interface, port, cause)
+        return
     wanted = Wanted(
         path=output,
         force=force,
@@ -118,6 +134,51 @@ def capture(
             _run(capturing, duration, stopped)
     except (SourceError, OutputError) as error:
         raise click.ClickException(f"cannot capture: {error}") from error
+
+
+def _rewind(
+    past: str,
+    store: str,
+    output: str,
+    force: bool,
+    size: int,
+    interface: tuple[str, ...],
+    port: tuple[int, ...],
+    cause: tuple[str, ...],
+) -> None:
+    """Writes what an agent kept."""
+    from whyreset.cli.history import moment
+    from whyreset.evidence.output import OutputError
+    from whyreset.outputs.history import when
+    from whyreset.outputs.store.files import StoreError
+    from whyreset.outputs.store.reader import Reader
+    from whyreset.outputs.store.values import Packets
+    from whyreset.rewinding import Wanted, rewind, settle
+
+    until_ns = time.time_ns()
+    since_ns = moment("--past", past, until_ns / 1e9)
+    wanted = Wanted(
+        path=output,
+        since_ns=since_ns,
+        until_ns=until_ns,
+        force=force,
+        size=size,
+        interfaces=frozenset(interface),
+        ports=frozenset(port),
+        causes=frozenset(cause),
+    )
+    try:
+        with Reader(store) as reader:
+            settle(reader, until_ns)
+            written = rewind(reader, wanted)
+            begins_ns = reader.begins_ns(Packets)
+    except (StoreError, OutputError) as error:
+        raise click.ClickException(f"cannot capture: {error}") from error
+    if begins_ns > since_ns:
+        _say(f"of before {when(begins_ns, until_ns)} no packets are kept")
+    if written.full:
+        _say("the file is as large as --size allows: what came later is not in it")
+    _say(f"{output}: {_told(written)}")
 
 
 def _run(capturing: Capturing, duration: float, stopped: list[str]) -> None:
@@ -145,7 +206,7 @@ def _run(capturing: Capturing, duration: float, stopped: list[str]) -> None:
     _say(f"{capturing.name}: {_told(state)}")
 
 
-def _told(state: State) -> str:
+def _told(state: State | Written) -> str:
     resets = state.explained + state.unexplained
     parts = [
         f"{state.packets:,} packet{'' if state.packets == 1 else 's'}",

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from whyreset.outputs.store import DEFAULT
 from whyreset.words import escape
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ EACH_PER_SECOND = 2500
 @click.option(
     "--evidence", metavar="FOLDER", help="Record packets in memory; write them there when an alert is raised."
 )
+@click.option("--store", default=DEFAULT, metavar="FILE", hidden=True)
 @click.option("--ring-kib", type=click.IntRange(4, 1 << 20), hidden=True)
 @click.option("--packet-blocks", type=click.IntRange(1, 4096), hidden=True)
 @click.option("--tier", type=click.Choice(["reasons", "passive reasons", "functions", "drops", "packets"]), hidden=True)
@@ -86,6 +88,7 @@ def watch(
     rules: tuple[str, ...],
     state: str | None,
     evidence: str | None,
+    store: str,
     ring_kib: int | None,
     packet_blocks: int | None,
     tier: str | None,
@@ -98,6 +101,7 @@ def watch(
     from whyreset.agent import TICK_SECONDS, Settings
     from whyreset.evidence.output import OutputError
     from whyreset.filter import Filter
+    from whyreset.history import opening
     from whyreset.model import Tick
     from whyreset.sources.base import SourceError
     from whyreset.statefile import Memory, StateFileError
@@ -147,6 +151,7 @@ def watch(
             printer.start(
                 time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=agent.missing
             )
+            printer.write(Tick(notices=tuple(opening(store, time.time_ns(), chosen))))
             if stage:
                 printer.write(Tick(notices=(stage.begin(),)))
             end = time.monotonic() + duration if duration is not None else float("inf")

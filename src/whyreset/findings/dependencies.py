@@ -10,10 +10,10 @@ from collections import Counter
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Table, called, label, times
+from whyreset.findings.base import SECOND_NS, Table, called, times
 from whyreset.findings.steps import enter, quoted
 from whyreset.model import Process, Step, Subject
-from whyreset.words import span
+from whyreset.words import program, service, span
 
 #: Without another try for so long it is over.
 QUIET_NS = 120 * SECOND_NS
@@ -52,7 +52,8 @@ class Dependency(Struct, kw_only=True):
         """Whose tries they were, the busiest program first."""
         programs: dict[str, Process] = {}
         for key, _ in self.processes.most_common():
-            programs.setdefault(label(self.known[key]), self.known[key])
+            process = self.known[key]
+            programs.setdefault(service(process) or program(process), process)
         if not programs:
             return "a program of this host"
         first, *others = programs.values()

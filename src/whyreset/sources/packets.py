@@ -35,17 +35,20 @@ _LOST = "resets that the TCP stack did not send, and where on the wire the other
 
 
 class Wanted(Struct, frozen=True, kw_only=True):
-    """What passes the filter beside SYN, FIN and RST."""
+    """What passes the filter beside RST: SYN, FIN, and what is named."""
 
     #: Every segment from or to one of these.
     ports: tuple[int, ...] = ()
     hosts: tuple[socket_filter.Address, ...] = ()
     #: Every segment.
     everything: bool = False
+    #: Not even SYN and FIN.
+    resets_only: bool = False
 
 
 #: Nothing more.
 ENDS = Wanted()
+RESETS = Wanted(resets_only=True)
 
 
 class Packets:
@@ -56,7 +59,7 @@ class Packets:
         snap_bytes: so much of each packet is kept.
         block_bytes, blocks: of the ring; a block is a multiple of the page size.
         wait_ms: after so long a block is handed over that is not full.
-        wanted: what passes beside SYN, FIN and RST.
+        wanted: what passes.
     """
 
     name = "packets"
@@ -102,7 +105,7 @@ class Packets:
             raise SourceError(f"cannot read packets: {os.strerror(error.errno or 0)}") from error
 
     def want(self, wanted: Wanted) -> None:
-        """Arms and disarms: from now on this passes beside SYN, FIN and RST. Nothing is missed by the change."""
+        """Arms and disarms: from now on this passes. Nothing is missed by the change."""
         self._wanted = wanted
         if self._socket is not None:
             self._attach(self._socket)
@@ -193,7 +196,11 @@ class Packets:
     def _attach(self, opened: socket.socket) -> None:
         wanted = self._wanted
         instructions: Sequence[tuple[int, int, int, int]] = socket_filter.build(
-            snap_bytes=self._snap_bytes, ports=wanted.ports, hosts=wanted.hosts, everything=wanted.everything
+            snap_bytes=self._snap_bytes,
+            ports=wanted.ports,
+            hosts=wanted.hosts,
+            everything=wanted.everything,
+            resets_only=wanted.resets_only,
         )
         program = ctypes.create_string_buffer(socket_filter.pack(instructions))
         # struct sock_fprog

@@ -246,7 +246,7 @@ class Agent:
                 epoch_ns=epoch_ns,
                 counts=counts,
                 host=host,
-                places=self._looking.look(counts, attempts, self._account, now_ns),
+                places=self._looking.look(counts, attempts, self._account, host, now_ns),
                 attempts=attempts,
             )
             findings = self._meaning.judge(now_ns + epoch_ns)

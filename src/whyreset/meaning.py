@@ -113,7 +113,12 @@ class Meaning:
     def _peopled(self, place: Place, now_ns: int) -> Place:
         """With the owners of its listeners."""
         queues = [replace(each, owner=self._owners.listening(each.socket_cookie, now_ns)) for each in place.queues]
-        return replace(place, netns_name=self._netns_name(place.netns), queues=tuple(queues))
+        holders = [
+            replace(each, owner=self._owners.listening(each.socket_cookie, now_ns)) if each.socket_cookie else each
+            for each in place.holders
+        ]
+        name = self._netns_name(place.netns)
+        return replace(place, netns_name=name, queues=tuple(queues), holders=tuple(holders))
 
     def _named(self, attempt: Attempt, now_ns: int) -> Attempt:
         """With the process that began it."""

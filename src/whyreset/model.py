@@ -108,8 +108,6 @@ class Socket(Struct, frozen=True, kw_only=True):
     inode: int = 0
     #: What it dropped since it was made: of a listener, handshakes that it had no room for. None where not asked for.
     drops: int | None = None
-    #: Bytes that its queues hold, and that it holds ahead; 0 where that was not asked for.
-    memory_bytes: int = 0
 
 
 class Queue(Struct, frozen=True, kw_only=True):
@@ -130,6 +128,22 @@ class Queue(Struct, frozen=True, kw_only=True):
     owner: Owner | None = None
 
 
+class Holder(Struct, frozen=True, kw_only=True):
+    """Sockets that hold memory of TCP, by the port that names the service."""
+
+    port: int
+    #: The port is one that somebody listens on here; else it is the remote one.
+    served: bool
+    sockets: int
+    #: Of these, those that were closed by their process and still have data to send.
+    orphans: int
+    memory_bytes: int
+    #: Whose listener that is; None where nobody is known.
+    owner: Owner | None = None
+    #: Cookie of that listener; 0 where there is none.
+    socket_cookie: int = 0
+
+
 class Place(Struct, frozen=True, kw_only=True):
     """A network namespace that was looked into, since a counter had said that there is something to see."""
 
@@ -140,6 +154,8 @@ class Place(Struct, frozen=True, kw_only=True):
     settings: dict[str, int] = {}
     #: Its listeners, as far as there was room; none where only settings were asked for.
     queues: tuple[Queue, ...] = ()
+    #: Who holds most memory there, and most orphans, where that was asked for.
+    holders: tuple[Holder, ...] = ()
     #: Why it could not be looked into; "" where it was.
     unread: str = ""
 

@@ -47,6 +47,8 @@ EPOCH = 1_795_330_800 * SECOND
 BOOT = EPOCH - 1000 * SECOND
 NETNS, COOKIE = 4026531840, 1
 _FAMILY = {module.NAME: module.FAMILY for module in causes.CAUSES}
+#: Keys of a reset that are no facts: words of the story, figures of its sample.
+_WORDS, _FIGURES = ("by", "closer", "certainty"), ("idle_ms", "ended_ms", "bytes_in", "bytes_out")
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIGNALS = {"SIGSEGV": 11, "SIGKILL": 9, "SIGTERM": 15, "SIGABRT": 6}
 
@@ -217,7 +219,7 @@ class Story:
     def _reset(self, direction: str, cause: str, port: str, *more: str) -> Reset:
         number, remotes, keys = _words(more)
         service = None if port == "-" else int(port)
-        facts = {name: _value(text) for name, text in keys.items() if name not in ("by", "closer", "certainty")}
+        facts = {name: _value(text) for name, text in keys.items() if name not in (*_WORDS, *_FIGURES)}
         owner = self._processes[keys["by"]] if "by" in keys else None
         former = self._former.get(service or 0) if cause == "closed-port" and direction == "sent" else None
         living = self._listeners.get(service or 0) if not owner and cause != "closed-port" else None
@@ -239,6 +241,7 @@ class Story:
                 "local_port": service or 0,
                 "remote": next(iter(remotes), ""),
                 "time_ns": self.now_ns - BOOT,
+                **{name: int(keys[name]) for name in _FIGURES if name in keys},
             },
             port=service,
             time_ns=self.now_ns,

@@ -18,7 +18,7 @@ from itertools import islice
 
 from msgspec import Struct
 
-from whyreset.model import Socket
+from whyreset.model import Holder, Socket
 
 #: include/net/tcp_states.h.
 STATES = (
@@ -39,8 +39,12 @@ _SOCKID_BYTES = 48
 #: struct inet_diag_msg: family, state, timer, retrans, ports, addresses, interface, cookie, expires, queues, uid, file.
 _MESSAGE = struct.Struct("=BBBB2s2s16s16sIQIIIII")
 _STATE, _COOKIE_AT, _COOKIE = 1, 44, struct.Struct("=Q")
+_FILE_AT, _FILE = 68, struct.Struct("=I")
 _LOCAL_PORT_AT = 4
 _LISTEN = STATES.index("LISTEN")
+#: Without a file in these, a socket is an orphan.
+_CLOSED = frozenset(STATES.index(name) for name in ("FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK"))
+_TIME_WAIT = 1 << STATES.index("TIME_WAIT")
 _HALF_OPEN = 1 << STATES.index("SYN_RECV") | 1 << STATES.index("NEW_SYN_RECV")
 _ALL, _OPEN = 0xFFFFFFFF, 1 << STATES.index("ESTABLISHED") | 1 << STATES.index("CLOSE_WAIT")
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
@@ -132,9 +136,53 @@ def half_open(most: int) -> Counter[int]:
     """
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asking:
         bodies = (body for family in _FAMILIES for body in _dump(asking, family, 0, _HALF_OPEN))
-        return Counter(
-            int.from_bytes(body[_LOCAL_PORT_AT : _LOCAL_PORT_AT + 2], "big") for body in islice(bodies, most)
+        return Counter(_port(body, _LOCAL_PORT_AT) for body in islice(bodies, most))
+
+
+def holders(most: int) -> list[Holder]:
+    """Who holds memory of TCP in the namespace that the calling thread is in, by port.
+
+    Args:
+        most: so many sockets are looked at.
+    Raises:
+        OSError: sock_diag is not there, or not allowed.
+    """
+    found: dict[tuple[bool, int], list[int]] = {}
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asking:
+        serving = {
+            _port(body, _LOCAL_PORT_AT): _COOKIE.unpack_from(body, _COOKIE_AT)[0]
+            for family in _FAMILIES
+            for body in _dump(asking, family, 0, 1 << _LISTEN)
+        }
+        states = _ALL & ~(_TIME_WAIT | _HALF_OPEN | 1 << _LISTEN)
+        bodies = (body for family in _FAMILIES for body in _dump(asking, family, 0, states, meminfo=True))
+        for body in islice(bodies, most):
+            local = _port(body, _LOCAL_PORT_AT)
+            key = (True, local) if local in serving else (False, _port(body, _LOCAL_PORT_AT + 2))
+            sums = found.setdefault(key, [0, 0, 0])
+            sums[0] += 1
+            sums[1] += body[_STATE] in _CLOSED and not _FILE.unpack_from(body, _FILE_AT)[0]
+            sums[2] += _memory(_meminfo(body[_MESSAGE.size :]))
+    return [
+        Holder(
+            port=port,
+            served=served,
+            sockets=sums[0],
+            orphans=sums[1],
+            memory_bytes=sums[2],
+            socket_cookie=serving.get(port, 0) if served else 0,
         )
+        for (served, port), sums in found.items()
+    ]
+
+
+def _port(body: memoryview, at: int) -> int:
+    return int.from_bytes(body[at : at + 2], "big")
+
+
+def _memory(meminfo: tuple[int, ...]) -> int:
+    """Bytes that queues hold, and that are held ahead."""
+    return meminfo[_RMEM] + meminfo[_FORWARD] + meminfo[_WMEM_QUEUED] if len(meminfo) > _DROPS else 0
 
 
 def _is_known(body: memoryview, known: Container[int] | None) -> bool:
@@ -205,7 +253,6 @@ def _socket(body: memoryview, netns: int, cookie: int) -> Socket:
         queue=(waiting, limit) if name == "LISTEN" else None,
         inode=inode,
         drops=meminfo[_DROPS] if len(meminfo) > _DROPS else None,
-        memory_bytes=meminfo[_RMEM] + meminfo[_FORWARD] + meminfo[_WMEM_QUEUED] if len(meminfo) > _DROPS else 0,
     )
 
 

@@ -13,13 +13,15 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from whyreset.model import Place, Queue
+from whyreset.model import Holder, Place, Queue
 from whyreset.sources import diag
 
 #: Share of a core that looking may cost.
 _SHARE = 0.002
 #: Namespaces of one look, listeners of one namespace, half-open handshakes that are counted.
 NAMESPACES, LISTENERS, HALF_OPEN = 8, 1024, 8192
+#: Sockets that are looked at for the memory that they hold, and ports that are told.
+SOCKETS, PORTS = 65536, 8
 #: Listeners whose drops are remembered.
 REMEMBERED = 4096
 _SETTINGS = (
@@ -39,6 +41,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     queues: bool = False
     #: Count half-open handshakes too: where there are many connections that takes milliseconds.
     half_open: bool = False
+    #: Say who holds memory of TCP: that takes a look at all sockets.
+    holders: bool = False
     #: All handshakes that were ever dropped there, were dropped since watching began.
     all_new: bool = False
 
@@ -47,14 +51,14 @@ class QueueSource:
     """Looks into namespaces."""
 
     def __init__(self) -> None:
-        self._home = os.stat("/proc/self/ns/net").st_ino
+        self._home, self.home_cookie = diag.here()
         self._paths: dict[int, str] = {}
         self._dropped: OrderedDict[tuple[int, int], int] = OrderedDict()
         self._after_ns = 0
 
     def begin(self) -> None:
         """Remembers what the listeners of our own namespace have dropped so far."""
-        self._look(Wanted(netns=self._home, netns_cookie=diag.here()[1], queues=True))
+        self._look(Wanted(netns=self._home, netns_cookie=self.home_cookie, queues=True))
 
     def look(self, wanted: Iterable[Wanted], now_ns: int) -> list[Place]:
         """What there is to see now; nothing where the last look was too costly and too near.
@@ -93,6 +97,7 @@ class QueueSource:
             netns_cookie=wanted.netns_cookie,
             settings=_settings(),
             queues=self._queues(wanted, half_open) if wanted.queues else (),
+            holders=_most(diag.holders(SOCKETS)) if wanted.holders else (),
         )
 
     def _queues(self, wanted: Wanted, half_open: Counter[int] | None) -> tuple[Queue, ...]:
@@ -133,6 +138,13 @@ class QueueSource:
             pass
         self._paths = diag.namespaces()
         return self._paths.get(netns, "")
+
+
+def _most(holders: list[Holder]) -> tuple[Holder, ...]:
+    """Those with most orphans, and those with most memory."""
+    orphans = sorted(holders, key=lambda each: each.orphans, reverse=True)[:PORTS]
+    memory = sorted(holders, key=lambda each: each.memory_bytes, reverse=True)[:PORTS]
+    return tuple(dict.fromkeys([*orphans, *memory]))
 
 
 def _settings() -> dict[str, int]:

@@ -5,7 +5,7 @@ import pytest
 from tests.findings.story import COOKIE, EPOCH, Story
 from whyreset.findings.base import Batch
 from whyreset.findings.port_scan import SCANS, PortScan
-from whyreset.model import Contact, Finding, Place
+from whyreset.model import Contact, Finding, Target
 
 
 def told(story: str) -> list[Finding]:
@@ -113,7 +113,7 @@ def test_scans_beyond_the_room_forget_the_smallest() -> None:
 
     def contact(number: int, failed: int) -> Contact:
         remote = f"10.{number >> 8}.{number & 255}.1"
-        places = tuple(Place(address="192.0.2.2", port=7000 + number + n) for n in range(min(failed, 16)))
+        places = tuple(Target(address="192.0.2.2", port=7000 + number + n) for n in range(min(failed, 16)))
         return Contact(
             netns=1,
             netns_cookie=COOKIE,

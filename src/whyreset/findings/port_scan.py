@@ -15,7 +15,7 @@ from whyreset.findings import scan_words as words
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, source
 from whyreset.findings.listened import Listened
 from whyreset.findings.scan_words import Scan
-from whyreset.model import Confidence, Contact, Place, Subject
+from whyreset.model import Confidence, Contact, Subject, Target
 
 #: Steps of the walk from its beginning up to «scan», and down to «benign».
 UP, DOWN = 4, 4
@@ -160,7 +160,7 @@ class PortScan:
         return scan.contact.remote
 
 
-def judge(contact: Contact, failed: int, places: Sequence[Place]) -> Confidence | None:
+def judge(contact: Contact, failed: int, places: Sequence[Target]) -> Confidence | None:
     """How surely a remote scans; None where it does not, or not yet.
 
     Args:

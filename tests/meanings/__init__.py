@@ -1,6 +1,6 @@
 """Labelled scenarios that findings are held to, each told as what it is and nothing else."""
 
-from tests.meanings import floods, scans, services
+from tests.meanings import checks, floods, scans, services
 from tests.meanings.scenario import Scenario
 
-SCENARIOS: tuple[Scenario, ...] = (*services.SCENARIOS, *scans.SCENARIOS, *floods.SCENARIOS)
+SCENARIOS: tuple[Scenario, ...] = (*services.SCENARIOS, *scans.SCENARIOS, *floods.SCENARIOS, *checks.SCENARIOS)

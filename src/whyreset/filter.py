@@ -83,14 +83,14 @@ class Filter(Struct, frozen=True, kw_only=True):
         return self.wants_netns(subject.netns, subject.netns_name)
 
     def narrow(self, tick: Tick) -> Tick:
-        """What of it was asked for. A verdict is of everything, so that it goes where only a part is wanted."""
+        """What of it was asked for. A verdict is of all resets, so that it goes where only some are wanted."""
         return replace(
             tick,
             resets=tuple(each for each in tick.resets if self.wants(each)),
             counts=tuple(each for each in tick.counts if self.wants_netns(each.netns, each.netns_name)),
             alerts=tuple(each for each in tick.alerts if self.wants_netns(each.netns, each.netns_name)),
             findings=tuple(each for each in tick.findings if self.wants_finding(each)),
-            verdict=None if self.words() else tick.verdict,
+            verdict=None if self.by_detail or self.direction != "both" else tick.verdict,
         )
 
 

@@ -5,7 +5,8 @@ It joins `owners` (listeners and processes that began or ended) with `findings`,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from msgspec.structs import replace
@@ -22,6 +23,8 @@ _BEFORE_NS = 10 * SECOND_NS
 _RAW_NS = 10 * SECOND_NS
 _RAW_NAMESPACES = 256
 _UNASKED = "unsolicited-syn-ack"
+#: Share of a core that judging between the seconds may cost.
+_EARLY_SHARE = 0.002
 #: Rules of this name are about resets received.
 _RECEIVED = "received"
 
@@ -39,6 +42,7 @@ class Meaning:
     Args:
         owners: who tells of listeners and processes.
         netns_name: the name of a namespace by its inode number.
+        within: says of which namespaces the verdict is, by inode number and name.
         start: what ids of findings begin with, so that those of two runs differ.
         raw: who holds raw and packet sockets in a namespace, by its inode number, as sentences.
     """
@@ -47,15 +51,20 @@ class Meaning:
         self,
         owners: News,
         netns_name: Callable[[int], str],
+        within: Callable[[int, str], bool],
         *,
         start: str = "",
         raw: Callable[[int], tuple[str, ...]] = lambda _: (),
     ) -> None:
         self._owners = owners
+        self._within = within
         self._netns_name = netns_name
         self._judge = Judge(start=start)
         self._raw = raw
         self._raw_after_ns: dict[int, int] = {}
+        #: Something came that was not judged yet, and when that may be done before the second is over.
+        self._is_new = False
+        self._early_after_ns = 0
 
     def see(
         self,
@@ -66,6 +75,7 @@ class Meaning:
         counts: Iterable[Count] = (),
         host: Host | None = None,
         contacts: Iterable[Contact] = (),
+        established: Mapping[tuple[int, int], int] | None = None,
     ) -> None:
         """Takes in what one visit brought.
 
@@ -76,34 +86,49 @@ class Meaning:
             counts: accounts of the namespaces, once a second.
             host: its gauges and limits, once a second.
             contacts: remotes whose first contacts say more than before, once a second.
+            established: connections of the ports that `looks` named, where they were counted.
         """
         lives, ends = self._owners.news(now_ns)
         resets = tuple(resets)
-        self._judge.see(
-            Batch(
-                now_ns=now_ns + epoch_ns,
-                epoch_ns=epoch_ns,
-                resets=resets,
-                lives=tuple(self._placed(each) for each in lives),
-                ends=ends,
-                counts=tuple(counts),
-                host=host,
-                contacts=tuple(contacts),
-                raw=self._look(resets, now_ns),
-            )
+        batch = Batch(
+            now_ns=now_ns + epoch_ns,
+            epoch_ns=epoch_ns,
+            resets=resets,
+            lives=tuple(self._placed(each) for each in lives),
+            ends=ends,
+            counts=tuple(counts),
+            host=host,
+            contacts=tuple(contacts),
+            raw=self._look(resets, now_ns),
+            established=established or {},
         )
+        self._is_new = self._is_new or bool(batch.resets or batch.lives)
+        self._judge.see(batch)
+
+    def looks(self) -> set[tuple[int, int]]:
+        """Ports whose connections are to be counted, as namespace cookie and port; mostly none."""
+        return self._judge.looks()
 
     def judge(self, now_ns: int) -> list[Finding]:
         """What began, changed or ended since it was asked last; nanoseconds since the epoch, here and below."""
-        return self._judge.judge(now_ns)
+        spent_ns = time.thread_time_ns()
+        findings = self._judge.judge(now_ns)
+        spent_ns = time.thread_time_ns() - spent_ns
+        self._is_new = False
+        self._early_after_ns = now_ns + round(spent_ns / _EARLY_SHARE)
+        return findings
+
+    def judge_early(self, now_ns: int) -> list[Finding]:
+        """The same between two seconds, where something new came: a crash is told at once, unless that costs much."""
+        return self.judge(now_ns) if self._is_new and now_ns >= self._early_after_ns else []
 
     def open(self, now_ns: int) -> list[Finding]:
         """The findings that go on."""
         return self._judge.open(now_ns)
 
     def verdict(self, now_ns: int) -> Verdict:
-        """What the last minute's resets mean."""
-        return self._judge.verdict(now_ns, now_ns - VERDICT_NS)
+        """What the last minute's resets mean, in the namespaces that are asked for."""
+        return self._judge.verdict(now_ns, now_ns - VERDICT_NS, within=self._within)
 
     def explain(self, alerts: Iterable[Alert]) -> list[Alert]:
         """Alerts that are raised, each with the verdict over its window in its namespace."""
@@ -131,7 +156,7 @@ class Meaning:
         since_ns = alert.time_ns - alert.window * SECOND_NS - _BEFORE_NS
         direction = "received" if _RECEIVED in alert.rule else "sent"
         return self._judge.verdict(
-            alert.time_ns, since_ns, direction=direction, netns_cookie=alert.netns_cookie or None
+            alert.time_ns, since_ns, direction=direction, within=lambda netns, _: alert.netns in (0, netns)
         )
 
 

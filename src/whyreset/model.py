@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from whyreset.observation import Traits
 
+#: include/linux/socket.h.
+_AF_INET6 = 10
+
 Direction = Literal["sent", "received", "observed"]
 Certainty = Literal["certain", "likely", "unknown"]
 #: Of a finding: proven, good evidence short of proof, or too little yet to say it aloud.
@@ -74,6 +77,14 @@ class Listener(Struct, frozen=True, kw_only=True, gc=False):
     holders: tuple[tuple[int, int], ...] = ()
     #: The namespace's inode number.
     netns: int = 0
+
+    def serves(self, address: str, family: int = 0) -> bool:
+        """Whether who connects to that address comes to it; "" and 0 for any."""
+        if not address or self.address == address:
+            return True
+        if self.address not in ("0.0.0.0", "::"):
+            return False
+        return not family or self.family == family or (self.family == _AF_INET6 and not self.ipv6_only)
 
 
 class Life(Struct, frozen=True, kw_only=True):
@@ -568,6 +579,7 @@ class Share(Struct, frozen=True, kw_only=True):
 
     id: str
     name: str
+    subject: Subject
     count: int
     #: The finding's own.
     sentence: str

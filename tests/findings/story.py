@@ -9,11 +9,13 @@
     6      contact 203.0.113.5 {7000+i} syn to=192.0.2.3    a first segment, by technique (model.Contact), was reset
     6      raw raw socket of nmap[4711]           who holds raw sockets, as it is found when it is looked
     6      accept 203.0.113.5 443                 a connection from there was accepted, and has closed
+    5      established 6379=8                      connections of a port, counted
     0..60/5 sent closed-port {9000+i} from 203.0.113.5     the same every 5 s; i counts from 0
 
 A line is a time in seconds («1m», «2h» too), a verb and its words. Of `sent` and `received`: cause, port («-» for
-none), xCOUNT, `from` addresses (A..N goes up in the last part), and KEY=VALUE: `by` (the owner), `closer`, `certainty`;
-the rest are facts. Who listened on a closed port before owns what is refused there, as in the pipeline.
+none), xCOUNT, `from` addresses (A..N goes up in the last part), and KEY=VALUE: `by` (the owner), `closer`, `certainty`,
+`age` (seconds since it was opened), `exit` (the closer's signal), and figures of the connection; the rest are facts.
+Who listened on a closed port before owns what is refused there, as in the pipeline.
 """
 
 import re
@@ -44,6 +46,8 @@ _TRIES = {
     "ack": ("stray-segment", "A", 0),
     "maimon": ("stray-segment", "FA", 0),
 }
+#: Words of resets that are no facts.
+_KEYS = ("by", "closer", "certainty", "age", "exit", "unread", "idle_ms", "bytes_in", "bytes_out")
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIGNALS = {"SIGSEGV": 11, "SIGKILL": 9, "SIGTERM": 15, "SIGABRT": 6}
 
@@ -62,7 +66,9 @@ class Story:
         self.now_ns = EPOCH
         self._lines = sorted(_lines(text), key=lambda line: line[0])
         self._processes: dict[str, Process] = {}
-        self._listeners: dict[int, Life] = {}
+        self._listeners: dict[int, list[Life]] = {}
+        #: By name, as they ended.
+        self._gone: dict[str, Process] = {}
         self._former: dict[int, Life] = {}
         self._number = 0
         self._core = fake_ring.Bench(size=1 << 16)
@@ -115,11 +121,13 @@ class Story:
             since_ns=self.now_ns - BOOT,
             backlog=128,
         )
-        life = self._listeners[int(port)] = Life(listener=listener, owner=_owner(process))
+        life = Life(listener=listener, owner=_owner(process))
+        self._listeners.setdefault(int(port), []).append(life)
         return {"lives": (life,)}
 
     def _close(self, port: str, how: Process | None = None) -> dict[str, Any]:
-        life = self._listeners.pop(int(port))
+        life = next(each for each in self._listeners[int(port)] if how is None or each.owner.process.pid == how.pid)
+        self._listeners[int(port)].remove(life)
         owner = how or life.owner.process
         listener = Listener(
             **{
@@ -144,7 +152,8 @@ class Story:
                 "ended_ns": self.now_ns - BOOT,
             }
         )
-        ports = [port for port, life in self._listeners.items() if life.owner.process is process]
+        self._gone[name] = gone
+        ports = [port for port, lives in self._listeners.items() for life in lives if life.owner.process is process]
         lives = [life for port in ports for life in self._close(str(port), gone)["lives"]]
         return {"lives": tuple(lives), "ends": (gone,)}
 
@@ -158,6 +167,9 @@ class Story:
         moved = {name: int(value) for name, value in (each.split("=") for each in words)}
         account = count(time_ns=self.now_ns, netns=NETNS, netns_cookie=COOKIE, moved=moved)
         return {"counts": (account,)}
+
+    def _established(self, *words: str) -> dict[str, Any]:
+        return {"established": {(COOKIE, int(port)): int(value) for port, value in (each.split("=") for each in words)}}
 
     def _host(self, *words: str) -> dict[str, Any]:
         """Gauges, and limits as limits.NAME=VALUE."""
@@ -204,10 +216,11 @@ class Story:
     def _reset(self, direction: str, cause: str, port: str, *more: str) -> Reset:
         number, remotes, keys = _words(more)
         service = None if port == "-" else int(port)
-        facts = {name: _value(text) for name, text in keys.items() if name not in ("by", "closer", "certainty")}
-        owner = self._processes[keys["by"]] if "by" in keys else None
+        facts = {name: _value(text) for name, text in keys.items() if name not in _KEYS}
+        owner = self._known(keys["by"]) if "by" in keys else None
         former = self._former.get(service or 0) if cause == "closed-port" and direction == "sent" else None
-        living = self._listeners.get(service or 0) if not owner and cause != "closed-port" else None
+        listening = self._listeners.get(service or 0) if not owner and cause != "closed-port" else None
+        living = listening[0] if listening else None
         self._number += 1
         via = "former listener" if former else "listener"
         found = owner or (former or living).owner.process if (owner or former or living) else None  # type: ignore[union-attr]
@@ -226,6 +239,9 @@ class Story:
                 "local_port": service or 0,
                 "remote": next(iter(remotes), ""),
                 "time_ns": self.now_ns - BOOT,
+                "opened_ns": self.now_ns - BOOT - round(float(keys.get("age", 0)) * SECOND),
+                "exit_code": _SIGNALS[keys["exit"]] if "exit" in keys else 0,
+                **{name: int(keys[name]) for name in ("unread", "idle_ms", "bytes_in", "bytes_out") if name in keys},
             },
             port=service,
             time_ns=self.now_ns,
@@ -235,14 +251,18 @@ class Story:
             ),
             owner=Owner(process=found, via=via, alive=not former) if found else None,
             stop=Stop(time_ns=former.listener.until_ns + BOOT, exit_code=former.listener.exit_code) if former else None,
-            closer=self._processes[keys["closer"]] if "closer" in keys else None,
+            closer=self._known(keys["closer"]) if "closer" in keys else None,
         )
+
+    def _known(self, name: str) -> Process:
+        """A process that runs, or ran."""
+        return self._processes.get(name) or self._gone[name]
 
     def _process(self, name: str, **fields: Any) -> Process:
         if name not in self._processes:
             pid = int(fields.pop("pid", 2214 + len(self._processes)))
             self._processes[name] = Process(
-                pid=pid, start_ns=self.now_ns - BOOT, comm=name, exe=f"/usr/bin/{name}", **fields
+                **{"pid": pid, "start_ns": self.now_ns - BOOT, "comm": name, "exe": f"/usr/bin/{name}", **fields}
             )
         return self._processes[name]
 

@@ -1,6 +1,12 @@
 """Labelled scenarios that findings are held to, each told as what it is and nothing else."""
 
-from tests.meanings import checks, floods, scans, services
+from tests.meanings import checks, floods, scans, services, workers
 from tests.meanings.scenario import Scenario
 
-SCENARIOS: tuple[Scenario, ...] = (*services.SCENARIOS, *scans.SCENARIOS, *floods.SCENARIOS, *checks.SCENARIOS)
+SCENARIOS: tuple[Scenario, ...] = (
+    *services.SCENARIOS,
+    *workers.SCENARIOS,
+    *scans.SCENARIOS,
+    *floods.SCENARIOS,
+    *checks.SCENARIOS,
+)

@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from whyreset.findings.backscatter import Backscatter
 from whyreset.findings.base import Finder
+from whyreset.findings.deploy import Deploy
 from whyreset.findings.forged_resets import ForgedResets
 from whyreset.findings.health_check import HealthCheck
+from whyreset.findings.limit_reached import LimitReached
 from whyreset.findings.port_scan import PortScan
 from whyreset.findings.reset_flood import ResetFlood
 from whyreset.findings.service_down import ServiceDown
+from whyreset.findings.service_flapping import ServiceFlapping
+from whyreset.findings.service_missing import ServiceMissing
 from whyreset.findings.syn_flood import SynFlood
+from whyreset.findings.worker_crash import WorkerCrash
 
 FINDERS: tuple[type[Finder], ...] = (
     ForgedResets,
@@ -21,5 +26,10 @@ FINDERS: tuple[type[Finder], ...] = (
     SynFlood,
     Backscatter,
     ResetFlood,
+    Deploy,
+    ServiceFlapping,
     ServiceDown,
+    WorkerCrash,
+    LimitReached,
+    ServiceMissing,
 )

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache
 from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
 
@@ -42,6 +42,8 @@ class Batch(Struct, frozen=True, kw_only=True):
     contacts: tuple[Contact, ...] = ()
     #: By namespace's cookie, who holds raw and packet sockets there, as sentences; where SYN-ACKs came unasked for.
     raw: Mapping[int, tuple[str, ...]] = {}
+    #: Connections of services that a finder asked to have counted (`Looker`), by namespace cookie and port.
+    established: Mapping[tuple[int, int], int] = {}
 
 
 class Claims(Struct, frozen=True, kw_only=True):
@@ -102,6 +104,14 @@ class Finder(Protocol):
 
     def drafts(self, now_ns: int) -> Iterable[Draft]:
         """All that it holds to be so now; one that is over is given once more with `over`, or not at all."""
+
+
+@runtime_checkable
+class Looker(Protocol):
+    """A finder that asks for what it costs something to see."""
+
+    def looks(self) -> Iterable[tuple[int, int]]:
+        """Ports whose connections are to be counted, once a second or rarer, as namespace cookie and port."""
 
 
 Key = TypeVar("Key", bound=Hashable)

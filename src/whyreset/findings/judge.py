@@ -8,13 +8,13 @@ one of its figures alone every TELL_NS. One that is over still explains the rese
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Hashable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
 
 from msgspec import Struct
 
 from whyreset.findings import FINDERS
-from whyreset.findings.base import SECOND_NS, Batch, Draft, Finder, Table
+from whyreset.findings.base import SECOND_NS, Batch, Draft, Finder, Looker, Table
 from whyreset.findings.verdict import verdict
 from whyreset.findings.window import Window, fits_time
 from whyreset.model import Finding, Share, Verdict
@@ -26,7 +26,13 @@ MOST = 64
 TELL_NS = 10 * SECOND_NS
 
 State = Literal["open", "update", "closed"]
+#: Says whether a namespace is asked for, by its inode number and name.
+Within = Callable[[int, str], bool]
 _Key = tuple[str, Hashable]
+
+
+def _everywhere(_netns: int, _name: str) -> bool:
+    return True
 
 
 class _Told(Struct, kw_only=True):
@@ -70,13 +76,17 @@ class Judge:
         for finder in self._finders:
             finder.see(batch)
 
+    def looks(self) -> set[tuple[int, int]]:
+        """Ports whose connections the finders want to be counted, as namespace cookie and port."""
+        return {each for finder in self._finders if isinstance(finder, Looker) for each in finder.looks()}
+
     def judge(self, now_ns: int) -> list[Finding]:
         """What began, changed or ended since it was asked last; about once a second is often enough."""
         drafts: dict[_Key, tuple[int, Draft]] = {}
         for order, finder in enumerate(self._finders):
             for draft in finder.drafts(now_ns):
                 drafts[finder.NAME, draft.key] = order, draft
-        shares = self._shares({key: each for key, each in drafts.items() if not each[1].over}, 0, None)
+        shares = self._shares({key: each for key, each in drafts.items() if not each[1].over})
         findings = []
         for key, (order, draft) in drafts.items():
             told = self._told.get(key)
@@ -102,7 +112,7 @@ class Judge:
         return [_finding(key[0], told, "update", now_ns) for key, told in self._told.items() if not told.until_ns]
 
     def verdict(
-        self, now_ns: int, since_ns: int = 0, *, direction: str | None = None, netns_cookie: int | None = None
+        self, now_ns: int, since_ns: int = 0, *, direction: str | None = None, within: Within = _everywhere
     ) -> Verdict:
         """What the resets since then mean.
 
@@ -110,16 +120,16 @@ class Judge:
             now_ns: until when.
             since_ns: from when on, as far as that is remembered.
             direction: only resets so.
-            netns_cookie: only those of this namespace.
+            within: only those of the namespaces of which it says so, by inode number and name.
         """
         known = {
             key: (told.order, told.draft)
             for key, told in self._told.items()
             if (not told.until_ns or told.until_ns >= since_ns)
-            and netns_cookie in (None, told.draft.subject.netns_cookie)
+            and within(told.draft.subject.netns, told.draft.subject.netns_name)
         }
         causes: Counter[str] = Counter()
-        counts = self._shares(known, since_ns, netns_cookie, direction, causes)
+        counts = self._shares(known, since_ns, direction, within, causes)
         shares = []
         for key, (_, draft) in known.items():
             told = self._told.get(key)
@@ -128,6 +138,7 @@ class Judge:
                     Share(
                         id=told.id,
                         name=key[0],
+                        subject=draft.subject,
                         count=counts[key],
                         sentence=draft.sentence,
                         severity=draft.severity,
@@ -142,16 +153,16 @@ class Judge:
     def _shares(
         self,
         drafts: dict[_Key, tuple[int, Draft]],
-        since_ns: int,
-        netns_cookie: int | None,
+        since_ns: int = 0,
         direction: str | None = None,
+        within: Within = _everywhere,
         unexplained: Counter[str] | None = None,
     ) -> Counter[_Key]:
         """How many resets each explains, the first in the finders' order before the others."""
         ordered = sorted(drafts.items(), key=lambda item: item[1][0])
         counts: Counter[_Key] = Counter()
-        for begins_ns, row in self._window.rows(since_ns, netns_cookie=netns_cookie):
-            if direction not in (None, row.direction):
+        for begins_ns, row in self._window.rows(since_ns):
+            if direction not in (None, row.direction) or not within(row.netns, row.netns_name):
                 continue
             left = row.count
             for key, (_, draft) in ordered:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 from whyreset.findings.base import times
 from whyreset.model import Share, Step, Verdict
+from whyreset.words import percent
 
 _SEVERITY = {"critical": 3, "warning": 2, "notice": 1, "harmless": 0}
 _CONFIDENCE = {"certain": 2, "likely": 2, "suspected": 0}
@@ -51,13 +52,6 @@ def verdict(
         sentence=_sentence(ordered, causes, left, resets),
         steps=steps.get(ordered[0].id, ()) if ordered else (),
     )
-
-
-def percent(part: int, whole: int) -> str:
-    """«98.7 %»; 100 only for all, and 0 only for none."""
-    if not part or part == whole:
-        return "100 %" if part else "0 %"
-    return f"{min(max(100 * part / whole, 0.1), 99.9):.1f} %"
 
 
 def _sentence(shares: list[Share], causes: tuple[tuple[str, int], ...], left: int, resets: int) -> str:

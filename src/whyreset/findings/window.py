@@ -30,6 +30,8 @@ class Row(Struct, kw_only=True):
     cause: str
     family: str
     netns_cookie: int
+    netns: int
+    netns_name: str
     port: int | None
     owner: str
     closer: str
@@ -87,14 +89,13 @@ class Window:
                 self._slices.append(_Slice(begins_ns))
             _book(self._slices[-1], reset)
 
-    def rows(self, since_ns: int = 0, *, netns_cookie: int | None = None) -> Iterator[tuple[int, Row]]:
+    def rows(self, since_ns: int = 0) -> Iterator[tuple[int, Row]]:
         """The rows of the slices that end after `since_ns`, each with when its slice begins."""
         for part in self._slices:
             if self._length_ns and part.begins_ns + SLICE_NS <= since_ns:
                 continue
             for row in (*part.owned.values(), *part.unowned.values()):
-                if netns_cookie in (None, row.netns_cookie):
-                    yield part.begins_ns, row
+                yield part.begins_ns, row
 
 
 def fits_time(claims: Claims, begins_ns: int) -> bool:
@@ -123,6 +124,8 @@ def _book(part: _Slice, reset: Reset) -> None:
                 cause=cause.name,
                 family=cause.family,
                 netns_cookie=cookie,
+                netns=reset.sample.netns,
+                netns_name=reset.netns_name,
                 port=port,
                 owner=owner,
                 closer=closer,

@@ -127,6 +127,9 @@ def _value(alert: Alert) -> str:
 
 
 def _whose(alert: Alert) -> list[str]:
+    """What the resets mean; where nothing was found, whose they are."""
+    if alert.verdict is not None and alert.verdict.shares and alert.new_status != "clear":
+        return [alert.verdict.sentence]
     shares = alert.shares
     if shares is None or not shares.resets or alert.new_status == "clear":
         return []

@@ -137,8 +137,10 @@ def test_scans_beyond_the_room_forget_the_smallest() -> None:
 
 def test_a_crowd_of_suspects_is_not_told() -> None:
     """Many addresses that tried a few odd ports each are a flood with made-up senders, not as many scans."""
-    few = "\n".join(f"{number} contact 203.0.113.{number} 9000 fin" for number in range(1, SUSPECTS + 1))
-    many = "\n".join(f"{number / 10:.1f} contact 203.0.113.{number} 9000 fin" for number in range(1, 5 * SUSPECTS))
+    few = "\n".join(f"{number} contact 203.0.113.{number} {9000 + number} fin" for number in range(1, SUSPECTS + 1))
+    many = "\n".join(
+        f"{number / 10:.1f} contact 203.0.113.{number} {9000 + number} fin" for number in range(1, 5 * SUSPECTS)
+    )
     assert {each.confidence for each in Story(few).play()} == {"suspected"}
     story = Story(many)
     told = story.play()

@@ -5,6 +5,7 @@ One thread. Every figure that is lost on the way is counted and told as a notice
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Container, Iterable, Mapping
 
@@ -48,6 +49,8 @@ _EARLY_ANSWERS = 4
 #: What is remembered of processes, listeners and former listeners: with full tables `watch` stays within its budget of
 #: memory.
 _PROCESSES, _TEXT_BYTES, _LISTENERS, _FORMER = 3072, 4 << 20, 4096, 1024
+#: So often are counters read.
+_COUNT_NS = 1_000_000_000
 _NOTICE_EVERY_NS = 60_000_000_000
 _UNASKED = "not asked for: --packets"
 _WITHOUT_PACKETS = "resets that the TCP stack did not send"
@@ -85,6 +88,9 @@ class Tick(Struct, frozen=True, kw_only=True):
     alerts: tuple[Alert, ...] = ()
 
 
+_NOTHING = Tick()
+
+
 class Agent:
     """Watches this host. Use as a context manager: entering attaches everything, leaving removes it."""
 
@@ -105,6 +111,8 @@ class Agent:
         self._recents = Recents()
         self._answerer = Answerer(self._owners, self._recents, self._netns_name, since_ns=time.time_ns())
         self._desk = Desk()
+        #: Whether somebody asks, and whether groups were begun that nobody has taken yet.
+        self._asked = self._begun = False
         self._limits = LimitSource()
         self._alerting = Alerting(
             settings.rules.rules,
@@ -168,19 +176,20 @@ class Agent:
 
     def wait(self, until: float) -> None:
         """Sleeps until that time of time.monotonic(), reading meanwhile when a ring fills fast."""
-        early = _EARLY_ANSWERS
-        while (left := until - time.monotonic()) > 0:
-            if early:
+        left = until - time.monotonic()
+        for visit in itertools.count():
+            if visit < _EARLY_ANSWERS:
                 # whoever asks is answered at once, so often that nobody's asking can keep us busy
                 self._program.wake_on(self._desk.fileno())
-                early -= 1
-            self._program.wait(left)
-            if until - time.monotonic() > 0:
-                now_ns = _boottime_ns()
-                self._drain_wire(now_ns)
-                self._kernel.drain(now_ns)
-                self._owners.learn(lives.drain(self._program.lives, _LIVES))
-                self._serve()
+            self._asked |= self._program.wait(left)
+            left = until - time.monotonic()
+            if left <= 0:
+                return  # the tick reads and answers
+            now_ns = _boottime_ns()
+            self._drain_wire(now_ns)
+            self._begun |= self._kernel.drain(now_ns) > 0
+            self._owners.learn(lives.drain(self._program.lives, _LIVES))
+            self._serve()
 
     def tick(self, *, last: bool = False) -> Tick:
         """Everything since the last visit.
@@ -189,9 +198,15 @@ class Agent:
             last: also what is younger than a judgement takes, and all accounts.
         """
         assert self._account is not None
-        now_ns, epoch_ns = _boottime_ns(), _epoch_ns()
+        now_ns = _boottime_ns()
+        due = last or now_ns - self._counted_ns >= _COUNT_NS
+        if not due and self._calm():
+            return _NOTHING
+        epoch_ns = _epoch_ns()
         self._drain_wire(now_ns)
-        groups = self._kernel.take(now_ns, everything=last) if last or now_ns >= self._take_after_ns else []
+        groups: list[Group] = []
+        if last or now_ns >= self._take_after_ns:
+            groups, self._begun = self._kernel.take(now_ns, everything=last), False
         # resets first: whom one of them names was told of before it
         self._owners.learn(lives.drain(self._program.lives, _LIVES))
         self._owners.catch_up(now_ns)
@@ -205,14 +220,15 @@ class Agent:
         if self._settings.each_per_second:
             groups = singles(groups)
         explained = self._explain(groups, epoch_ns)
-        self._alerting.see(reset for _, reset in explained)
+        if explained:
+            self._alerting.see(reset for _, reset in explained)
         if self._wire:
             explained += self._explain(self._wire.take(last=last), epoch_ns)
         self._serve()
         counts: Iterable[Count] = ()
         notices: Iterable[Notice] = ()
         alerts: Iterable[Alert] = ()
-        if last or now_ns - self._counted_ns >= 1_000_000_000:
+        if due:
             self._counted_ns = now_ns
             counters = self._counters.read(time.monotonic_ns())
             self._account.read(counters, self._program.tallies(self._account.settled()))
@@ -230,6 +246,11 @@ class Agent:
             alerts=tuple(alerts),
         )
 
+    def _calm(self) -> bool:
+        """Whether a visit would find nothing: most do, so that what an idle host costs is looking whether."""
+        calm = not (self._asked or self._begun or self._wire or self._desk.busy() or self._owners.behind)
+        return calm and not self._program.waiting()
+
     def totals(self) -> dict[str, int]:
         """The whole account so far."""
         return self._account.totals() if self._account else {}
@@ -238,6 +259,9 @@ class Agent:
         return self._namespaces.name(inode, time.monotonic_ns())
 
     def _serve(self) -> None:
+        if not self._asked and not self._desk.busy():
+            return  # looking in for nobody is what a calm tick would cost most
+        self._asked = False
         self._desk.serve(time.monotonic_ns(), self._answer, self._program.open_walk)
 
     def _answer(self, question: Question, most: int) -> Answer:
@@ -275,6 +299,8 @@ class Agent:
     def _explain(self, groups: list[Group], epoch_ns: int) -> list[tuple[Group, Reset]]:
         """Each with its explanation, booked and remembered."""
         assert self._account is not None
+        if not groups:
+            return []
         explained = self._pipeline.run(groups, epoch_ns=epoch_ns)
         for group, reset in explained:
             self._account.book(group, unknown=reset.cause.certainty == "unknown")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Container, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,7 +21,6 @@ from whyreset.clock import boottime_ns as _boottime_ns
 from whyreset.clock import epoch_ns as _epoch_ns
 from whyreset.core import lives
 from whyreset.model import Alert, Count, Counters, Group, Missing, Notice, Record, Reset
-from whyreset.onwire import OnWire
 from whyreset.outputs.desk import Desk
 from whyreset.owners.lives import Lives
 from whyreset.owners.namespaces import Namespaces
@@ -33,6 +33,9 @@ from whyreset.sources.counters import CounterSource
 from whyreset.sources.kernel import KernelSource
 from whyreset.sources.limits import LimitSource
 from whyreset.sources.program import Program
+
+if TYPE_CHECKING:
+    from whyreset.onwire import OnWire
 
 TICK_SECONDS = 0.1
 #: Groups in one visit that are called a crowd, and how long the next portion is then gathered.
@@ -97,7 +100,7 @@ class Agent:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._program = Program(exact_owners=settings.exact_owners, ring_bytes=settings.ring_bytes, tier=settings.tier)
-        self._wire = OnWire(settings.packets, ring_blocks=settings.packet_blocks) if settings.packets else None
+        self._wire = _on_wire(settings)
         self._kernel = KernelSource(
             self._program,
             each_per_tick=round(settings.each_per_second * TICK_SECONDS),
@@ -348,3 +351,12 @@ def _wants_files(group: Group, sample: Record) -> bool:
     """Of an accepted connection only the listener is known, or who accepted it, and some process holds it open."""
     uncertain = sample.owner is None or sample.owner_via == "accept"
     return uncertain and group.facts.has_file and not group.facts.released
+
+
+def _on_wire(settings: Settings) -> OnWire | None:
+    if not settings.packets:
+        return None
+    # most watches read no packets, and need not have in memory what reads them
+    from whyreset.onwire import OnWire
+
+    return OnWire(settings.packets, ring_blocks=settings.packet_blocks)

@@ -201,16 +201,17 @@ def _rules(names: tuple[str, ...]) -> Rules:
 
 def _agent(stack: ExitStack, settings: Settings) -> Agent | Counting | Tapping:
     """What watches: packets or counters where the kernel program cannot, unless more was asked for than they give."""
+    # what stands in for it is only loaded where it is wanted
     from whyreset.agent import Agent
-    from whyreset.counting import Counting
     from whyreset.sources.base import SourceError
-    from whyreset.tapping import Tapping
 
     def tapping(why: str) -> Tapping:
+        from whyreset.tapping import Tapping
+
         each = bool(settings.each_per_second)
         return stack.enter_context(Tapping(why, settings.alert_state, each=each, blocks=settings.packet_blocks))
 
-    if settings.tier == Tapping.tier:
+    if settings.tier == "packets":
         return tapping("not asked for: --tier packets")
     try:
         return stack.enter_context(Agent(settings))
@@ -221,6 +222,8 @@ def _agent(stack: ExitStack, settings: Settings) -> Agent | Counting | Tapping:
             return tapping(str(error))
         if settings.each_per_second:
             raise
+        from whyreset.counting import Counting
+
         return stack.enter_context(Counting(str(error), settings))
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import importlib.resources
 import mmap
 import select
 import struct
@@ -26,7 +25,7 @@ from whyreset.sources.base import SourceError
 from whyreset.sources.libbpf import BpfError, Library, Object, read_per_cpu
 
 _BTF = Path("/sys/kernel/btf/vmlinux")
-_OBJECT = "whyreset.bpf.o"
+_OBJECT = Path(__file__).with_name("whyreset.bpf.o")
 _TALLY_KEY = struct.Struct("=QII")
 _TALLY = struct.Struct("=QQ")
 #: Namespaces that the table is mapped for at first.
@@ -114,7 +113,7 @@ class Program:
         settings = (tier.number, "check_request" in chosen, len(wanted), *wanted)
         try:
             self._object = Object(
-                importlib.resources.files("whyreset.sources").joinpath(_OBJECT).read_bytes(),
+                _OBJECT.read_bytes(),
                 library=self._library,
                 optional=frozenset({"walk_namespaces", *chosen}),
                 sizes={"resets": self._ring_bytes} if self._ring_bytes else {},

@@ -11,7 +11,7 @@ from collections import Counter
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Table, called, times
-from whyreset.findings.steps import enter, quoted
+from whyreset.findings.steps import inside, quoted
 from whyreset.model import Process, Step, Subject
 from whyreset.words import program, service, span
 
@@ -79,11 +79,12 @@ class Dependency(Struct, kw_only=True):
 
     def steps(self, home: int) -> list[Step]:
         """How to see it for oneself."""
-        inside = enter(self.subject, home)
-        steps = [
-            Step(f"{inside}nc -vz -w 5 {quoted(self.subject.remote)} {self.subject.port}", "whether it answers now"),
-            Step(f"{inside}ip route get {quoted(self.subject.remote)}", "the way there"),
-        ]
+        steps = inside(
+            self.subject,
+            home,
+            Step(f"nc -vz -w 5 {quoted(self.subject.remote)} {self.subject.port}", "whether it answers now"),
+            Step(f"ip route get {quoted(self.subject.remote)}", "the way there"),
+        )
         if self.subject.process and self.subject.process.unit:
             unit = quoted(self.subject.process.unit)
             steps.append(Step(f"journalctl -u {unit} -n 50", "what the program says of it"))

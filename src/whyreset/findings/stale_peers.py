@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, source, times
-from whyreset.findings.steps import enter
+from whyreset.findings.steps import inside
 from whyreset.model import Confidence, Owner, Reset, Step, Subject
 from whyreset.words import clock, describe_exit, span
 
@@ -172,18 +172,17 @@ class StalePeers:
         return ""
 
     def _steps(self, stale: _Stale, idle: int) -> Iterable[Step]:
-        inside = enter(stale.subject, self._home)
-        yield Step(f"{inside}ss -tno 'sport = :{stale.subject.port}'", "which connections are known here, with timers")
+        steps = [Step(f"ss -tno 'sport = :{stale.subject.port}'", "which connections are known here, with timers")]
         if idle:
-            seconds = max(idle // SECOND_NS // 2, 1)
-            yield Step(
-                f"sysctl -w net.ipv4.tcp_keepalive_time={seconds}",
-                "for programs that set SO_KEEPALIVE: probes before that time-out keep the way open",
+            sooner = f"sysctl -w net.ipv4.tcp_keepalive_time={max(idle // SECOND_NS // 2, 1)}"
+            steps.append(
+                Step(sooner, "of programs that set SO_KEEPALIVE: probes before that time-out keep the way open")
             )
+        return inside(stale.subject, self._home, *steps)
 
 
 def in_common(times_ns: list[int]) -> int:
-    """The time that most of these agree on within a tenth; 0 where there is none, or it is too short to mean a thing."""
+    """The time that most of these agree on within a tenth; 0 where there is none, or it is too short."""
     if len(times_ns) < _AGREEING:
         return 0
     ordered = sorted(times_ns)
@@ -210,7 +209,8 @@ def _evidence(stale: _Stale, kind: str, idle: int) -> Iterable[str]:
             " firewall or balancer on the way, or of a pool"
         )
     elif stale.idle_ns:
-        yield f"silent before for {span(min(stale.idle_ns))} to {span(max(stale.idle_ns))}"
+        shortest, longest = span(min(stale.idle_ns)), span(max(stale.idle_ns))
+        yield f"silent before for {shortest}" + (f" to {longest}" if longest != shortest else "")
     top = ", ".join(f"{remote} ({count})" for remote, count in stale.peers.most_common(3))
     if top:
         yield f"from {top}"

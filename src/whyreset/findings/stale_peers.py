@@ -88,7 +88,7 @@ class StalePeers:
             kind = key[2]
             idle = in_common(list(stale.idle_ns))
             confidence: Confidence = "certain" if stale.certain == stale.count and kind != "never-known" else "likely"
-            after = f", all about {span(idle)} after data last came or went" if idle else ""
+            after = f", all about {idle // SECOND_NS} s after data last came or went" if idle else ""
             yield Draft(
                 key=key,
                 subject=stale.subject,
@@ -205,7 +205,7 @@ def _evidence(stale: _Stale, kind: str, idle: int) -> Iterable[str]:
         yield _WHY[kind]
     if idle:
         yield (
-            f"most of {len(stale.idle_ns)} were silent for about {span(idle)}, within a tenth: a time-out of a NAT,"
+            f"most of {len(stale.idle_ns)} were silent for about {idle // SECOND_NS} s, within a tenth: a time-out of a NAT,"
             " firewall or balancer on the way, or of a pool"
         )
     elif stale.idle_ns:

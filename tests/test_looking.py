@@ -9,7 +9,7 @@ from tests.outputs.values import count
 from whyreset.account import Account
 from whyreset.looking import Looking, is_short
 from whyreset.model import Attempt, Counters, Host, Place
-from whyreset.sources.queues import Wanted
+from whyreset.sources.queues import Peek
 
 SECOND = 1_000_000_000
 HOME = Host(netns=1)
@@ -20,13 +20,13 @@ class Eyes:
 
     home_cookie = 11
 
-    def __init__(self) -> None:
-        self.asked: list[list[Wanted]] = []
+    def __init__(self, peek: object) -> None:
+        self.asked: list[list[Peek]] = []
 
     def begin(self) -> None:
         """Nothing to remember."""
 
-    def look(self, wanted: Iterable[Wanted], now_ns: int) -> list[Place]:
+    def look(self, wanted: Iterable[Peek], now_ns: int) -> list[Place]:
         """Notes it."""
         self.asked.append(list(wanted))
         return []

@@ -6,11 +6,11 @@ It joins the account (what moved, where) with `sources/queues.py`, for whoever h
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from whyreset.account import Account
 from whyreset.model import Attempt, Count, Host, Place
-from whyreset.sources.queues import QueueSource, Wanted
+from whyreset.sources.queues import Peek, Peeker, QueueSource
 
 #: Handshakes that found no room: in the accept queue, among the half-open ones.
 _ACCEPT = ("ListenOverflows", "ListenDrops")
@@ -26,10 +26,14 @@ _SETTINGS_NS, _NAMESPACES = 60_000_000_000, 256
 
 
 class Looking:
-    """Looks."""
+    """Looks.
 
-    def __init__(self) -> None:
-        self._source = QueueSource()
+    Args:
+        peek: looks into a namespace; None with the rights of this process.
+    """
+
+    def __init__(self, peek: Callable[[Peek], Place] | None = None) -> None:
+        self._source = QueueSource(peek or Peeker().peek)
         self._settings_at: OrderedDict[int, int] = OrderedDict()
         self._holders_after_ns = 0
 
@@ -52,7 +56,7 @@ class Looking:
         counts = list(counts)
         wanted = sorted((each for each in counts if _moved(each, _ACCEPT + _HALF_OPEN)), key=_weight, reverse=True)
         queues = [
-            Wanted(
+            Peek(
                 netns=each.netns,
                 netns_cookie=each.netns_cookie,
                 queues=True,
@@ -68,19 +72,19 @@ class Looking:
             cookie = each.netns_cookie
             if each.netns and each.longest_ns >= _PATIENCE_NS and cookie not in seen and self._is_stale(cookie, now_ns):
                 seen.add(cookie)
-                queues.append(Wanted(netns=each.netns, netns_cookie=cookie))
+                queues.append(Peek(netns=each.netns, netns_cookie=cookie))
         return tuple(self._source.look(queues, now_ns)) if queues else ()
 
-    def _short_of_memory(self, counts: Iterable[Count], host: Host, now_ns: int) -> Iterable[Wanted]:
+    def _short_of_memory(self, counts: Iterable[Count], host: Host, now_ns: int) -> Iterable[Peek]:
         """Where it shows, and our own namespace, once in a while."""
         moved = [each for each in counts if _moved(each, _MEMORY) and not each.gone]
         if now_ns < self._holders_after_ns or not (moved or is_short(host)):
             return
         self._holders_after_ns = now_ns + _HOLDERS_NS
         for each in moved:
-            yield Wanted(netns=each.netns, netns_cookie=each.netns_cookie, holders=True)
+            yield Peek(netns=each.netns, netns_cookie=each.netns_cookie, holders=True)
         if all(each.netns != host.netns for each in moved):
-            yield Wanted(netns=host.netns, netns_cookie=self._source.home_cookie, holders=True)
+            yield Peek(netns=host.netns, netns_cookie=self._source.home_cookie, holders=True)
 
     def _is_stale(self, cookie: int, now_ns: int) -> bool:
         """Whether a namespace's settings should be read (again)."""

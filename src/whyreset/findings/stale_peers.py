@@ -205,8 +205,8 @@ def _evidence(stale: _Stale, kind: str, idle: int) -> Iterable[str]:
         yield _WHY[kind]
     if idle:
         yield (
-            f"most of {len(stale.idle_ns)} were silent for about {idle // SECOND_NS} s, within a tenth: a time-out of a NAT,"
-            " firewall or balancer on the way, or of a pool"
+            f"most of {len(stale.idle_ns)} were silent for about {idle // SECOND_NS} s, within a tenth: a time-out of a"
+            " NAT, firewall or balancer on the way, or of a pool"
         )
     elif stale.idle_ns:
         shortest, longest = span(min(stale.idle_ns)), span(max(stale.idle_ns))

@@ -7,9 +7,10 @@ import pytest
 
 from tests.outputs.values import count
 from whyreset.account import Account
+from whyreset.hands import OwnHands
 from whyreset.looking import Looking, is_short
 from whyreset.model import Attempt, Counters, Host, Place
-from whyreset.sources.queues import Peek
+from whyreset.sources.queues import Wanted
 
 SECOND = 1_000_000_000
 HOME = Host(netns=1)
@@ -18,15 +19,13 @@ HOME = Host(netns=1)
 class Eyes:
     """What was asked for, instead of a look."""
 
-    home_cookie = 11
-
-    def __init__(self, peek: object) -> None:
-        self.asked: list[list[Peek]] = []
+    def __init__(self) -> None:
+        self.asked: list[list[Wanted]] = []
 
     def begin(self) -> None:
         """Nothing to remember."""
 
-    def look(self, wanted: Iterable[Peek], now_ns: int) -> list[Place]:
+    def look(self, wanted: Iterable[Wanted], now_ns: int) -> list[Place]:
         """Notes it."""
         self.asked.append(list(wanted))
         return []
@@ -34,9 +33,10 @@ class Eyes:
 
 def looking(monkeypatch: pytest.MonkeyPatch) -> tuple[Looking, Eyes]:
     """A Looking with eyes that only note."""
-    monkeypatch.setattr("whyreset.looking.QueueSource", Eyes)
-    made = Looking()
-    return made, made._source  # type: ignore[return-value]
+    eyes = Eyes()
+    hands = OwnHands()
+    monkeypatch.setattr(hands, "queues", lambda: eyes)
+    return Looking(hands), eyes
 
 
 def account(**dropped: int) -> Account:

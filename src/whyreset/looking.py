@@ -5,12 +5,16 @@ It joins the account (what moved, where) with `sources/queues.py`, for whoever h
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from whyreset.account import Account
+from whyreset.core import lives
+from whyreset.hands import Hands
 from whyreset.model import Attempt, Count, Host, Place
-from whyreset.sources.queues import Peek, Peeker, QueueSource
+from whyreset.sources import diag
+from whyreset.sources.queues import Wanted
 
 #: Handshakes that found no room: in the accept queue, among the half-open ones.
 _ACCEPT = ("ListenOverflows", "ListenDrops")
@@ -21,6 +25,8 @@ _PATIENCE_NS = 1_000_000_000
 _MEMORY = ("TCPAbortOnMemory", "TCPMemoryPressures")
 #: To look at all sockets is worth it so often at the most, and of orphans from so large a part of the limit on.
 _HOLDERS_NS, _ORPHANS = 10_000_000_000, 0.5
+#: Share of a core that walks over open files may cost.
+_WALK_SHARE = 0.005
 #: How long settings are taken to stay as they are, and of how many namespaces that is kept.
 _SETTINGS_NS, _NAMESPACES = 60_000_000_000, 256
 
@@ -29,13 +35,15 @@ class Looking:
     """Looks.
 
     Args:
-        peek: looks into a namespace; None with the rights of this process.
+        hands: who may enter namespaces.
     """
 
-    def __init__(self, peek: Callable[[Peek], Place] | None = None) -> None:
-        self._source = QueueSource(peek or Peeker().peek)
+    def __init__(self, hands: Hands) -> None:
+        self._source = hands.queues()
+        self._home_cookie = diag.here()[1]
         self._settings_at: OrderedDict[int, int] = OrderedDict()
         self._holders_after_ns = 0
+        self._walk_after_ns = 0
 
     def begin(self) -> None:
         """To be called once, before the first look."""
@@ -56,7 +64,7 @@ class Looking:
         counts = list(counts)
         wanted = sorted((each for each in counts if _moved(each, _ACCEPT + _HALF_OPEN)), key=_weight, reverse=True)
         queues = [
-            Peek(
+            Wanted(
                 netns=each.netns,
                 netns_cookie=each.netns_cookie,
                 queues=True,
@@ -72,19 +80,43 @@ class Looking:
             cookie = each.netns_cookie
             if each.netns and each.longest_ns >= _PATIENCE_NS and cookie not in seen and self._is_stale(cookie, now_ns):
                 seen.add(cookie)
-                queues.append(Peek(netns=each.netns, netns_cookie=cookie))
+                queues.append(Wanted(netns=each.netns, netns_cookie=cookie))
         return tuple(self._source.look(queues, now_ns)) if queues else ()
 
-    def _short_of_memory(self, counts: Iterable[Count], host: Host, now_ns: int) -> Iterable[Peek]:
+    def established(self, places: Collection[tuple[int, int]], held: Callable[[], bytes]) -> dict[tuple[int, int], int]:
+        """How many connections processes hold on these ports; none where that costs too much.
+
+        Args:
+            places: namespace cookies and ports.
+            held: walks over all open files.
+        """
+        if not places or time.monotonic_ns() < self._walk_after_ns:
+            return {}
+        spent_ns = time.thread_time_ns()
+        walk = held()
+        found = dict.fromkeys(places, 0)
+        for port in {port for _, port in places}:
+            cookies = {
+                (each.netns_cookie, each.cookie)
+                for each in lives.sockets(walk, diag.STATES, port=port)
+                if each.state == "ESTABLISHED" and each.local_port == port
+            }
+            for netns_cookie, _ in cookies:
+                if (netns_cookie, port) in found:
+                    found[netns_cookie, port] += 1
+        self._walk_after_ns = time.monotonic_ns() + round((time.thread_time_ns() - spent_ns) / _WALK_SHARE)
+        return found
+
+    def _short_of_memory(self, counts: Iterable[Count], host: Host, now_ns: int) -> Iterable[Wanted]:
         """Where it shows, and our own namespace, once in a while."""
         moved = [each for each in counts if _moved(each, _MEMORY) and not each.gone]
         if now_ns < self._holders_after_ns or not (moved or is_short(host)):
             return
         self._holders_after_ns = now_ns + _HOLDERS_NS
         for each in moved:
-            yield Peek(netns=each.netns, netns_cookie=each.netns_cookie, holders=True)
+            yield Wanted(netns=each.netns, netns_cookie=each.netns_cookie, holders=True)
         if all(each.netns != host.netns for each in moved):
-            yield Peek(netns=host.netns, netns_cookie=self._source.home_cookie, holders=True)
+            yield Wanted(netns=host.netns, netns_cookie=self._home_cookie, holders=True)
 
     def _is_stale(self, cookie: int, now_ns: int) -> bool:
         """Whether a namespace's settings should be read (again)."""

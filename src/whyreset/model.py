@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from whyreset.observation import Traits
 
+#: include/linux/socket.h.
+_AF_INET6 = 10
+
 Direction = Literal["sent", "received", "observed"]
 Certainty = Literal["certain", "likely", "unknown"]
 #: Of a finding: proven, good evidence short of proof, or too little yet to say it aloud.
@@ -74,6 +77,14 @@ class Listener(Struct, frozen=True, kw_only=True, gc=False):
     holders: tuple[tuple[int, int], ...] = ()
     #: The namespace's inode number.
     netns: int = 0
+
+    def serves(self, address: str, family: int = 0) -> bool:
+        """Whether who connects to that address comes to it; "" and 0 for any."""
+        if not address or self.address == address:
+            return True
+        if self.address not in ("0.0.0.0", "::"):
+            return False
+        return not family or self.family == family or (self.family == _AF_INET6 and not self.ipv6_only)
 
 
 class Life(Struct, frozen=True, kw_only=True):
@@ -542,6 +553,49 @@ class Shares(Struct, frozen=True, kw_only=True):
     remotes: tuple[tuple[str, int], ...] = ()
     #: Of these, those that were declared to be expected.
     expected: int = 0
+
+
+class Target(Struct, frozen=True, kw_only=True, gc=False):
+    """An address and port of this host that a remote tried in vain."""
+
+    #: "" where more addresses were tried than are told apart.
+    address: str
+    port: int
+    #: Seconds of CLOCK_BOOTTIME when it tried first.
+    first_s: int = 0
+    #: How often it came back to this very place.
+    again: int = 0
+
+
+class Contact(Struct, frozen=True, kw_only=True):
+    """What a remote's first contacts with this host came to, within a day at most. Times are of CLOCK_BOOTTIME."""
+
+    netns: int
+    netns_cookie: int
+    #: An address, or for IPv6 the network that it is in («2001:db8:0:1::/64»).
+    remote: str
+    #: Of its first contact that failed, and of its last contact.
+    first_ns: int
+    last_ns: int
+    #: Segments that were answered with a reset, though they belong to no connection.
+    tries: int
+    #: Distinct places (address and port) that they were for; an estimate (about 9 %) where it is not `exact`.
+    failed: int
+    exact: bool = True
+    #: The first of these places, and the lowest and the highest port of all.
+    places: tuple[Target, ...] = ()
+    low: int = 0
+    high: int = 0
+    #: Addresses of this host among them; an estimate beyond a few.
+    addresses: int = 1
+    #: How it tried, by the segments' flags: "connect" (a SYN as stacks send it), "syn" (one as programs make it),
+    #: "fin", "null", "xmas", "ack", "maimon" (FIN with ACK), "other".
+    techniques: tuple[str, ...] = ()
+    #: Ports at which a connection of it was accepted and has closed since, the first of them; and how many connections.
+    opened: tuple[int, ...] = ()
+    accepted: int = 0
+    #: It completed a handshake with this host, so that its address is its own.
+    handshake: bool = False
 
 
 class Subject(Struct, frozen=True, kw_only=True):

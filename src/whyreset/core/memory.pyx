@@ -10,7 +10,7 @@ from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
 from whyreset.core.attempts cimport Attempts
-from whyreset.core.events cimport close_event
+from whyreset.core.events cimport ACTIVE_OPEN, EXITING, FIN_RECEIVED, close_event, reset_event
 
 import os
 
@@ -34,6 +34,23 @@ cdef uint64_t hash_tuple(uint64_t seed, uint64_t netns, const uint8_t *local, co
     state = mix(state, words[2])
     state = mix(state, words[3])
     return mix(state, <uint64_t>local_port << 16 | remote_port)
+
+
+cdef void recall(reset_event *e, const closed *row) noexcept nogil:
+    """The socket is gone: what it knew comes from the memory."""
+    e.opened_ns = row.event.opened_ns
+    e.owner_pid = row.event.owner_pid
+    e.owner_start_ns = row.event.owner_start_ns
+    e.owner_via = row.event.owner_via
+    e.bytes_in = row.event.bytes_in
+    e.bytes_out = row.event.bytes_out
+    e.snd_nxt = row.event.snd_nxt
+    e.rcv_nxt = row.event.rcv_nxt
+    e.srtt_us = row.event.srtt_us
+    e.idle_jiffies = row.event.idle_jiffies
+    e.unread = 0
+    e.flags |= row.event.flags & (ACTIVE_OPEN | FIN_RECEIVED | EXITING)
+    e.exit_code = row.event.exit_code
 
 
 cdef class Memory:

@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 from collections import Counter
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 
@@ -316,6 +316,15 @@ def namespaces(named: Iterable[str] = ("/run/netns", "/run/docker/netns")) -> di
         if name.isdigit():
             _add(found, f"/proc/{name}/ns/net")
     return found
+
+
+def called(there: Mapping[int, str], words: Collection[str]) -> dict[int, str]:
+    """Those of these namespaces that somebody calls so: by name, inode number, or «all»."""
+    return {
+        inode: path
+        for inode, path in there.items()
+        if "all" in words or str(inode) in words or (not path.startswith("/proc/") and os.path.basename(path) in words)
+    }
 
 
 def _add(found: dict[int, str], path: str) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whyreset.core.merge import Merge
 from whyreset.core.records import Recorder
-from whyreset.model import Attempt, Group, Missing
+from whyreset.model import Attempt, Contact, Group, Missing
 from whyreset.sources.base import SourceError
 from whyreset.sources.program import Program
 
@@ -78,6 +78,10 @@ class KernelSource:
         self._running.drain(now_ns, everything)
         return self._running.flush()
 
+    def contacts(self, most: int) -> list[Contact]:
+        """Remotes whose first contacts say more than when they were told last, so many at most."""
+        return self._running.contacts.take(most)
+
     def attempts(self) -> tuple[Attempt, ...]:
         """Connections of this host that got no answer to their SYN, given up since the last call."""
         return self._running.memory.attempts.take()
@@ -93,6 +97,10 @@ class KernelSource:
             "forgotten": (
                 recorder.memory.forgotten,
                 "closed connections forgotten for newer ones: late segments of theirs are told less exactly",
+            ),
+            "contacts-forgotten": (
+                recorder.contacts.forgotten,
+                "remotes forgotten for newer ones: a slow scan of theirs may not be found",
             ),
             "attempts-beyond": (
                 recorder.memory.attempts.beyond,

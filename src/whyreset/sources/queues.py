@@ -9,16 +9,16 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
+from typing import Protocol
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from whyreset.model import Holder, Place, Queue
 from whyreset.sources import diag
 
-#: Share of a core that looking may cost, and how long it rests at the most for that.
-_SHARE, _LONGEST_NS = 0.002, 5_000_000_000
+#: Share of a core that looking may cost.
+_SHARE = 0.002
 #: Namespaces of one look, listeners of one namespace, half-open handshakes that are counted.
 NAMESPACES, LISTENERS, HALF_OPEN = 8, 1024, 8192
 #: Sockets that are looked at for the memory that they hold, and ports that are told.
@@ -34,8 +34,8 @@ _SETTINGS = (
 _GONE = "no process is in it any more, and it has no name"
 
 
-class Peek(Struct, frozen=True, kw_only=True):
-    """A namespace to be looked into, and at what."""
+class Wanted(Struct, frozen=True, kw_only=True):
+    """A namespace to be looked into."""
 
     netns: int
     netns_cookie: int
@@ -48,24 +48,94 @@ class Peek(Struct, frozen=True, kw_only=True):
     all_new: bool = False
 
 
-class Peeker:
-    """Looks into namespaces, with the rights of this process."""
+class Queues(Protocol):
+    """Who looks."""
+
+    def begin(self) -> None:
+        """Remembers what the listeners of our own namespace have dropped so far."""
+
+    def look(self, wanted: Sequence[Wanted], now_ns: int) -> Sequence[Place]:
+        """What there is to see now; nothing where the last look was too costly and too near.
+
+        Args:
+            wanted: namespaces, the most important first.
+            now_ns: any steady clock.
+        """
+
+
+class QueueSource:
+    """Looks into namespaces, with this process's rights; see `Queues`."""
 
     def __init__(self) -> None:
+        self._home, self._home_cookie = diag.here()
         self._paths: dict[int, str] = {}
+        self._dropped: OrderedDict[tuple[int, int], int] = OrderedDict()
+        self._after_ns = 0
 
-    def peek(self, wanted: Peek) -> Place:
-        """What there is to see now; of a listener all that it ever dropped. Nothing is an error."""
+    def begin(self) -> None:
+        self._look(Wanted(netns=self._home, netns_cookie=self._home_cookie, queues=True))
+
+    def look(self, wanted: Sequence[Wanted], now_ns: int) -> Sequence[Place]:
+        if now_ns < self._after_ns:
+            return []
+        began_ns = time.thread_time_ns()
+        found = [self._look(each) for each in wanted[:NAMESPACES]]
+        self._after_ns = now_ns + round((time.thread_time_ns() - began_ns) / _SHARE)
+        return found
+
+    def _look(self, wanted: Wanted) -> Place:
         try:
-            if wanted.netns == diag.here()[0]:
-                return _read(wanted)
+            if wanted.netns == self._home:
+                return self._read(wanted)
             path = self._path(wanted.netns)
             if not path:
-                return _unread(wanted, _GONE)
+                return Place(netns=wanted.netns, netns_cookie=wanted.netns_cookie, unread=_GONE)
             with diag.inside(path):
-                return _read(wanted)
+                return self._read(wanted)
         except OSError as error:
-            return _unread(wanted, error.strerror or str(error))
+            why = error.strerror or str(error)
+            return Place(netns=wanted.netns, netns_cookie=wanted.netns_cookie, unread=why)
+
+    def _read(self, wanted: Wanted) -> Place:
+        """What the namespace that the thread is in has to show; inode numbers are used again, cookies are not."""
+        if diag.here()[1] not in (wanted.netns_cookie, wanted.netns):
+            return Place(netns=wanted.netns, netns_cookie=wanted.netns_cookie, unread=_GONE)
+        half_open = diag.half_open(HALF_OPEN) if wanted.half_open else None
+        return Place(
+            netns=wanted.netns,
+            netns_cookie=wanted.netns_cookie,
+            settings=_settings(),
+            queues=self._queues(wanted, half_open) if wanted.queues else (),
+            holders=_most(diag.holders(SOCKETS)) if wanted.holders else (),
+        )
+
+    def _queues(self, wanted: Wanted, half_open: Counter[int] | None) -> tuple[Queue, ...]:
+        out = []
+        for each in diag.listeners(LISTENERS):
+            waiting, limit = each.queue or (0, 0)
+            out.append(
+                Queue(
+                    port=each.local_port,
+                    address=each.local.removeprefix("::ffff:"),
+                    socket_cookie=each.cookie,
+                    waiting=waiting,
+                    limit=limit,
+                    half_open=None if half_open is None else half_open[each.local_port],
+                    drops=self._drops((wanted.netns_cookie, each.cookie), each.drops, wanted.all_new),
+                )
+            )
+        return tuple(out)
+
+    def _drops(self, key: tuple[int, int], drops: int | None, all_new: bool) -> int | None:
+        """What it dropped since it was looked at before."""
+        if drops is None:
+            return None
+        before = self._dropped.pop(key, 0 if all_new else None)
+        self._dropped[key] = drops
+        if len(self._dropped) > REMEMBERED:
+            self._dropped.popitem(last=False)
+        # the kernel counts in 32 bits
+        return None if before is None else (drops - before) & 0xFFFFFFFF
 
     def _path(self, netns: int) -> str:
         """A way into a namespace; "" where there is none."""
@@ -77,96 +147,6 @@ class Peeker:
             pass
         self._paths = diag.namespaces()
         return self._paths.get(netns, "")
-
-
-class QueueSource:
-    """Decides how often is looked, and what is new.
-
-    Args:
-        peek: looks into a namespace.
-    """
-
-    def __init__(self, peek: Callable[[Peek], Place]) -> None:
-        self._peek = peek
-        #: Of our own namespace.
-        self.home, self.home_cookie = diag.here()
-        self._dropped: OrderedDict[tuple[int, int], int] = OrderedDict()
-        self._after_ns = 0
-
-    def begin(self) -> None:
-        """Remembers what the listeners of our own namespace have dropped so far."""
-        self._look(Peek(netns=self.home, netns_cookie=self.home_cookie, queues=True))
-
-    def look(self, wanted: Iterable[Peek], now_ns: int) -> list[Place]:
-        """What there is to see now; nothing where the last look was too costly and too near.
-
-        Args:
-            wanted: namespaces, the most important first.
-            now_ns: any steady clock.
-        """
-        if now_ns < self._after_ns:
-            return []
-        # another process may do it: what it takes all together is what counts
-        began_ns = time.monotonic_ns()
-        found = [self._look(each) for each, _ in zip(wanted, range(NAMESPACES), strict=False)]
-        self._after_ns = now_ns + min(round((time.monotonic_ns() - began_ns) / _SHARE), _LONGEST_NS)
-        return found
-
-    def _look(self, wanted: Peek) -> Place:
-        place = self._peek(wanted)
-        cookie = wanted.netns_cookie
-        queues = tuple(
-            replace(each, drops=self._new((cookie, each.socket_cookie), each.drops, wanted.all_new))
-            for each in place.queues
-        )
-        return replace(place, queues=queues) if queues else place
-
-    def _new(self, key: tuple[int, int], drops: int | None, all_new: bool) -> int | None:
-        """What it dropped since it was looked at before."""
-        if drops is None:
-            return None
-        before = self._dropped.pop(key, 0 if all_new else None)
-        self._dropped[key] = drops
-        if len(self._dropped) > REMEMBERED:
-            self._dropped.popitem(last=False)
-        # the kernel counts in 32 bits
-        return None if before is None else (drops - before) & 0xFFFFFFFF
-
-
-def _read(wanted: Peek) -> Place:
-    """What the namespace that the thread is in has to show; inode numbers are used again, cookies are not."""
-    if diag.here()[1] not in (wanted.netns_cookie, wanted.netns):
-        return _unread(wanted, _GONE)
-    half_open = diag.half_open(HALF_OPEN) if wanted.half_open else None
-    return Place(
-        netns=wanted.netns,
-        netns_cookie=wanted.netns_cookie,
-        settings=_settings(),
-        queues=_queues(half_open) if wanted.queues else (),
-        holders=_most(diag.holders(SOCKETS)) if wanted.holders else (),
-    )
-
-
-def _unread(wanted: Peek, why: str) -> Place:
-    return Place(netns=wanted.netns, netns_cookie=wanted.netns_cookie, unread=why)
-
-
-def _queues(half_open: Counter[int] | None) -> tuple[Queue, ...]:
-    out = []
-    for each in diag.listeners(LISTENERS):
-        waiting, limit = each.queue or (0, 0)
-        out.append(
-            Queue(
-                port=each.local_port,
-                address=each.local.removeprefix("::ffff:"),
-                socket_cookie=each.cookie,
-                waiting=waiting,
-                limit=limit,
-                half_open=None if half_open is None else half_open[each.local_port],
-                drops=each.drops,
-            )
-        )
-    return tuple(out)
 
 
 def _most(holders: list[Holder]) -> tuple[Holder, ...]:

@@ -17,6 +17,7 @@ from whyreset.words import program, service, span
 
 #: Without another try for so long it is over.
 QUIET_NS = 120 * SECOND_NS
+_SWEEP_NS = SECOND_NS
 #: Destinations that are remembered, and processes of each.
 DESTINATIONS, PROCESSES = 512, 32
 
@@ -96,6 +97,7 @@ class Dependencies:
 
     def __init__(self) -> None:
         self._known: Table[Key, Dependency] = Table(DESTINATIONS, weight=lambda each: each.tries)
+        self._swept_ns = 0
 
     def __len__(self) -> int:
         return len(self._known)
@@ -107,7 +109,8 @@ class Dependencies:
 
     def forget(self, now_ns: int) -> None:
         """Those that nobody has tried for long."""
-        if self._known:
+        if self._known and now_ns - self._swept_ns >= _SWEEP_NS:
+            self._swept_ns = now_ns
             self._known.drop(lambda each: now_ns - each.last_ns > QUIET_NS)
 
     def items(self) -> list[tuple[Key, Dependency]]:

@@ -33,7 +33,7 @@ _WHAT = {
     "host-restarted": "this host started not long ago, and they are from before",
     "service-restarted": "the service started not long ago, and they are from before",
     "never-known": "this host has not known them since watching began",
-    "forgotten": "after so long a silence the other side, or a box on the way, knows them no longer",
+    "forgotten": "the other side gave them up for their silence, or a box on the way had forgotten them",
 }
 _WHY = {
     "reset-lost": "a firewall or NAT on the way had lost its state, or dropped that reset",
@@ -87,7 +87,10 @@ class StalePeers:
                 continue
             kind = key[2]
             idle = in_common(list(stale.idle_ns))
-            confidence: Confidence = "certain" if stale.certain == stale.count and kind != "never-known" else "likely"
+            if kind == "forgotten" and not idle:
+                continue  # peers abort for many reasons: only that all were silent as long speaks for this one
+            proven = stale.certain == stale.count and kind not in ("never-known", "forgotten")
+            confidence: Confidence = "certain" if proven else "likely"
             after = f", all about {idle // SECOND_NS} s after data last came or went" if idle else ""
             yield Draft(
                 key=key,
@@ -110,7 +113,7 @@ class StalePeers:
         """What became of the connection; "" where that is none of ours."""
         facts, sample = reset.facts, reset.sample
         if facts.direction == "received":
-            # a probe of ours was answered: data would have been sent just before
+            # not answered to data, which would have been sent just before: to a probe of ours, or to nothing
             idle = facts.state == "ESTABLISHED" and (sample.idle_ms or 0) * _MS >= _SHORTEST_NS
             return "forgotten" if idle and reset.twin is None and sample.bytes_in + sample.bytes_out else ""
         if reset.cause.name != "half-open" or facts.cookies_recent or facts.past_stack:

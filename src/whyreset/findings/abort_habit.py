@@ -95,14 +95,18 @@ class AbortHabit:
                 _forget(counter, part)
 
     def drafts(self, now_ns: int) -> Iterable[Draft]:
-        """One for each program, direction and port with a habit."""
+        """One for each program with a habit, be it towards its clients, its upstreams or both."""
         part = now_ns // PART_NS
+        by_program: dict[tuple[int, str, str], list[_Habit]] = {}
         for key, habit in self._habits.items():
             _forget(habit.parts, part)
             if self._is_habit(key, habit):
                 habit.told_ns, habit.lately, habit.share = now_ns, habit.parts.total(), self._share(key, habit)
             if habit.told_ns and now_ns - habit.told_ns <= QUIET_NS:
-                yield _draft(key, habit, self._began_ns)
+                by_program.setdefault(key[:3], []).append(habit)
+        for whose, habits in by_program.items():
+            habits.sort(key=lambda habit: -habit.causes.total())
+            yield _draft(whose, habits, self._began_ns)
         self._habits.drop(lambda habit: now_ns - habit.last_ns > QUIET_NS + PARTS * PART_NS)
 
     def _namespace(self, cookie: int) -> _Namespace:
@@ -158,47 +162,62 @@ def _forget(counter: Counter[int], part: int) -> None:
         del counter[old]
 
 
-def _draft(key: _Key, habit: _Habit, began_ns: int) -> Draft:
-    process, port = habit.process, key[3]
-    total = habit.causes.total()
-    on_purpose = sum(habit.causes[name] for name in _ON_PURPOSE) >= total / 2
-    where = f"its connections to port {port}" if habit.active else f"connections to :{port}"
-    lately, share = f"{times(habit.lately, 'time')} within a minute", habit.share
-    if on_purpose:
-        how = "on purpose (SO_LINGER 0)"
-    elif habit.causes["unread-data"] >= total / 2:
-        how = "with data unread"
-    else:
-        how = "before its peer has sent everything"
-    part = f", {percent(round(1000 * share), 1000)} of the connections opened" if share is not None else ""
+def _draft(whose: tuple[int, str, str], habits: list[_Habit], began_ns: int) -> Draft:
+    first, *others = habits
+    total = sum(habit.causes.total() for habit in habits)
+    part = ""
+    if first.share is not None:
+        part = f", {percent(round(1000 * first.share), 1000)} of the connections opened"
+    lately = f"{times(first.lately, 'time')} within a minute{part}"
+    on_purpose = all(_is_on_purpose(habit) for habit in habits)
+    also = "".join(f"; {_where(habit)} too" for habit in others[:2])
     severity: Severity = "harmless" if on_purpose else "notice"
     return Draft(
-        key=key,
-        subject=habit.subject,
-        since_ns=habit.first_ns,
-        last_ns=habit.last_ns,
+        key=whose,
+        subject=first.subject,
+        since_ns=min(habit.first_ns for habit in habits),
+        last_ns=max(habit.last_ns for habit in habits),
         count=total,
         confidence="certain" if on_purpose else "likely",
         severity=severity,
-        sentence=f"Abort habit: {called(process)} closes {where} {how}, by a reset: {lately}{part}",
-        evidence=_evidence(habit, began_ns, total, on_purpose),
-        steps=_steps(habit, on_purpose),
-        resets=tuple(habit.resets),
-        claims=(
+        sentence=f"Abort habit: {called(first.process)} closes {_where(first)} {_how(first)}, by a reset: {lately}{also}",
+        evidence=_evidence(first, began_ns),
+        steps=_steps(first),
+        resets=tuple(first.resets),
+        claims=tuple(
             Claims(
                 causes=_CAUSES | {"in-flight"},
-                netns_cookie=key[0],
-                ports=frozenset({port} if port is not None else ()),
+                netns_cookie=whose[0],
+                ports=frozenset({habit.subject.port} if habit.subject.port is not None else ()),
                 owners=frozenset(habit.labels),
                 exiting=False,
                 since_ns=habit.first_ns,
-            ),
+            )
+            for habit in habits
         ),
-        stage=how,
+        stage=_how(first),
     )
 
 
-def _evidence(habit: _Habit, began_ns: int, total: int, on_purpose: bool) -> tuple[str, ...]:
+def _where(habit: _Habit) -> str:
+    port = habit.subject.port
+    return f"its connections to port {port}" if habit.active else f"connections to :{port}"
+
+
+def _is_on_purpose(habit: _Habit) -> bool:
+    return 2 * sum(habit.causes[name] for name in _ON_PURPOSE) >= habit.causes.total()
+
+
+def _how(habit: _Habit) -> str:
+    if _is_on_purpose(habit):
+        return "on purpose (SO_LINGER 0)"
+    if 2 * habit.causes["unread-data"] >= habit.causes.total():
+        return "with data unread"
+    return "before its peer has sent everything"
+
+
+def _evidence(habit: _Habit, began_ns: int) -> tuple[str, ...]:
+    total = habit.causes.total()
     causes = ", ".join(f"{name} {count:,}" for name, count in habit.causes.most_common())
     steady = habit.first_ns - began_ns <= AT_START_NS
     since = "since watching began, or longer" if steady else f"new: since {clock(habit.first_ns)}"
@@ -211,7 +230,7 @@ def _evidence(habit: _Habit, began_ns: int, total: int, on_purpose: bool) -> tup
         found.append(f"{words}, with {amount(unread or 0, 'byte')} unread")
     if habit.harmless:
         found.append(f"{habit.harmless:,} of {total:,} after the peer had closed its side: nobody lost anything")
-    if on_purpose:
+    if _is_on_purpose(habit):
         found.append("SO_LINGER with 0 is set by a program that wants this: it is intended")
     return tuple(found)
 
@@ -220,8 +239,8 @@ def _middle(values: Sequence[int]) -> int | None:
     return sorted(values)[len(values) // 2] if values else None
 
 
-def _steps(habit: _Habit, on_purpose: bool) -> tuple[Step, ...]:
-    pid = habit.process.pid
+def _steps(habit: _Habit) -> tuple[Step, ...]:
+    pid, on_purpose = habit.process.pid, _is_on_purpose(habit)
     why = "what it closes, and what it had not read" if not on_purpose else "where it sets SO_LINGER"
     calls = "trace=close,shutdown,recvfrom,read" if not on_purpose else "trace=setsockopt,close"
     steps = [Step(f"timeout 10 strace -f -e {calls} -p {pid}", why)]

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, times
+from whyreset.findings.ports import same
 from whyreset.model import Process, Reset, Step, Subject
 from whyreset.words import clock, program, service, span
 
@@ -71,6 +72,8 @@ class RelayedAbort:
         if reset.owner is None or reset.port is None:
             return
         process, sample = reset.owner.process, reset.sample
+        if reset.peer is not None and same(reset.peer.process, process):
+            return  # it is its own upstream, which hears of what was passed on
         subject = Subject(
             netns=sample.netns,
             netns_cookie=sample.netns_cookie,

@@ -63,6 +63,11 @@ class Child:
                 continue
         return values
 
+    def text(self) -> str:
+        """All that it has said."""
+        self._file.seek(0)
+        return self._file.read()
+
     def __enter__(self) -> Self:
         return self
 

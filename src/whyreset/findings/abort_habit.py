@@ -180,7 +180,9 @@ def _draft(whose: tuple[int, str, str], habits: list[_Habit], began_ns: int) -> 
         count=total,
         confidence="certain" if on_purpose else "likely",
         severity=severity,
-        sentence=f"Abort habit: {called(first.process)} closes {_where(first)} {_how(first)}, by a reset: {lately}{also}",
+        sentence=(
+            f"Abort habit: {called(first.process)} closes {_where(first)} {_how(first)}, by a reset: {lately}{also}"
+        ),
         evidence=_evidence(first, began_ns),
         steps=_steps(first),
         resets=tuple(first.resets),

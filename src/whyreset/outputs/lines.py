@@ -333,6 +333,8 @@ class EndLine(Line, tag="end", kw_only=True):
     received: int | None = None
     received_lost: int | None = None
     past_stack: int | None = None
+    #: Where packets are read.
+    off_wire: int | None = None
 
 
 class WhoLine(Line, tag="who", kw_only=True):
@@ -348,6 +350,8 @@ class WhoLine(Line, tag="who", kw_only=True):
     pid: int | None = None
     #: Nothing from before is remembered.
     watched_since: str = ""
+    #: The agent's history tells of resets since then.
+    kept_since: str = ""
     listeners: list[ListenerKey] = []
     former: list[FormerKey] = []
     processes: list[ProcessKey] = []

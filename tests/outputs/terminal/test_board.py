@@ -98,6 +98,21 @@ def test_what_is_missing_in_an_account_has_a_name(figures: dict[str, int], told:
     assert view.complete == ("uncounted" in figures)
 
 
+def test_what_the_wire_tells_of_the_account_stands_in_it() -> None:
+    """What never left, and what left past the stack; of several namespaces together, and only where there is any."""
+    one = board()
+    there = {"counted": 5, "seen": 5, "explained": 5}
+    one.take(Tick(counts=(count(**there, past_stack=2, off_wire=0), count(**there, off_wire=3, netns_cookie=9))), at(1))
+    told = one.view(at(1)).account
+    assert told.startswith(
+        "10 sent, all explained; the kernel's count agrees; 3 of them never left; 0 received; 2 left"
+    )
+    assert told.endswith("2 left past the TCP stack")
+    one = board()
+    one.take(Tick(counts=(count(past_stack=2),)), at(1))
+    assert one.view(at(1)).account == "no reset sent, 0 received; 2 left past the TCP stack"
+
+
 def test_what_only_waits_to_be_read_is_not_called_unseen() -> None:
     """Neither what the kernel says was traced, nor what looks unseen for less than three seconds."""
     one = board()

@@ -50,7 +50,7 @@ class Board:
         self._received = Side(join_twins=self._chosen.direction == "both", second=second, now_ns=now_ns)
         self._figures: dict[int, Count] = {}
         self._verdict: Verdict | None = None
-        self._forgotten = dict.fromkeys(tell.FIGURES, 0)
+        self._forgotten = dict.fromkeys((*tell.FIGURES, *tell.ON_WIRE), 0)
         self._unseen: deque[tuple[int, int, int]] = deque(maxlen=8)
         #: by name and text, the latest last: when it was told, and how many in all
         self._notices: dict[tuple[str, str], tuple[int, Notice]] = {}
@@ -130,14 +130,14 @@ class Board:
         self._figures.pop(count.netns_cookie, None)
         if len(self._figures) >= NAMESPACES:
             oldest = self._figures.pop(next(iter(self._figures)))
-            for name in tell.FIGURES:
-                self._forgotten[name] += getattr(oldest, name)
+            for name in (*tell.FIGURES, *tell.ON_WIRE):
+                self._forgotten[name] += getattr(oldest, name) or 0
         self._figures[count.netns_cookie] = count
 
     def _totals(self) -> dict[str, int]:
         totals = {
-            name: self._forgotten[name] + sum(getattr(count, name) for count in self._figures.values())
-            for name in tell.FIGURES
+            name: self._forgotten[name] + sum(getattr(count, name) or 0 for count in self._figures.values())
+            for name in (*tell.FIGURES, *tell.ON_WIRE)
         }
         totals["unseen"] -= sum(count.pending for count in self._figures.values())
         return totals

@@ -12,6 +12,8 @@ from whyreset.outputs.terminal.view import AlertView, Detail, FindingView
 from whyreset.words import amount, clock, percent
 
 FIGURES = ("counted", "seen", "explained", "unknown", "lost", "unseen", "uncounted", "received", "received_lost")
+#: What is known where packets are read.
+ON_WIRE = ("past_stack", "off_wire")
 #: Ports and namespaces that are named before the rest is only counted.
 _NAMED = 3
 
@@ -150,6 +152,8 @@ def account(totals: Mapping[str, int], *, seen: int) -> str:
     received = f"{totals['received'] + totals['received_lost']:,} received"
     if totals["received_lost"]:
         received += f", {totals['received_lost']:,} of them too fast to see each"
+    if totals.get("past_stack"):
+        received += f"; {totals['past_stack']:,} left past the TCP stack"
     if not known:
         return f"{seen:,} sent, not counted yet" if seen else f"no reset sent, {received}"
     parts = [
@@ -160,6 +164,8 @@ def account(totals: Mapping[str, int], *, seen: int) -> str:
     told = f"{totals['explained']:,} explained, {', '.join(parts)}" if parts else "all explained"
     beyond = totals["uncounted"]
     agrees = f"the kernel counted {known - beyond:,}" if beyond else "the kernel's count agrees"
+    if totals.get("off_wire"):
+        agrees += f"; {totals['off_wire']:,} of them never left"
     return f"{known:,} sent, {told}; {agrees}; {received}"
 
 

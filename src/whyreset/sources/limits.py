@@ -15,20 +15,28 @@ _LIMITS_EVERY = 60.0
 #: The kernel counts memory in pages, charts and rules do in KiB.
 _PAGE_KIB = os.sysconf("SC_PAGESIZE") / 1024
 
+#: What package managers write when they install, upgrade or remove: dpkg, rpm (three places), pacman, apk.
+_PACKAGES = (
+    *("var/lib/dpkg/status", "var/lib/rpm/rpmdb.sqlite", "usr/lib/sysimage/rpm/rpmdb.sqlite", "var/lib/rpm/Packages"),
+    *("var/lib/pacman/local", "lib/apk/db/installed"),
+)
+
 
 class LimitSource:
     """Reads gauges each time, and limits once a minute.
 
     Args:
         root: where /proc is.
+        host: where the host's file system is.
     """
 
-    def __init__(self, root: Path = Path("/proc")) -> None:
+    def __init__(self, root: Path = Path("/proc"), host: Path = Path("/")) -> None:
         self._limits_in = root / "sys/net/ipv4"
         # read each second: no paths are put together then
         self._uptime, self._sockstat, self._snmp = (
             str(root / name) for name in ("uptime", "self/net/sockstat", "self/net/snmp")
         )
+        self._packages = [path for path in (str(host / each) for each in _PACKAGES) if os.path.exists(path)]
         self._limits: dict[str, float] = {}
         self._limits_at: float | None = None
         self._netns = _inode(root / "self/ns/net")
@@ -43,7 +51,11 @@ class LimitSource:
             self._limits, self._limits_at = self._read_limits(), now
         uptime = _numbers(_text(self._uptime).split()[:1])
         return Host(
-            netns=self._netns, uptime=uptime[0] if uptime else 0.0, gauges=self._read_gauges(), limits=self._limits
+            netns=self._netns,
+            uptime=uptime[0] if uptime else 0.0,
+            packages_changed_ns=max(map(_changed_ns, self._packages), default=0),
+            gauges=self._read_gauges(),
+            limits=self._limits,
         )
 
     def _read_gauges(self) -> dict[str, float]:
@@ -76,6 +88,13 @@ def _text(path: str | Path) -> str:
             return file.read().decode(errors="replace")
     except OSError:
         return ""
+
+
+def _changed_ns(path: str) -> int:
+    try:
+        return os.stat(path).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def _numbers(words: list[str]) -> list[float]:

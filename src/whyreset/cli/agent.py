@@ -9,10 +9,15 @@ import time
 from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
+from typing import TYPE_CHECKING
 
 import click
 
 from whyreset.outputs.store import DEFAULT, SIZE, SIZE_MIN
+
+if TYPE_CHECKING:
+    from whyreset.agent import Agent, Settings
+    from whyreset.counting import Counting
 
 _MIB = 1 << 20
 
@@ -57,7 +62,7 @@ def agent(
     # imported here so that --help and mistakes answer at once
     from whyreset import __version__
     from whyreset.agent import TICK_SECONDS, Settings
-    from whyreset.cli.watch import _agent, _namespaces, _rules
+    from whyreset.cli.watch import _namespaces, _rules
     from whyreset.keeping import Keeping
     from whyreset.model import Tick
     from whyreset.outputs.printers import JsonPrinter, PlainPrinter
@@ -82,16 +87,17 @@ def agent(
         memory = Memory(state or str(Path(store).with_name("alerts.json")))
         with ExitStack() as stack:
             places = _namespaces(netns) if packets else ()
+            keeping = stack.enter_context(Keeping(store, size=store_size * _MIB, packets=places))
             settings = Settings(
                 exact_owners=exact_owners,
                 rules=told,
                 alert_state=memory.load(),
                 boot=memory.boot,
-                packets=places,
+                packets=places if keeping.keeps_packets else (),
             )
-            keeping = stack.enter_context(Keeping(store, size=store_size * _MIB, packets=places))
-            watching = _agent(stack, settings)
-            missing = (*watching.missing, *keeping.missing)
+            watching = _watching(stack, settings)
+            told_already = {each.source for each in keeping.missing}
+            missing = (*(each for each in watching.missing if each.source not in told_already), *keeping.missing)
             sources, tier = watching.sources, watching.tier
             keeping.begin(time.time_ns(), sources=sources, tier=tier, missing=missing)
             printer.start(time.time_ns(), version=__version__, sources=sources, tier=tier, missing=missing)
@@ -114,3 +120,17 @@ def agent(
             printer.end(time.time_ns(), reason=stopped[0], totals=watching.totals())
     except (SourceError, StateFileError, StoreError) as error:
         raise click.ClickException(f"cannot watch: {error}") from error
+
+
+def _watching(stack: ExitStack, settings: Settings) -> Agent | Counting:
+    """What watches: counters where the kernel program cannot run, since these too raise alerts."""
+    from whyreset.agent import Agent
+    from whyreset.counting import Counting
+    from whyreset.sources.base import SourceError
+
+    try:
+        return stack.enter_context(Agent(settings))
+    except SourceError as error:
+        if settings.exact_owners:
+            raise
+        return stack.enter_context(Counting(str(error), settings))

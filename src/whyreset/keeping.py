@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from whyreset import __version__
 from whyreset.core.tape import Tape
+from whyreset.hands import OWN_HANDS, Hands
 from whyreset.model import Missing, Notice, Reset, Tick
 from whyreset.outputs.store import SIZE
 from whyreset.outputs.store.kinds import BY_TYPE
@@ -40,13 +41,18 @@ class Keeping:
         path: the history's file.
         size: bytes of it.
         packets: of these namespaces, by path, "" for our own; none for no packets.
+        hands: open packet sockets.
 
     Raises StoreError when entered; later on, what cannot be kept is a notice.
     """
 
-    def __init__(self, path: str, *, size: int = SIZE, packets: Sequence[str] = ("",)) -> None:
+    def __init__(
+        self, path: str, *, size: int = SIZE, packets: Sequence[str] = ("",), hands: Hands = OWN_HANDS
+    ) -> None:
         self._path, self._size = path, size
-        self._sources = [source.Packets(path=path, snap_bytes=_SNAP_BYTES) for path in packets]
+        self._sources = [
+            source.Packets(path=path, snap_bytes=_SNAP_BYTES, opener=hands.open_packets) for path in packets
+        ]
         self._tape = Tape(_TAPE_BYTES)
         self._channels = [self._tape.channel(place) for place in range(len(packets))]
         self._places: dict[int, int] = {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from functools import partial
 from typing import Literal
 
@@ -18,10 +17,10 @@ from msgspec.structs import replace
 from whyreset.core.merge import Merge
 from whyreset.core.sightings import Sightings
 from whyreset.core.taps import Sink
+from whyreset.hands import OWN_HANDS, Hands
 from whyreset.model import Group, Missing, Record, Surroundings
-from whyreset.sources import diag, rawsockets
 from whyreset.sources.base import SourceError
-from whyreset.sources.conntrack import Conntrack
+from whyreset.sources.conntrack import Translations
 from whyreset.sources.firewall import Firewall, Rule, Rules
 from whyreset.sources.packets import RESETS, Packets
 
@@ -43,7 +42,7 @@ class _Place(Struct):
     source: Packets
     sink: Sink
     firewall: Firewall
-    translations: Conntrack
+    translations: Translations
     #: The newest last.
     readings: list[Rules] = []
     waiting: list[Group] = []
@@ -58,14 +57,18 @@ class OnWire:
     Args:
         paths: of the namespaces («/proc/911/ns/net»), "" for our own.
         ring_blocks: size of each ring; None for the built-in one.
+        hands: opens sockets and enters namespaces.
     """
 
     name = "packets"
 
-    def __init__(self, paths: Sequence[str] = ("",), *, ring_blocks: int | None = None) -> None:
+    def __init__(
+        self, paths: Sequence[str] = ("",), *, ring_blocks: int | None = None, hands: Hands = OWN_HANDS
+    ) -> None:
         self.merge = Merge()
+        self._hands = hands
         sized = partial(Packets, blocks=ring_blocks) if ring_blocks else Packets
-        self._sources = [sized(path=path, wanted=RESETS) for path in dict.fromkeys(paths)]
+        self._sources = [sized(path=path, wanted=RESETS, opener=hands.open_packets) for path in dict.fromkeys(paths)]
         self._paths = list(dict.fromkeys(paths))
         self._places: list[_Place] = []
         self._doubt_until_ns = 0
@@ -82,13 +85,13 @@ class OnWire:
         try:
             for path, source in zip(self._paths, self._sources, strict=True):
                 source.start()
-                translations = Conntrack(path)
+                translations = self._hands.translations(path)
                 ring = self.merge.ring(source.cookie, source.netns, _namer(source), translations.before)
                 self._places.append(
                     _Place(
                         source=source,
                         sink=Sightings(self.merge, ring),
-                        firewall=Firewall(path),
+                        firewall=Firewall(path, self._hands.tools),
                         translations=translations,
                     )
                 )
@@ -200,7 +203,7 @@ class OnWire:
         out: list[Group] = []
         if place.waiting:
             ours = [source.inode for source in self._sources]
-            sockets, unread = rawsockets.held(place.firewall.path, ours)
+            sockets, unread = self._hands.raw_sockets(place.firewall.path, ours)
             if len(place.found) > _MOST_ANSWERS:
                 place.found.clear()
             for group in place.waiting:
@@ -233,13 +236,7 @@ class OnWire:
         """Whether its source is an address of the namespace itself."""
         if not group.samples:
             return False
-        try:
-            with ExitStack() as stack:
-                if place.firewall.path:
-                    stack.enter_context(diag.inside(place.firewall.path))
-                return bool(diag.is_local(group.samples[0].local))
-        except OSError:
-            return False
+        return bool(self._hands.is_local(place.firewall.path, group.samples[0].local))
 
 
 def _await(firewall: Firewall) -> Rules:

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import io
-import signal
 import sys
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
 
+from whyreset.cli.running import import_stand_ins, places, refusals, rules_of, stopping
 from whyreset.outputs.store import DEFAULT, SIZE, SIZE_MIN
 
 if TYPE_CHECKING:
     from whyreset.agent import Agent, Settings
     from whyreset.counting import Counting
+    from whyreset.hands import Hands
+    from whyreset.keeping import Keeping
+    from whyreset.outputs.printers import Printer
+    from whyreset.outputs.service import Manager
+    from whyreset.statefile import Memory
 
 _MIB = 1 << 20
 
@@ -42,6 +46,7 @@ _MIB = 1 << 20
 )
 @click.option("--netns", multiple=True, metavar="NAME", help="Read packets in this network namespace too.")
 @click.option("--exact-owners", is_flag=True, help="Learn which process reads each accepted connection.")
+@click.option("--user", metavar="NAME", help="Run by root: go on as this user, without rights (whyreset, or nobody).")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object a line (see `whyreset schema`).")
 def agent(
     *,
@@ -52,6 +57,7 @@ def agent(
     packets: bool,
     netns: tuple[str, ...],
     exact_owners: bool,
+    user: str | None,
     as_json: bool,
 ) -> None:
     """Watch this host all the time and keep the last hour, for `history`, `who` and `capture --past`.
@@ -60,76 +66,101 @@ def agent(
     (Type=notify).
     """
     # imported here so that --help and mistakes answer at once
-    from whyreset import __version__
-    from whyreset.agent import TICK_SECONDS, Settings
-    from whyreset.cli.watch import _namespaces, _rules
-    from whyreset.keeping import Keeping
-    from whyreset.model import Tick
-    from whyreset.outputs.printers import JsonPrinter, PlainPrinter
-    from whyreset.outputs.service import Manager
-    from whyreset.outputs.store.files import StoreError, make_folder
-    from whyreset.sources.base import SourceError
-    from whyreset.statefile import Memory, StateFileError
+    from whyreset.privileges.grants import Grants
+    from whyreset.privileges.split import split
+    from whyreset.sources.loading import Loading
 
-    stopped: list[str] = []
+    grants = Grants(
+        loading=Loading(exact_owners=exact_owners),
+        # for what the stack did not send, and for what is kept
+        packets=2 * (1 + len(netns)) if packets else 0,
+        everything=packets,
+        netns=netns if packets else (),
+        state=state or "",
+        home=str(Path(store).absolute().parent),
+        home_files=(Path(store).name, "alerts.json"),
+    )
+    with refusals("watch"), split(grants, user or "") as hands:
+        from msgspec.structs import replace
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        stopped.append(signal.Signals(number).name)
+        from whyreset.agent import Settings
+        from whyreset.keeping import Keeping
+        from whyreset.outputs.printers import JsonPrinter, PlainPrinter
+        from whyreset.outputs.service import Manager
+        from whyreset.outputs.store.files import check_folder, make_folder
+        from whyreset.statefile import Memory
 
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    if as_json and isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # RFC 8259 section 8.1, whatever the locale
-    manager, told = Manager(), _rules(rules)
-    printer = JsonPrinter(sys.stdout) if as_json else PlainPrinter(sys.stdout)
-    try:
-        make_folder(store)
-        memory = Memory(state or str(Path(store).with_name("alerts.json")))
+        stopped, manager, told = stopping(), Manager(), rules_of(rules)
+        if as_json and isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # RFC 8259 section 8.1, whatever the locale
+        printer = JsonPrinter(sys.stdout) if as_json else PlainPrinter(sys.stdout)
+        make_folder(store, hands.files)
+        memory = Memory(state, hands.files)
+        known = memory.load()
+        found = places(netns, hands) if packets else ()
+        import_stand_ins(packets=False)
+        hands.settle()
+        check_folder(store)
+        if state is None:
+            # beside the history, which is this process's own: it may be root's no longer
+            memory = Memory(str(Path(store).with_name("alerts.json")))
+            known = memory.load()
+        settings = Settings(exact_owners=exact_owners, rules=told, alert_state=known, boot=memory.boot, packets=found)
         with ExitStack() as stack:
-            places = _namespaces(netns) if packets else ()
-            keeping = stack.enter_context(Keeping(store, size=store_size * _MIB, packets=places))
-            settings = Settings(
-                exact_owners=exact_owners,
-                rules=told,
-                alert_state=memory.load(),
-                boot=memory.boot,
-                packets=places if keeping.keeps_packets else (),
-            )
-            watching = _watching(stack, settings)
-            told_already = {each.source for each in keeping.missing}
-            missing = (*(each for each in watching.missing if each.source not in told_already), *keeping.missing)
-            sources, tier = watching.sources, watching.tier
-            keeping.begin(time.time_ns(), sources=sources, tier=tier, missing=missing)
-            printer.start(time.time_ns(), version=__version__, sources=sources, tier=tier, missing=missing)
-            manager.ready(f"watching, tier {watching.tier}; history in {store}")
-            following = time.monotonic()
-            while not stopped:
-                following = max(following + TICK_SECONDS, time.monotonic())
-                watching.wait(following)
-                tick = watching.tick()
-                kept = memory.keep(watching.alert_state, time.monotonic(), changed=bool(tick.alerts))
-                more = keeping.tick(tick, kept, time.time_ns())
-                printer.write(Tick(notices=(*tick.notices, *kept, *more), alerts=tick.alerts))
-                manager.alive(time.monotonic_ns())
-            manager.stopping()
-            tick = watching.tick(last=True)
-            kept = memory.keep(watching.alert_state, time.monotonic(), at_once=True)
-            more = keeping.tick(tick, kept, time.time_ns())
-            more += keeping.end(stopped[0], time.time_ns())
-            printer.write(Tick(notices=(*tick.notices, *kept, *more), alerts=tick.alerts))
-            printer.end(time.time_ns(), reason=stopped[0], totals=watching.totals())
-    except (SourceError, StateFileError, StoreError) as error:
-        raise click.ClickException(f"cannot watch: {error}") from error
+            keeping = stack.enter_context(Keeping(store, size=store_size * _MIB, packets=found, hands=hands))
+            if not keeping.keeps_packets:
+                settings = replace(settings, packets=())
+            agent = _watching(stack, settings, hands)
+            _run(agent, keeping, memory, printer, manager, hands, stopped, store)
 
 
-def _watching(stack: ExitStack, settings: Settings) -> Agent | Counting:
-    """What watches: counters where the kernel program cannot run, since these too raise alerts."""
+def _run(
+    agent: Agent | Counting,
+    keeping: Keeping,
+    memory: Memory,
+    printer: Printer,
+    manager: Manager,
+    hands: Hands,
+    stopped: list[str],
+    store: str,
+) -> None:
+    """From the first line to the last."""
+    from whyreset import __version__
+    from whyreset.agent import TICK_SECONDS
+    from whyreset.model import Tick
+
+    said = {each.source for each in keeping.missing}
+    missing = (*(each for each in agent.missing if each.source not in said), *keeping.missing)
+    keeping.begin(time.time_ns(), sources=agent.sources, tier=agent.tier, missing=missing)
+    printer.start(time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=missing)
+    manager.ready(f"watching, tier {agent.tier}; history in {store}")
+    following = time.monotonic()
+    while not stopped:
+        following = max(following + TICK_SECONDS, time.monotonic())
+        agent.wait(following)
+        hands.check()
+        tick = agent.tick()
+        kept = memory.keep(agent.alert_state, time.monotonic(), changed=bool(tick.alerts))
+        more = keeping.tick(tick, kept, time.time_ns())
+        printer.write(Tick(notices=(*tick.notices, *kept, *more), alerts=tick.alerts))
+        manager.alive(time.monotonic_ns())
+    manager.stopping()
+    tick = agent.tick(last=True)
+    kept = memory.keep(agent.alert_state, time.monotonic(), at_once=True)
+    more = keeping.tick(tick, kept, time.time_ns())
+    more += keeping.end(stopped[0], time.time_ns())
+    printer.write(Tick(notices=(*tick.notices, *kept, *more), alerts=tick.alerts))
+    printer.end(time.time_ns(), reason=stopped[0], totals=agent.totals())
+
+
+def _watching(stack: ExitStack, settings: Settings, hands: Hands) -> Agent | Counting:
+    """What watches: counters where the kernel program cannot run, since these too raise alerts; packets do not."""
     from whyreset.agent import Agent
     from whyreset.counting import Counting
     from whyreset.sources.base import SourceError
 
     try:
-        return stack.enter_context(Agent(settings))
+        return stack.enter_context(Agent(settings, hands))
     except SourceError as error:
         if settings.exact_owners:
             raise

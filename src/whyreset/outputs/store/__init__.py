@@ -4,3 +4,7 @@
 DEFAULT = "/var/lib/whyreset/history.db"
 #: Bytes of it with all that belongs to it, unless so many are named; and the least.
 SIZE, SIZE_MIN = 64 << 20, 8 << 20
+
+
+class StoreError(Exception):
+    """The history cannot be used; one sentence."""

@@ -17,6 +17,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
+from whyreset.files import OWN, Files
+from whyreset.outputs.store import StoreError as StoreError  # noqa: PLC0414  named from here
+
 #: PRAGMA application_id, and the version of the tables as PRAGMA user_version.
 APPLICATION, LAYOUT = 0x77527374, 1
 
@@ -28,10 +31,6 @@ _FLOCK = struct.Struct("@hhqqi4x")
 _LOCK_SECONDS, _STEP_SECONDS = 1.0, 0.05
 #: What SQLite puts beside a file.
 BESIDE = ("-wal", "-shm", "-journal")
-
-
-class StoreError(Exception):
-    """The history cannot be used; one sentence."""
 
 
 class DamagedError(StoreError):
@@ -138,16 +137,30 @@ def holder(path: str) -> int:
     return pid if kind != fcntl.F_UNLCK else 0
 
 
-def make_folder(path: str) -> None:
+def make_folder(path: str, files: Files = OWN) -> None:
     """The folder that it lies in, for its owner alone where it is a new one.
+
+    Args:
+        path: of the history.
+        files: makes the folder.
 
     Raises StoreError.
     """
     folder = Path(path).absolute().parent
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        files.make_folder(str(folder))
     except OSError as error:
         raise StoreError(f"cannot make the folder {folder}: {error.strerror}") from error
+
+
+def check_folder(path: str) -> None:
+    """Whether this process may keep a history there. Raises StoreError."""
+    folder = Path(path).absolute().parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise StoreError(
+            f"user {os.geteuid()} may not write to {folder}, or not come to it: name a file in a folder of its own with"
+            " --store, or another user with --user"
+        )
 
 
 def touch(path: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Collection, Mapping
+from importlib import import_module
 from typing import Any, TypeVar
 
 import msgspec
@@ -22,6 +23,8 @@ from whyreset.sources.loading import MAPS, Loaded, Loading, Told
 from whyreset.sources.packet_socket import Opened, Shape, Wanted
 
 _ANSWER_BYTES_MAX = 64 << 20
+#: What the standard library, and we, import within functions: it may lie where only root reads.
+_LATER = ("array", "heapq", "urllib.parse")
 _Lines = tuple[str, ...]
 T = TypeVar("T")
 
@@ -88,6 +91,8 @@ class Asking:
     # ---- rights ----
 
     def settle(self) -> None:
+        for name in _LATER:
+            import_module(name)
         if self._owner:
             rights.become(*self._owner)
         else:

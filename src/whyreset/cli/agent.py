@@ -78,7 +78,7 @@ def agent(
         netns=netns if packets else (),
         state=state or "",
         home=str(Path(store).absolute().parent),
-        home_files=(Path(store).name, "alerts.json"),
+        home_files=(Path(store).name, "alerts.json", ".alerts.json"),
     )
     with refusals("watch"), split(grants, user or "") as hands:
         from msgspec.structs import replace

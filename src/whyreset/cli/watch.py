@@ -213,7 +213,7 @@ def _agent(stack: ExitStack, settings: Settings) -> Agent | Counting | Tapping:
 
     def tapping(why: str) -> Tapping:
         each = bool(settings.each_per_second)
-        return stack.enter_context(Tapping(why, settings.alert_state, each=each, blocks=settings.packet_blocks))
+        return stack.enter_context(Tapping(why, settings, each=each))
 
     if settings.tier == Tapping.tier:
         return tapping("not asked for: --tier packets")

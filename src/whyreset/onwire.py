@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
-from functools import partial
+from contextlib import ExitStack, suppress
 from typing import Literal
 
 from msgspec import Struct
@@ -23,6 +22,7 @@ from whyreset.sources import diag, rawsockets
 from whyreset.sources.base import SourceError
 from whyreset.sources.conntrack import Conntrack
 from whyreset.sources.firewall import Firewall, Rule, Rules
+from whyreset.sources.namespaces import Namespace
 from whyreset.sources.packets import RESETS, Packets
 
 #: After a loss nothing is concluded for so long: what waits to be judged is younger.
@@ -31,6 +31,8 @@ _DOUBT_NS = 3_000_000_000
 _ASK_NS = 2_000_000_000
 #: Readings that are kept: what is judged is younger.
 _KEPT_NS = 10_000_000_000
+#: Namespaces whose packets are read, and blocks of 128 KiB that their rings have: all together, and each.
+MOST_NAMESPACES, _ALL_BLOCKS, _LEAST_BLOCKS, _MOST_BLOCKS = 16, 64, 4, 32
 _MOST_WAITING = 512
 _MOST_ANSWERS = 1024
 _TOLD_RULES = 3
@@ -40,6 +42,7 @@ _LAST_SECONDS = 2.0
 class _Place(Struct):
     """One namespace whose packets are read."""
 
+    namespace: Namespace
     source: Packets
     sink: Sink
     firewall: Firewall
@@ -50,6 +53,15 @@ class _Place(Struct):
     asked_ns: int = 0
     #: What was found for an address and a port, and until when that holds.
     found: dict[tuple[str, int | None], tuple[int, Group]] = {}
+    #: Nobody uses the namespace any more, so that it was let go.
+    ended: bool = False
+
+    def close(self) -> None:
+        """Lets go of everything."""
+        self.firewall.close()
+        self.translations.close()
+        self.source.close()
+        self.namespace.close()
 
 
 class OnWire:
@@ -64,9 +76,8 @@ class OnWire:
 
     def __init__(self, paths: Sequence[str] = ("",), *, ring_blocks: int | None = None) -> None:
         self.merge = Merge()
-        sized = partial(Packets, blocks=ring_blocks) if ring_blocks else Packets
-        self._sources = [sized(path=path, wanted=RESETS) for path in dict.fromkeys(paths)]
         self._paths = list(dict.fromkeys(paths))
+        self._blocks = ring_blocks or min(max(_ALL_BLOCKS // max(len(self._paths), 1), _LEAST_BLOCKS), _MOST_BLOCKS)
         self._places: list[_Place] = []
         self._doubt_until_ns = 0
         self._blind = self._crowded = 0
@@ -74,36 +85,46 @@ class OnWire:
         self.foreign = 0
 
     def can_run(self) -> Missing | None:
-        return next((missing for source in self._sources if (missing := source.can_run())), None)
+        sources = (Packets(path=path) for path in self._paths)
+        return next((missing for source in sources if (missing := source.can_run())), None)
 
     def start(self) -> None:
-        if len(self._sources) > 16:
-            raise SourceError("packets are read in 16 network namespaces at the most")
+        if (asked := len(self._paths)) > MOST_NAMESPACES:
+            raise SourceError(
+                f"packets are read in {MOST_NAMESPACES} network namespaces at the most, and {asked} were asked for:"
+                " name fewer with --netns"
+            )
         try:
-            for path, source in zip(self._paths, self._sources, strict=True):
-                source.start()
-                translations = Conntrack(path)
-                ring = self.merge.ring(source.cookie, source.netns, _namer(source), translations.before)
-                self._places.append(
-                    _Place(
-                        source=source,
-                        sink=Sightings(self.merge, ring),
-                        firewall=Firewall(path),
-                        translations=translations,
-                    )
-                )
+            for path in self._paths:
+                self._places.append(self._place(Namespace(path)))
             for place in self._places:
                 place.firewall.ask()
         except BaseException:
             self.close()
             raise
 
+    def _place(self, namespace: Namespace) -> _Place:
+        with suppress(OSError):  # the source says in words what stands in the way
+            namespace.open()
+        source = Packets(path=namespace.path, wanted=RESETS, blocks=self._blocks)
+        try:
+            source.start()
+        except BaseException:
+            namespace.close()
+            raise
+        translations = Conntrack(namespace.path)
+        ring = self.merge.ring(source.cookie, source.netns, _namer(source), translations.before)
+        return _Place(
+            namespace=namespace,
+            source=source,
+            sink=Sightings(self.merge, ring),
+            firewall=Firewall(namespace.path),
+            translations=translations,
+        )
+
     def close(self) -> None:
         for place in self._places:
-            place.firewall.close()
-            place.translations.close()
-        for source in self._sources:
-            source.close()
+            place.close()
         self._places = []
 
     def drain(self, now_ns: int) -> None:
@@ -126,12 +147,22 @@ class OnWire:
             self._doubt_until_ns = now_ns + _DOUBT_NS
             self._blind = blind
         self.merge.judge(now_ns, epoch_ns, now_ns < self._doubt_until_ns, everything)
+        for place in self._places:
+            if not place.ended and not place.namespace.is_used():
+                self._let_go(place)
         for group in self.merge.take():
             place = next(each for each in self._places if each.source.cookie == group.netns_cookie)
-            if len(place.waiting) < _MOST_WAITING:
+            if len(place.waiting) < _MOST_WAITING and not place.ended:
                 place.waiting.append(group)
             else:
                 self._crowded += group.count
+
+    def _let_go(self, place: _Place) -> None:
+        """Holding it would keep it, and its devices, for as long as we run. What was not explained by now is not."""
+        place.ended = True
+        place.close()
+        self._crowded += sum(group.count for group in place.waiting)
+        place.waiting = []
 
     def take(self, *, last: bool = False) -> list[Group]:
         """What went past the stack and is known as far as it can be.
@@ -141,6 +172,8 @@ class OnWire:
         """
         out: list[Group] = []
         for place in self._places:
+            if place.ended:
+                continue
             now_ns = time.monotonic_ns()
             out += self._known(place, now_ns)
             if place.waiting and (last or now_ns - place.asked_ns > _ASK_NS):
@@ -199,7 +232,7 @@ class OnWire:
         """Holds what waits against the rules: a counter that moved since the last reading before the first reset."""
         out: list[Group] = []
         if place.waiting:
-            ours = [source.inode for source in self._sources]
+            ours = [each.source.inode for each in self._places]
             sockets, unread = rawsockets.held(place.firewall.path, ours)
             if len(place.found) > _MOST_ANSWERS:
                 place.found.clear()

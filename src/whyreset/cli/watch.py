@@ -177,10 +177,17 @@ def _namespaces(chosen: tuple[str, ...]) -> tuple[str, ...]:
         return ("",)
     named, home = Namespaces(), diag.here()[0]
     there = diag.namespaces()
-    paths = [""]
+    paths, found = [""], set()
     for inode, path in there.items():
-        if inode != home and (str(inode) in chosen or named.name(inode, time.monotonic_ns()) in chosen):
+        names = {str(inode), named.name(inode, time.monotonic_ns())}
+        found |= names
+        if inode != home and not names.isdisjoint(chosen):
             paths.append(path)
+    if missing := [name for name in chosen if name not in found]:
+        raise click.ClickException(
+            f"cannot watch: no process is in a network namespace {escape(missing[0])}, and none has that name:"
+            " its packets cannot be read (leave out --packets)"
+        )
     return tuple(paths)
 
 

@@ -10,6 +10,7 @@ from typing import Self
 
 from whyreset.core import lives
 from whyreset.core.records import Recorder
+from whyreset.sources.loading import LoadedHere
 from whyreset.sources.program import Program
 
 #: enum bpf_stats_type.
@@ -23,7 +24,9 @@ class Attached:
     def __init__(self) -> None:
         self._program = Program()
         self._program.load()
-        self._object = self._program._loaded
+        held = self._program._loaded
+        assert isinstance(held, LoadedHere)
+        self._object = held.object
         #: An iterator costs nothing while it does not run.
         self._names = [name for name in self._object._links if name != "held_sockets"]
         self._recorder: Recorder = self._program.recorder()

@@ -33,9 +33,9 @@ class System:
             raise PermissionError(1, "not allowed")
         return [each for each, _ in self.sockets if each.state in states][:most]
 
-    def holders(self, inodes: Container[int]) -> tuple[dict[int, list[int]], int]:
-        """As `sockets.holders`."""
-        return {each.inode: list(pids) for each, pids in self.sockets if each.inode in inodes}, 0
+    def holders(self) -> dict[int, list[tuple[int, int]]]:
+        """As `sockets.held_here`."""
+        return {each.inode: [(pid, pid * SECOND) for pid in pids] for each, pids in self.sockets}
 
 
 @pytest.fixture
@@ -43,8 +43,7 @@ def system(monkeypatch: pytest.MonkeyPatch) -> System:
     """In the place of the real one."""
     made = System()
     monkeypatch.setattr("whyreset.holding.diag.current", made.current)
-    monkeypatch.setattr("whyreset.holding.sockets.holders", made.holders)
-    monkeypatch.setattr("whyreset.holding.start_ns", lambda pid: pid * SECOND)
+    monkeypatch.setattr("whyreset.hands.sockets.held_here", made.holders)
     return made
 
 
@@ -181,11 +180,11 @@ def test_looks_cost_no_more_than_their_share(system: System, monkeypatch: pytest
     """One that took 50 ms of a core is followed by another after ten seconds."""
     made, spent = Holding(), [0]
 
-    def holders(_: Container[int]) -> tuple[dict[int, list[int]], int]:
+    def holders() -> dict[int, list[tuple[int, int]]]:
         spent[0] += 50_000_000
-        return {}, 0
+        return {}
 
-    monkeypatch.setattr("whyreset.holding.sockets.holders", holders)
+    monkeypatch.setattr("whyreset.hands.sockets.held_here", holders)
     monkeypatch.setattr("whyreset.holding.time.thread_time_ns", lambda: spent[0])
     for second in range(1, 22):
         made.look(second * SECOND)

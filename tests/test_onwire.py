@@ -9,12 +9,12 @@ from msgspec.structs import replace
 
 from whyreset import onwire
 from whyreset.core.taps import Listing
+from whyreset.hands import OwnHands
 from whyreset.model import Facts, Group, Record, Remotes
 from whyreset.onwire import OnWire
 from whyreset.sources.base import SourceError
 from whyreset.sources.conntrack import Conntrack
 from whyreset.sources.firewall import Rule, Rules
-from whyreset.sources.namespaces import Namespace
 
 SECOND = 1_000_000_000
 COOKIE = 7
@@ -62,20 +62,28 @@ class FakePackets:
         """Nothing is open."""
 
 
+class FakeHands(OwnHands):
+    """192.0.2.2 is ours, and nmap has a raw socket."""
+
+    def is_local(self, path: str, address: str) -> bool:
+        return address == "192.0.2.2"
+
+    def raw_sockets(self, *_: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return ("raw socket of nmap[5]",), ()
+
+
 @pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> tuple[OnWire, FakeFirewall]:
+def wire() -> tuple[OnWire, FakeFirewall]:
     """The wire with a firewall of its own; 192.0.2.2 is ours."""
-    made, firewall = OnWire(), FakeFirewall()
+    made, firewall = OnWire(hands=FakeHands()), FakeFirewall()
     place = onwire._Place(
-        namespace=Namespace(),
+        path="",
         source=FakePackets(),  # type: ignore[arg-type]
         sink=Listing(),
         firewall=firewall,  # type: ignore[arg-type]
         translations=Conntrack(),
     )
     made._places = [place]
-    monkeypatch.setattr("whyreset.onwire.diag.is_local", lambda address: address == "192.0.2.2")
-    monkeypatch.setattr("whyreset.onwire.rawsockets.held", lambda *_: (("raw socket of nmap[5]",), ()))
     return made, firewall
 
 
@@ -225,7 +233,7 @@ def test_a_namespace_that_nobody_uses_any_more_is_let_go(
 ) -> None:
     """What waited for its firewall is counted as undecided, and what comes of it later too."""
     made, firewall = wire
-    monkeypatch.setattr(made._places[0].namespace, "is_used", lambda: False)
+    monkeypatch.setattr(made._hands, "is_used", lambda _path: False)
     made._places[0].waiting = [group(3)]
 
     class Merge:

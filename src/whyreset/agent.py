@@ -19,8 +19,23 @@ from whyreset.answers import Answerer
 from whyreset.clock import boottime_ns as _boottime_ns
 from whyreset.clock import epoch_ns as _epoch_ns
 from whyreset.core import lives
+from whyreset.hands import OWN_HANDS, Hands
+from whyreset.looking import Looking
 from whyreset.meaning import Meaning
-from whyreset.model import Alert, Count, Counters, Finding, Group, Missing, Notice, Record, Reset, Tick, Verdict
+from whyreset.model import (
+    Alert,
+    Attempt,
+    Count,
+    Counters,
+    Finding,
+    Group,
+    Missing,
+    Notice,
+    Record,
+    Reset,
+    Tick,
+    Verdict,
+)
 from whyreset.onwire import OnWire
 from whyreset.outputs.desk import Desk
 from whyreset.owners.lives import Lives
@@ -33,6 +48,7 @@ from whyreset.questions import Answer, Question
 from whyreset.sources.counters import CounterSource
 from whyreset.sources.kernel import KernelSource
 from whyreset.sources.limits import LimitSource
+from whyreset.sources.loading import Loading
 from whyreset.sources.program import Program
 
 TICK_SECONDS = 0.1
@@ -50,6 +66,8 @@ _EARLY_ANSWERS = 4
 #: What is remembered of processes, listeners and former listeners: with full tables `watch` stays within its budget of
 #: memory.
 _PROCESSES, _TEXT_BYTES, _LISTENERS, _FORMER = 3072, 4 << 20, 4096, 1024
+#: Remotes a second whose first contacts are looked at.
+_CONTACTS = 64
 _NOTICE_EVERY_NS = 60_000_000_000
 _UNASKED = "not asked for: --packets"
 _WITHOUT_PACKETS = "resets that the TCP stack did not send"
@@ -79,28 +97,43 @@ class Settings(Struct, frozen=True, kw_only=True):
     #: Says of which namespaces the verdict is, by inode number and name.
     within: Callable[[int, str], bool] = lambda _netns, _name: True
 
+    @property
+    def loading(self) -> Loading:
+        """What is loaded into the kernel for it."""
+        return Loading(exact_owners=self.exact_owners, ring_bytes=self.ring_bytes, tier=self.tier)
+
 
 class Agent:
-    """Watches this host. Use as a context manager: entering attaches everything, leaving removes it."""
+    """Watches this host. Use as a context manager: entering attaches everything, leaving removes it.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: how.
+        hands: do what takes rights.
+    """
+
+    def __init__(self, settings: Settings, hands: Hands = OWN_HANDS) -> None:
         self._settings = settings
-        self._program = Program(exact_owners=settings.exact_owners, ring_bytes=settings.ring_bytes, tier=settings.tier)
-        self._wire = OnWire(settings.packets, ring_blocks=settings.packet_blocks) if settings.packets else None
+        self._hands = hands
+        self._program = Program(settings.loading, hands.load)
+        packets, blocks = settings.packets, settings.packet_blocks
+        self._wire = OnWire(packets, ring_blocks=blocks, hands=hands) if packets else None
         self._kernel = KernelSource(
             self._program,
             each_per_tick=round(settings.each_per_second * TICK_SECONDS),
             merge=self._wire.merge if self._wire else None,
         )
         self._counters = CounterSource(self._program)
-        processes = Processes(capacity=_PROCESSES, text_bytes=_TEXT_BYTES)
+        processes = Processes(capacity=_PROCESSES, text_bytes=_TEXT_BYTES, proc=hands, name_of=hands.container_name)
         self._owners = Owners(processes, Lives(_LISTENERS, memory=_FORMER))
-        self._namespaces = Namespaces(names=settings.names)
+        self._namespaces = Namespaces(names=settings.names, read=hands.namespace_names)
         self._pipeline = Pipeline(self._owners, self._netns_name)
-        self._meaning = Meaning(self._owners, self._netns_name, settings.within, start=f"{os.getpid():x}-")
+        self._meaning = Meaning(
+            self._owners, self._netns_name, settings.within, start=f"{os.getpid():x}-", raw=hands.raw_senders
+        )
+        self._looking = Looking(hands)
         self._recents = Recents()
         self._answerer = Answerer(self._owners, self._recents, self._netns_name, since_ns=time.time_ns())
-        self._desk = Desk()
+        self._desk = Desk(hands.listen, hands.trusts)
         self._limits = LimitSource()
         self._alerting = Alerting(
             settings.rules.rules,
@@ -145,6 +178,7 @@ class Agent:
             # at its end a process of older kernels has no memory left that would tell its command
             self._owners.catch_up(_boottime_ns(), _AT_START)
             self._account = self._baseline()
+            self._looking.begin()
             self._desk.open()
         except BaseException:
             self.close()
@@ -186,6 +220,7 @@ class Agent:
             last: also what is younger than a judgement takes, and all accounts.
         """
         assert self._account is not None
+        self._hands.check()
         now_ns, epoch_ns = _boottime_ns(), _epoch_ns()
         self._drain_wire(now_ns)
         groups = self._kernel.take(now_ns, everything=last) if last or now_ns >= self._take_after_ns else []
@@ -216,19 +251,31 @@ class Agent:
             counters = self._counters.read(time.monotonic_ns())
             self._account.read(counters, self._program.tallies(self._account.settled()))
             if self._wire:
-                self._wire.judge(now_ns, epoch_ns, blind=self._account.blind(), everything=last)
+                self._wire.judge(now_ns, epoch_ns, blind=self._account.blind(self._wire.cookies), everything=last)
                 if last:
                     explained += self._explain(self._wire.take(last=True), epoch_ns)
             counts = self._count(now_ns + epoch_ns, everything=last)
             host = self._limits.read(time.monotonic())
             alerts = self._alerting.read((now_ns + epoch_ns) / 1e9, counters, host)
             notices = self._notices(now_ns + epoch_ns)
-            self._meaning.see((reset for _, reset in explained), now_ns, epoch_ns=epoch_ns, counts=counts, host=host)
+            attempts = self._attempts()
+            self._meaning.see(
+                (reset for _, reset in explained),
+                now_ns,
+                epoch_ns=epoch_ns,
+                counts=counts,
+                host=host,
+                contacts=self._kernel.contacts(_CONTACTS),
+                established=self._looking.established(self._meaning.looks(), self._program.held_sockets),
+                places=self._looking.look(counts, attempts, self._account, host, now_ns),
+                attempts=attempts,
+            )
             findings = self._meaning.judge(now_ns + epoch_ns)
             alerts = self._meaning.explain(alerts)
             verdict = self._verdict(now_ns + epoch_ns)
         else:
             self._meaning.see((reset for _, reset in explained), now_ns, epoch_ns=epoch_ns)
+            findings = self._meaning.judge_early(now_ns + epoch_ns)
         return Tick(
             resets=tuple(reset for _, reset in explained),
             counts=tuple(counts),
@@ -280,6 +327,10 @@ class Agent:
         else:
             lines = self._account.lines(time_ns, everything=everything)
         return [replace(line, netns_name=self._netns_name(line.netns)) for line in lines]
+
+    def _attempts(self) -> list[Attempt]:
+        assert self._account is not None
+        return [replace(each, netns=self._account.inode(each.netns_cookie)) for each in self._kernel.attempts()]
 
     def _drain_wire(self, now_ns: int) -> None:
         if self._wire:

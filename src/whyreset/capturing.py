@@ -19,6 +19,7 @@ from whyreset.evidence.frames import Frame
 from whyreset.evidence.join import Explained, Join
 from whyreset.evidence.remarks import known_of
 from whyreset.evidence.writer import NEVER, Rotation, Where, Words, Writer
+from whyreset.hands import OWN_HANDS, Hands
 from whyreset.model import Missing, Reset
 from whyreset.outputs.sentences import told
 from whyreset.sources import diag
@@ -28,7 +29,8 @@ from whyreset.sources.packets import Wanted as Armed
 
 #: What waits between the kernel's rings and us, and so many packets are taken of it in one visit.
 _TAPE_BYTES, _AT_ONCE = 8 << 20, 2000
-_EACH_PER_SECOND = 2500
+#: Of the agent within.
+SETTINGS = Settings(each_per_second=2500)
 #: What was written is on disk so soon.
 _FLUSH_NS = 1_000_000_000
 #: More namespaces cannot be asked for at once: each has a ring of its own.
@@ -79,12 +81,13 @@ class Capturing:
 
     Args:
         wanted: what is asked for.
+        hands: do what takes rights.
 
     Raises SourceError and evidence.output.OutputError.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: Wanted, hands: Hands = OWN_HANDS) -> None:
+        self._wanted, self._hands = wanted, hands
         self._stack = ExitStack()
         self._agent: Agent | None = None
         self._sources: list[Packets] = []
@@ -185,7 +188,8 @@ class Capturing:
         places = self._places()
         for number, (inode, path) in enumerate(places.items()):
             armed = Armed(ports=tuple(sorted(wanted.ports))) if wanted.segments else ENDS
-            source = Packets(path=path, snap_bytes=wanted.snap or _HEADERS_BYTES, wanted=armed)
+            snap = wanted.snap or _HEADERS_BYTES
+            source = Packets(path=path, snap_bytes=snap, wanted=armed, opener=self._hands.open_packets)
             source.start()
             self._stack.callback(source.close)
             self._sources.append(source)
@@ -193,7 +197,7 @@ class Capturing:
             self._names.append(_name(inode, path))
         self._join = Join(dict(enumerate(places)))
         try:
-            self._agent = self._stack.enter_context(Agent(Settings(each_per_second=_EACH_PER_SECOND)))
+            self._agent = self._stack.enter_context(Agent(SETTINGS, self._hands))
         except SourceError as error:
             lost = "why the kernel sent resets, and who owns their sockets"
             self.missing = (Missing(source="kernel", why=str(error), lost=lost),)
@@ -205,6 +209,7 @@ class Capturing:
             snap=wanted.snap,
             force=wanted.force,
             rotation=wanted.rotation,
+            files=self._hands.files,
         )
         self._stack.callback(self._writer.close)
 
@@ -213,17 +218,11 @@ class Capturing:
         home = diag.here()[0]
         if not self._wanted.netns:
             return {home: ""}
-        there = diag.namespaces()
-        if self._wanted.netns == ("all",):
-            found = {home: "", **{inode: path for inode, path in there.items() if inode != home}}
-        else:
-            found = {}
-            for word in self._wanted.netns:
-                inode = next((each for each, path in there.items() if word in (str(each), os.path.basename(path))), 0)
-                inode = inode or (home if word == str(home) else 0)
-                if not inode:
-                    raise SourceError(f"there is no network namespace {word}")
-                found[inode] = "" if inode == home else there[inode]
+        there = {home: "", **self._hands.namespaces()}
+        for word in self._wanted.netns:
+            if word != "all" and not diag.called(there, (word,)):
+                raise SourceError(f"there is no network namespace {word}")
+        found = {inode: "" if inode == home else path for inode, path in diag.called(there, self._wanted.netns).items()}
         if len(found) > PLACES_MAX:
             raise SourceError(f"there are {len(found)} network namespaces: name {PLACES_MAX} at most with --netns")
         return found

@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable
 from itertools import islice
 
+from whyreset.hands import OWN_HANDS, Hands
 from whyreset.model import Listener, ListenerEnd, Owner, Process, Record, Socket
 from whyreset.observation import Observation
 from whyreset.owners.lives import Lives
 from whyreset.owners.processes import Processes
 from whyreset.owners.sockets import Owners
-from whyreset.sources import diag, sockets
-from whyreset.sources.view import start_ns
+from whyreset.sources import diag
+from whyreset.sources.base import SourceError
 
 #: Sockets that are looked at; beyond that nobody's owner is known by its connection.
 _SOCKETS = 1 << 14
@@ -31,10 +32,16 @@ _Key = tuple[int, int]
 
 
 class Holding:
-    """Looks at this namespace's sockets. Nothing that it cannot see is an error."""
+    """Looks at this namespace's sockets. Nothing that it cannot see is an error.
 
-    def __init__(self) -> None:
-        self._owners = Owners(Processes(capacity=3072), Lives(_LISTENERS, memory=_FORMER))
+    Args:
+        hands: read who holds files of other users' processes.
+    """
+
+    def __init__(self, hands: Hands = OWN_HANDS) -> None:
+        self._hands = hands
+        processes = Processes(capacity=3072, proc=hands, name_of=hands.container_name)
+        self._owners = Owners(processes, Lives(_LISTENERS, memory=_FORMER))
         #: By cookie, the listeners of the last look, and when the look was before which they were not there.
         self._listening: dict[int, Socket] = {}
         self._since: dict[int, int] = {}
@@ -109,17 +116,14 @@ class Holding:
         """Who holds what, from /proc."""
         try:
             connections = diag.current(("SYN_SENT", "ESTABLISHED", "CLOSE_WAIT"), _SOCKETS)
-        except OSError:
-            connections = []
-        named = {each.inode: each for each in (*self._listening.values(), *connections) if each.inode}
-        holders, _ = sockets.holders(named)
-        starts = {pid: start_ns(pid) for pids in holders.values() for pid in pids}
+            holders = self._hands.socket_holders()
+        except (OSError, SourceError):
+            return
         held = []
         # what has gone since is still asked for: a reset is judged seconds after it came
         there = {ends: known for ends, known in self._connections.items() if now_ns - known[1] < _KEPT_NS}
-        for inode, pids in holders.items():
-            keys = sorted((starts[pid], pid) for pid in pids if starts[pid])
-            each = named[inode]
+        for each in (*self._listening.values(), *connections):
+            keys = sorted((start, pid) for pid, start in holders.get(each.inode, ()))
             if not keys:
                 continue
             if each.state != "LISTEN":

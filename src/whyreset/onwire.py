@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
 from typing import Literal
 
 from msgspec import Struct
@@ -17,12 +16,11 @@ from msgspec.structs import replace
 from whyreset.core.merge import Merge
 from whyreset.core.sightings import Sightings
 from whyreset.core.taps import Sink
+from whyreset.hands import OWN_HANDS, Hands
 from whyreset.model import Group, Missing, Record, Surroundings
-from whyreset.sources import diag, rawsockets
 from whyreset.sources.base import SourceError
-from whyreset.sources.conntrack import Conntrack
+from whyreset.sources.conntrack import Translations
 from whyreset.sources.firewall import Firewall, Rule, Rules
-from whyreset.sources.namespaces import Namespace
 from whyreset.sources.packets import RESETS, Packets
 
 #: After a loss nothing is concluded for so long: what waits to be judged is younger.
@@ -42,11 +40,12 @@ _LAST_SECONDS = 2.0
 class _Place(Struct):
     """One namespace whose packets are read."""
 
-    namespace: Namespace
+    #: Of the namespace, as long as it is held.
+    path: str
     source: Packets
     sink: Sink
     firewall: Firewall
-    translations: Conntrack
+    translations: Translations
     #: The newest last.
     readings: list[Rules] = []
     waiting: list[Group] = []
@@ -61,7 +60,6 @@ class _Place(Struct):
         self.firewall.close()
         self.translations.close()
         self.source.close()
-        self.namespace.close()
 
 
 class OnWire:
@@ -70,12 +68,16 @@ class OnWire:
     Args:
         paths: of the namespaces («/proc/911/ns/net»), "" for our own.
         ring_blocks: size of each ring; None for the built-in one.
+        hands: opens sockets and enters namespaces.
     """
 
     name = "packets"
 
-    def __init__(self, paths: Sequence[str] = ("",), *, ring_blocks: int | None = None) -> None:
+    def __init__(
+        self, paths: Sequence[str] = ("",), *, ring_blocks: int | None = None, hands: Hands = OWN_HANDS
+    ) -> None:
         self.merge = Merge()
+        self._hands = hands
         self._paths = list(dict.fromkeys(paths))
         self._blocks = ring_blocks or min(max(_ALL_BLOCKS // max(len(self._paths), 1), _LEAST_BLOCKS), _MOST_BLOCKS)
         self._places: list[_Place] = []
@@ -85,7 +87,7 @@ class OnWire:
         self.foreign = 0
 
     def can_run(self) -> Missing | None:
-        sources = (Packets(path=path) for path in self._paths)
+        sources = (Packets(path=path, opener=self._hands.open_packets) for path in self._paths)
         return next((missing for source in sources if (missing := source.can_run())), None)
 
     def start(self) -> None:
@@ -96,35 +98,34 @@ class OnWire:
             )
         try:
             for path in self._paths:
-                self._places.append(self._place(Namespace(path)))
+                self._places.append(self._place(path))
             for place in self._places:
                 place.firewall.ask()
         except BaseException:
             self.close()
             raise
 
-    def _place(self, namespace: Namespace) -> _Place:
-        with suppress(OSError):  # the source says in words what stands in the way
-            namespace.open()
-        source = Packets(path=namespace.path, wanted=RESETS, blocks=self._blocks)
+    def _place(self, given: str) -> _Place:
+        path = self._hands.hold(given)
+        source = Packets(path=path, wanted=RESETS, blocks=self._blocks, opener=self._hands.open_packets)
         try:
             source.start()
         except BaseException:
-            namespace.close()
+            self._hands.let_go(path)
             raise
-        translations = Conntrack(namespace.path)
+        translations = self._hands.translations(path)
         ring = self.merge.ring(source.cookie, source.netns, _namer(source), translations.before)
         return _Place(
-            namespace=namespace,
+            path=path,
             source=source,
             sink=Sightings(self.merge, ring),
-            firewall=Firewall(namespace.path),
+            firewall=Firewall(path, self._hands.tools),
             translations=translations,
         )
 
     def close(self) -> None:
         for place in self._places:
-            place.close()
+            self._end(place)
         self._places = []
 
     def drain(self, now_ns: int) -> None:
@@ -139,7 +140,8 @@ class OnWire:
         Args:
             now_ns: CLOCK_BOOTTIME.
             epoch_ns: what to add for the time of day.
-            blind: how many resets the kernel lost, or counted without a trace, so far.
+            blind: how many resets the kernel lost, or counted without a trace, so far, in these namespaces. What another
+                one lost has come in where it left.
             everything: also what is younger.
         """
         dropped = sum(place.source.count_dropped() for place in self._places)
@@ -148,8 +150,10 @@ class OnWire:
             self._blind = blind
         self.merge.judge(now_ns, epoch_ns, now_ns < self._doubt_until_ns, everything)
         for place in self._places:
-            if not place.ended and not place.namespace.is_used():
-                self._let_go(place)
+            if not place.ended and not self._hands.is_used(place.path):
+                self._crowded += sum(group.count for group in place.waiting)
+                place.waiting = []
+                self._end(place)
         for group in self.merge.take():
             place = next(each for each in self._places if each.source.cookie == group.netns_cookie)
             if len(place.waiting) < _MOST_WAITING and not place.ended:
@@ -157,12 +161,12 @@ class OnWire:
             else:
                 self._crowded += group.count
 
-    def _let_go(self, place: _Place) -> None:
-        """Holding it would keep it, and its devices, for as long as we run. What was not explained by now is not."""
-        place.ended = True
-        place.close()
-        self._crowded += sum(group.count for group in place.waiting)
-        place.waiting = []
+    def _end(self, place: _Place) -> None:
+        """Lets go: holding it would keep it, and its devices, for as long as we run."""
+        if not place.ended:
+            place.ended = True
+            place.close()
+            self._hands.let_go(place.path)
 
     def take(self, *, last: bool = False) -> list[Group]:
         """What went past the stack and is known as far as it can be.
@@ -185,6 +189,11 @@ class OnWire:
             if rules is not None:
                 out += self._explain(place, rules)
         return out
+
+    @property
+    def cookies(self) -> tuple[int, ...]:
+        """Of the namespaces whose packets are read."""
+        return tuple(place.source.cookie for place in self._places)
 
     def off_wire(self, cookie: int) -> int | None:
         """How many resets of that namespace never left it; None where its packets are not read."""
@@ -233,7 +242,7 @@ class OnWire:
         out: list[Group] = []
         if place.waiting:
             ours = [each.source.inode for each in self._places]
-            sockets, unread = rawsockets.held(place.firewall.path, ours)
+            sockets, unread = self._hands.raw_sockets(place.path, ours)
             if len(place.found) > _MOST_ANSWERS:
                 place.found.clear()
             for group in place.waiting:
@@ -266,13 +275,7 @@ class OnWire:
         """Whether its source is an address of the namespace itself."""
         if not group.samples:
             return False
-        try:
-            with ExitStack() as stack:
-                if place.firewall.path:
-                    stack.enter_context(diag.inside(place.firewall.path))
-                return bool(diag.is_local(group.samples[0].local))
-        except OSError:
-            return False
+        return bool(self._hands.is_local(place.path, group.samples[0].local))
 
 
 def _await(firewall: Firewall) -> Rules:

@@ -21,6 +21,7 @@ from whyreset.evidence.output import OutputError
 from whyreset.evidence.recorder import Recorder
 from whyreset.evidence.remarks import known_of
 from whyreset.evidence.writer import Where, Words, Writer
+from whyreset.hands import OWN_HANDS, Hands
 from whyreset.model import Alert, Notice, Reset
 from whyreset.outputs.sentences import told
 from whyreset.sources import diag
@@ -43,13 +44,15 @@ class Recording:
 
     Args:
         folder: where files go; it is made if need be.
+        hands: do what takes rights.
 
     Raises SourceError and OutputError when entered; later on, what cannot be written is a notice.
     """
 
-    def __init__(self, folder: str) -> None:
+    def __init__(self, folder: str, hands: Hands = OWN_HANDS) -> None:
         self._folder = Path(folder)
-        self._source = Packets(snap_bytes=_SNAP_BYTES)
+        self._files = hands.files
+        self._source = Packets(snap_bytes=_SNAP_BYTES, opener=hands.open_packets)
         self._recorder = Recorder({})
         self._ports: deque[int] = deque(maxlen=_RECENT)
         self._seen: set[str] = set()
@@ -60,7 +63,7 @@ class Recording:
 
     def __enter__(self) -> Recording:
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._files.make_folder(str(self._folder))
         except OSError as error:
             raise OutputError(f"cannot make {self._folder}: {error.strerror}") from error
         self._source.start()
@@ -108,7 +111,7 @@ class Recording:
         )
         words = Words(application=f"whyreset {__version__}", comment=f"alert {alert.rule}: {alert.summary}")
         try:
-            self._writer = Writer(str(path), words=words, where=self._where)
+            self._writer = Writer(str(path), words=words, where=self._where, files=self._files)
         except OutputError as error:
             return Notice(time_ns=now_ns, name="evidence-lost", text=str(error), count=1)
         self._playing, self._last_ns = self._recorder.play(now_ns - BEFORE_NS, now_ns - _EXPLAINED_NS), 0

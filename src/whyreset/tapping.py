@@ -20,6 +20,7 @@ from whyreset.captures import Explainer
 from whyreset.clock import boottime_ns, epoch_ns
 from whyreset.core.live import Live
 from whyreset.core.segments import Analyzer
+from whyreset.hands import OWN_HANDS, Hands
 from whyreset.holding import Holding
 from whyreset.model import (
     Alert,
@@ -40,7 +41,6 @@ from whyreset.observation import SeenSegment, Tally
 from whyreset.observed import ObservedReset
 from whyreset.owners.namespaces import Namespaces
 from whyreset.sources import diag
-from whyreset.sources.base import SourceError
 from whyreset.sources.counters import OwnCounters
 from whyreset.sources.limits import LimitSource
 from whyreset.sources.packets import Packets, Wanted
@@ -61,14 +61,18 @@ class Tapping:
         why: one sentence on why the kernel cannot tell more, for the user.
         settings: of them the rules, what alerts knew before, and the ring's size.
         each: every reset by itself.
+        hands: do what takes rights.
     """
 
     tier = "packets"
 
-    def __init__(self, why: str, settings: Settings, *, each: bool = False) -> None:
+    def __init__(self, why: str, settings: Settings, *, each: bool = False, hands: Hands = OWN_HANDS) -> None:
+        self._hands = hands
         self._why = why
-        self._packets = Packets(wanted=Wanted(everything=True), blocks=settings.packet_blocks or 64)
-        self._holding = Holding()
+        self._packets = Packets(
+            wanted=Wanted(everything=True), blocks=settings.packet_blocks or 64, opener=hands.open_packets
+        )
+        self._holding = Holding(hands)
         self._limits = LimitSource()
         self._alerting = Alerting(
             settings.rules.rules,
@@ -85,7 +89,7 @@ class Tapping:
         self._analyzer = Analyzer(_CONNECTIONS, each)
         self._explainer = Explainer((), is_ours=lambda address: bool(diag.is_local(address)))
         self._live = Live(self._analyzer, lambda index: self._packets.interface(index, time.monotonic_ns()))
-        self._namespaces = Namespaces()
+        self._namespaces = Namespaces(read=hands.namespace_names)
         self._account: Account | None = None
         self._latest: Counters | None = None
         self._read_ns = self._renewed_ns = 0
@@ -108,8 +112,6 @@ class Tapping:
         )
 
     def __enter__(self) -> Tapping:
-        if missing := self._packets.can_run():
-            raise SourceError(missing.why)
         self._counters.start()
         self._packets.start()
         self._latest = self._counters.read()
@@ -143,6 +145,7 @@ class Tapping:
         Args:
             last: also resets of which not all that follows was seen, and the account also where nothing moved.
         """
+        self._hands.check()
         now_ns = time.monotonic_ns()
         if now_ns - self._renewed_ns > _ADDRESSES_NS:
             self._renewed_ns = now_ns

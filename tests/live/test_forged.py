@@ -1,4 +1,4 @@
-"""Resets that a middlebox makes in the peer's name, live: told by what no TCP stack does, and never of a true one."""
+"""Resets that a middlebox makes in the name of the peer: told by what no TCP stack does, never of a true one."""
 
 from __future__ import annotations
 

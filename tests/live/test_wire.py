@@ -48,7 +48,7 @@ def of(watch: Watch, host: Host, direction: str = "sent") -> list[Line]:
 def wait_for(watch: Watch, host: Host, count: int) -> list[Line]:
     """Wait until so many resets sent by a host were told."""
     with suppress(TimeoutError):
-        watch.wait(lambda _: sum(line["count"] for line in of(watch, host)) >= count, 6)
+        watch.wait(lambda _: sum(line["count"] for line in of(watch, host)) >= count, 15)
     return of(watch, host)
 
 

@@ -350,6 +350,8 @@ class WhoLine(Line, tag="who", kw_only=True):
     pid: int | None = None
     #: Nothing from before is remembered.
     watched_since: str = ""
+    #: The agent's history tells of resets since then.
+    kept_since: str = ""
     listeners: list[ListenerKey] = []
     former: list[FormerKey] = []
     processes: list[ProcessKey] = []

@@ -10,6 +10,7 @@ import socket
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Protocol
 
 from whyreset.sources import diag
 
@@ -30,6 +31,21 @@ _PATIENCE_SECONDS = 0.05
 ENDS = struct.Struct("=16s16sHH")
 
 
+class Translations(Protocol):
+    """Whoever knows them."""
+
+    def before(self, v6: bool, ends: bytes) -> bytes | None:
+        """The ends that a segment had before its addresses were translated; None where it is not known.
+
+        Args:
+            v6: whether addresses are IPv6.
+            ends: those that it left with, as `ENDS` has them. They come back where nothing was translated.
+        """
+
+    def close(self) -> None:
+        """Nothing is held then."""
+
+
 class Conntrack:
     """Asks in one namespace.
 
@@ -43,11 +59,6 @@ class Conntrack:
         self._usable = True
 
     def before(self, v6: bool, ends: bytes) -> bytes | None:
-        """The ends that a segment had before its addresses were translated; None where it is not known.
-
-        Args:
-            ends: those that it left with, as `ENDS` has them. They come back where nothing was translated.
-        """
         if not self._usable:
             return None
         src, dst, sport, dport = ENDS.unpack(ends)
@@ -66,7 +77,6 @@ class Conntrack:
         return None
 
     def close(self) -> None:
-        """Nothing is held then."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None

@@ -14,14 +14,17 @@ that each test here steps over a long jump; the kernel's compiler makes one of t
 
 from __future__ import annotations
 
-import ipaddress
 import struct
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import ipaddress
 
 #: The most ports and hosts that a filter tells apart: far below the kernel's limit of 4,096 instructions.
 MOST_PORTS, MOST_HOSTS = 64, 32
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 
 # include/uapi/linux/bpf_common.h, filter.h
 _LDB, _LDH, _LDW = 0x50, 0x48, 0x40  # LD | IND: from X on

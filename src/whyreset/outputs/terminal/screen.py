@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
 
@@ -31,6 +32,11 @@ _EVERY_NS = 1_000_000_000
 _AT_ONCE_NS = 250_000_000
 #: Terminals that have no block characters.
 _PLAIN = frozenset({"linux", "vt100", "vt220"})
+
+
+def prepare() -> None:
+    """Has everything read from disk that drawing needs: rich loads its table of wide characters when it meets one."""
+    cell_len("\N{FULLWIDTH EXCLAMATION MARK}")
 
 
 class ScreenPrinter:

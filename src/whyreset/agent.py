@@ -264,7 +264,7 @@ class Agent:
             counters = self._counters.read(time.monotonic_ns())
             self._account.read(counters, self._program.tallies(self._account.settled()))
             if self._wire:
-                self._wire.judge(now_ns, epoch_ns, blind=self._account.blind(), everything=last)
+                self._wire.judge(now_ns, epoch_ns, blind=self._account.blind(self._wire.cookies), everything=last)
                 if last:
                     explained += self._explain(self._wire.take(last=True), epoch_ns)
             counts = self._count(now_ns + epoch_ns, everything=last)

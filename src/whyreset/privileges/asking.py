@@ -142,6 +142,19 @@ class Asking:
     def namespaces(self) -> dict[int, str]:
         return self.tell(requests.Namespaces(), dict[int, str])
 
+    def hold(self, path: str) -> str:
+        return self.tell(requests.Hold(path), str)
+
+    def is_used(self, path: str) -> bool:
+        return not path or self.tell(requests.IsUsed(path), bool)
+
+    def let_go(self, path: str) -> None:
+        if path:
+            _quietly(self, requests.LetGo(path))
+
+    def socket_holders(self) -> dict[int, list[tuple[int, int]]]:
+        return self.tell(requests.SocketHolders(), dict[int, list[tuple[int, int]]])
+
     def namespace_names(self) -> Mapping[int, str]:
         return self.tell(requests.NamespaceNames(), dict[int, str])
 

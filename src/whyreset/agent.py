@@ -18,6 +18,8 @@ from whyreset.answers import Answerer
 from whyreset.clock import boottime_ns as _boottime_ns
 from whyreset.clock import epoch_ns as _epoch_ns
 from whyreset.core import lives
+from whyreset.core.tape import Tape
+from whyreset.core.triggers import Triggers
 from whyreset.model import Alert, Count, Counters, Group, Missing, Notice, Record, Reset
 from whyreset.onwire import OnWire
 from whyreset.outputs.desk import Desk
@@ -72,6 +74,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     packets: tuple[str, ...] = ()
     #: Size of each ring of packets; None for the built-in one.
     packet_blocks: int | None = None
+    #: Copy a sample of the segments that provoke resets; `Agent.take_triggers` hands them out.
+    triggers: bool = False
     #: The kernel's tier to use, though it may have a better one; "" for the best.
     tier: str = ""
 
@@ -86,12 +90,25 @@ class Tick(Struct, frozen=True, kw_only=True):
 
 
 class Agent:
-    """Watches this host. Use as a context manager: entering attaches everything, leaving removes it."""
+    """Watches this host. Use as a context manager: entering attaches everything, leaving removes it.
 
-    def __init__(self, settings: Settings) -> None:
+    Args:
+        settings: how it runs.
+        wire: what reads packets, where somebody else has a use for them, too; instead of what settings name.
+    """
+
+    def __init__(self, settings: Settings, *, wire: OnWire | None = None) -> None:
         self._settings = settings
-        self._program = Program(exact_owners=settings.exact_owners, ring_bytes=settings.ring_bytes, tier=settings.tier)
-        self._wire = OnWire(settings.packets, ring_blocks=settings.packet_blocks) if settings.packets else None
+        self._program = Program(
+            exact_owners=settings.exact_owners,
+            ring_bytes=settings.ring_bytes,
+            tier=settings.tier,
+            triggers=settings.triggers,
+        )
+        if wire is None and settings.packets:
+            wire = OnWire(settings.packets, ring_blocks=settings.packet_blocks)
+        self._wire = wire
+        self._triggers: Triggers | None = None
         self._kernel = KernelSource(
             self._program,
             each_per_tick=round(settings.each_per_second * TICK_SECONDS),
@@ -143,6 +160,8 @@ class Agent:
                 self._wire.start()
             self._kernel.start()
             self._counters.start()
+            if self._settings.triggers:
+                self._triggers = Triggers(self._program.triggers)
             self._walk_files()
             self._walk_after_ns = 0  # that one was no demand's
             # at its end a process of older kernels has no memory left that would tell its command
@@ -159,6 +178,7 @@ class Agent:
 
     def close(self) -> None:
         """Detaches everything; nothing stays in the kernel."""
+        self._triggers = None
         self._desk.close()
         if self._wire:
             self._wire.close()
@@ -229,6 +249,15 @@ class Agent:
             notices=tuple(notices),
             alerts=tuple(alerts),
         )
+
+    def take_triggers(self, tape: Tape) -> None:
+        """Puts the segments that the kernel program copied since the last call onto a tape (core/triggers.pyi)."""
+        if self._triggers is not None:
+            self._triggers.drain(tape, _epoch_ns())
+
+    def trigger_interface(self, netns: int, index: int) -> str:
+        """The name of the interface that such a segment had come by; "" where that is forgotten."""
+        return self._triggers.names.get((netns, index), "") if self._triggers is not None else ""
 
     def totals(self) -> dict[str, int]:
         """The whole account so far."""

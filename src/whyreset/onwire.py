@@ -22,7 +22,7 @@ from whyreset.model import Group, Missing, Record, Surroundings
 from whyreset.sources import diag, rawsockets
 from whyreset.sources.base import SourceError
 from whyreset.sources.firewall import Firewall, Rule, Rules
-from whyreset.sources.packets import Packets
+from whyreset.sources.packets import ENDS, Packets, Wanted
 
 #: After a loss nothing is concluded for so long: what waits to be judged is younger.
 _DOUBT_NS = 3_000_000_000
@@ -56,20 +56,37 @@ class OnWire:
     Args:
         paths: of the namespaces («/proc/911/ns/net»), "" for our own.
         ring_blocks: size of each ring; None for the built-in one.
+        snap_bytes, wanted: what is kept of a packet, and which ones pass (`sources.packets.Packets`).
+        beside: who else takes the packets of each namespace, in the order of `paths`.
     """
 
     name = "packets"
 
-    def __init__(self, paths: Sequence[str] = ("",), *, ring_blocks: int | None = None) -> None:
+    def __init__(
+        self,
+        paths: Sequence[str] = ("",),
+        *,
+        ring_blocks: int | None = None,
+        snap_bytes: int = 256,
+        wanted: Wanted = ENDS,
+        beside: Sequence[Sink] = (),
+    ) -> None:
         self.merge = Merge()
-        sized = partial(Packets, blocks=ring_blocks) if ring_blocks else Packets
+        sized = partial(Packets, snap_bytes=snap_bytes, wanted=wanted)
+        sized = partial(sized, blocks=ring_blocks) if ring_blocks else sized
         self._sources = [sized(path=path) for path in dict.fromkeys(paths)]
         self._paths = list(dict.fromkeys(paths))
+        self._beside = [[each] for each in beside] or [[] for _ in self._sources]
         self._places: list[_Place] = []
         self._doubt_until_ns = 0
         self._blind = self._crowded = 0
         #: Resets that left here in the name of others, without having come in.
         self.foreign = 0
+
+    @property
+    def sources(self) -> tuple[Packets, ...]:
+        """What reads each namespace."""
+        return tuple(self._sources)
 
     def can_run(self) -> Missing | None:
         return next((missing for source in self._sources if (missing := source.can_run())), None)
@@ -98,8 +115,8 @@ class OnWire:
     def drain(self, now_ns: int) -> None:
         """Takes what has come. Before the kernel's records are read, so that these find it."""
         self.merge.begin(now_ns)
-        for place in self._places:
-            place.source.drain([place.sink])
+        for place, beside in zip(self._places, self._beside, strict=True):
+            place.source.drain([place.sink, *beside])
 
     def judge(self, now_ns: int, epoch_ns: int, *, blind: int, everything: bool = False) -> None:
         """Judges what has waited long enough; once a second, after the kernel's counters were read.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import tempfile
@@ -50,8 +51,8 @@ class Capture:
     def stderr(self) -> str:
         """What it said so far."""
         if not self._errors.closed:
-            self._errors.seek(0)
-            self.said = self._errors.read()
+            # its place is the command's own: it stays where that writes
+            self.said = os.pread(self._errors.fileno(), 1 << 16, 0).decode()
         return self.said
 
     def stop(self, number: int = signal.SIGINT) -> int:

@@ -34,7 +34,9 @@ _ROWS = 128
 #: Loaded on every kernel; tiers.py says which else.
 _PROGRAMS = ("set_state", "process_exec", "process_exit", "receive_reset", "held_sockets")
 _REASON = "SK_RST_REASON_"
-_LOSSES = ("namespaces", "lives", "closes")
+_LOSSES = ("namespaces", "lives", "closes", "triggers")
+#: Of a ring that nobody reads: as small as there can be one.
+_UNREAD_BYTES = mmap.PAGESIZE
 
 
 def kernel_here(library: Library) -> tiers.Kernel:
@@ -65,12 +67,18 @@ class Program:
         exact_owners: also watch reads from accepted connections; costs some nanoseconds for each.
         ring_bytes: size of the ring of resets, a power of two; None for the built-in one.
         tier: the tier to use, though the kernel may have a better one; "" for the best.
+        triggers: also copy a sample of the segments that provoke resets, into the ring `triggers`.
     """
 
-    def __init__(self, *, exact_owners: bool = False, ring_bytes: int | None = None, tier: str = "") -> None:
+    def __init__(
+        self, *, exact_owners: bool = False, ring_bytes: int | None = None, tier: str = "", triggers: bool = False
+    ) -> None:
         self._forced = tier
         self._exact_owners = exact_owners
-        self._ring_bytes = ring_bytes
+        self._sizes = {"resets": ring_bytes} if ring_bytes else {}
+        self._triggers = triggers
+        if not triggers:
+            self._sizes["triggers"] = _UNREAD_BYTES
         self._object: Object | None = None
         self._poll: select.epoll | None = None
 
@@ -109,13 +117,13 @@ class Program:
         wanted = [ext_counters[name] for name in EXT_NAMES if name in ext_counters][: lives.EXT_MAX]
         self.ext_names = [label for name, label in EXT_NAMES.items() if name in ext_counters][: lives.EXT_MAX]
         chosen = tiers.programs(kernel, tier) | ({"reader"} if self._exact_owners else set())
-        settings = (tier.number, "check_request" in chosen, len(wanted), *wanted)
+        settings = (tier.number, "check_request" in chosen, self._triggers, len(wanted), *wanted)
         try:
             self._object = Object(
                 importlib.resources.files("whyreset.sources").joinpath(_OBJECT).read_bytes(),
                 library=self._library,
                 optional=frozenset({"walk_namespaces", *chosen}),
-                sizes={"resets": self._ring_bytes} if self._ring_bytes else {},
+                sizes=self._sizes,
                 constants=struct.pack(f"={len(settings)}I", *settings),
             )
             for name in (*_PROGRAMS, *sorted(chosen)):
@@ -136,6 +144,7 @@ class Program:
         self.resets = Ring(program.map_fd("resets"), program.map_entries("resets"))
         self.closes = Ring(program.map_fd("closes"), program.map_entries("closes"))
         self.lives = Ring(program.map_fd("lives"), program.map_entries("lives"))
+        self.triggers = Ring(program.map_fd("triggers"), program.map_entries("triggers"))
         self._poll = select.epoll()
         for name in ("resets", "closes", "lives"):
             # edge-triggered: a ring that holds young records shall not wake us again
@@ -238,7 +247,7 @@ class Program:
 
     def close(self) -> None:
         """Detaches and unloads; nothing of it stays in the kernel, unless somebody else still holds a ring."""
-        for name in ("resets", "closes", "lives", "_head", "_rows"):
+        for name in ("resets", "closes", "lives", "triggers", "_head", "_rows"):
             # what is mapped keeps its map
             self.__dict__.pop(name, None)
         if self._poll is not None:

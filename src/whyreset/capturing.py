@@ -177,7 +177,9 @@ class Capturing:
         frames = [Frame(*each, at_ns=self._steady.near(each[0], now_ns)) for each in taken]
         frames.sort(key=lambda frame: frame.at_ns)
         self._join.add((frame for frame in frames if self._is_wanted(frame)), now_ns)
-        self._join.tell(resets, now_ns, shift_ns=time_ns - self._steady.now(time_ns))
+        for reset in resets:
+            at_ns = self._steady.near(reset.time_ns, now_ns)
+            self._join.tell((reset,), now_ns, shift_ns=reset.time_ns - at_ns)
         important = False
         for packet in self._join.ready(now_ns, everything=last):
             important |= self._write(packet, time_ns)

@@ -117,6 +117,9 @@ def watch(
 
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, stop)
+    asked: list[str] = []
+    if evidence:
+        signal.signal(signal.SIGUSR1, lambda *_: asked.append("word"))
     if as_json and isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # RFC 8259 section 8.1, whatever the locale
     form = "json" if as_json else "lines" if plain or each else "screen"
@@ -135,14 +138,19 @@ def watch(
                 packets=_namespaces(netns) if packets else (),
                 packet_blocks=packet_blocks,
                 tier=tier or "",
+                triggers=bool(evidence),
             )
             agent = _agent(stack, settings)
-            recording = stack.enter_context(_recording(evidence)) if evidence else None
+            recording = stack.enter_context(_recording(evidence, agent)) if evidence else None
             if agent.tier == "counters" and form == "screen":
                 form = "lines"
             printer = stack.enter_context(_printer(form, agent, chosen, opened=verbose))
             printer.start(
-                time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=agent.missing
+                time.time_ns(),
+                version=__version__,
+                sources=agent.sources,
+                tier=agent.tier,
+                missing=(*agent.missing, *(recording.missing if recording else ())),
             )
             if stage:
                 printer.write([], [], [stage.begin()])
@@ -154,7 +162,12 @@ def watch(
                 played = stage.notices() if stage else ()
                 tick = agent.tick()
                 kept = memory.keep(agent.alert_state, time.monotonic(), changed=bool(tick.alerts))
-                found = recording.tick(tick.resets, tick.alerts, time.time_ns()) if recording else ()
+                found = recording.tick(tick.resets, tick.alerts, time.time_ns()) if recording else []
+                while recording and asked:
+                    asked.pop()
+                    found += [
+                        each for each in (recording.arm("word", "asked for by a signal", time.time_ns()),) if each
+                    ]
                 _write(printer, tick, chosen, [*played, *kept, *found])
             tick = agent.tick(last=True)
             _write(printer, tick, chosen, memory.keep(agent.alert_state, time.monotonic(), at_once=True))
@@ -179,11 +192,13 @@ def _namespaces(chosen: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(paths)
 
 
-def _recording(folder: str) -> Recording:
+def _recording(folder: str, agent: Agent | Counting | Tapping) -> Recording:
     """The flight recorder."""
-    from whyreset.recording import Recording
+    from whyreset.agent import Agent
+    from whyreset.recording import Copies, Recording
 
-    return Recording(folder)
+    copies = Copies(agent.take_triggers, agent.trigger_interface) if isinstance(agent, Agent) else None
+    return Recording(folder, copies=copies)
 
 
 def _rules(names: tuple[str, ...]) -> Rules:

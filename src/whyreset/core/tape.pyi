@@ -37,6 +37,9 @@ class Tape:
     def take(self, most: int) -> list[Taken]:
         """The oldest, so many at most; they are here no more."""
     @property
+    def begin(self) -> int:
+        """The place of the oldest."""
+    @property
     def end(self) -> int:
         """The place after the newest."""
     def read(self, place: int, most: int, since_ns: int = ...) -> tuple[list[Taken], int]:

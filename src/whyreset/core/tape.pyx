@@ -100,6 +100,11 @@ cdef class Tape:
         return out
 
     @property
+    def begin(self):
+        """The place of the oldest."""
+        return self.head
+
+    @property
     def end(self):
         """The place after the newest."""
         return self.tail

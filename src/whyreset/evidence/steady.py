@@ -44,9 +44,14 @@ class Steady:
             self._spans.append(_Span(steady_ns, offset_ns))
             del self._spans[:-_STEPS_MAX]
 
+    @property
+    def ahead_ns(self) -> int:
+        """What the time of day is ahead by, as it stands now."""
+        return self._spans[-1].offset_ns if self._spans else 0
+
     def now(self, time_ns: int) -> int:
         """The steady time of a time of day as it is told now."""
-        return time_ns - self._spans[-1].offset_ns if self._spans else time_ns
+        return time_ns - self.ahead_ns
 
     def near(self, time_ns: int, steady_ns: int) -> int:
         """The steady time of a time of day that was told around that moment: by the clock before a step, or after."""

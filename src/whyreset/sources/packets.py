@@ -40,6 +40,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     #: Every segment from or to one of these.
     ports: tuple[int, ...] = ()
     hosts: tuple[socket_filter.Address, ...] = ()
+    #: Every segment of one of these connections.
+    connections: tuple[socket_filter.Connection, ...] = ()
     #: Every segment.
     everything: bool = False
 
@@ -193,7 +195,11 @@ class Packets:
     def _attach(self, opened: socket.socket) -> None:
         wanted = self._wanted
         instructions: Sequence[tuple[int, int, int, int]] = socket_filter.build(
-            snap_bytes=self._snap_bytes, ports=wanted.ports, hosts=wanted.hosts, everything=wanted.everything
+            snap_bytes=self._snap_bytes,
+            ports=wanted.ports,
+            hosts=wanted.hosts,
+            connections=wanted.connections,
+            everything=wanted.everything,
         )
         program = ctypes.create_string_buffer(socket_filter.pack(instructions))
         # struct sock_fprog

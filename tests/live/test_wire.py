@@ -12,7 +12,6 @@ import pytest
 
 from tests import needs
 from tests.hosts import Host, Pair, Watch
-from tests.hosts.cases.model import machine_lock
 from tests.hosts.segments import Segment, send
 from tests.hosts.watch import Line
 
@@ -206,23 +205,6 @@ def test_a_ring_that_overflows_concludes_nothing(pair: Pair) -> None:
         watch.wait(lambda lines: any(x["type"] == "notice" and x["name"] == "packets-lost" for x in lines) or None)
         watch.stop()
         assert {line["cause"] for line in of(watch, pair.b)} == {"closed-port"}
-
-
-@pytest.fixture
-def router(machine: None) -> Iterator[tuple[Host, Host, Host]]:
-    """A client, a host with a bridge, and a container behind that: 192.0.2.1 — 192.0.2.2 | 172.30.0.1 — 172.30.0.2."""
-    with machine_lock(alone=False), Pair() as pair, Host("c") as container:
-        host, path = pair.b, f"/proc/{os.getpid()}/fd/{container.descriptor}"
-        host.run("ip", "link", "add", "br0", "type", "bridge")
-        host.run("ip", "link", "add", "veth0", "type", "veth", "peer", "name", "eth0", "netns", path)
-        host.run("ip", "link", "set", "veth0", "master", "br0", "up")
-        host.run("ip", "addr", "add", "172.30.0.1/24", "dev", "br0")
-        host.run("ip", "link", "set", "br0", "up")
-        container.run("ip", "addr", "add", "172.30.0.2/24", "dev", "eth0")
-        container.run("ip", "link", "set", "eth0", "up")
-        container.run("ip", "route", "add", "default", "via", "172.30.0.1")
-        host.sysctl("net.ipv4.ip_forward", 1)
-        yield pair.a, host, container
 
 
 def test_behind_a_bridge_and_dnat_a_reset_is_the_containers_alone(router: tuple[Host, Host, Host]) -> None:

@@ -4,7 +4,8 @@
 
 Rules. Packets leave in the order in which they came, each when it is explained, or has waited its time. A reset is the
 packet's where both name the same ends; of several the one with its sequence number, its way, and nearest in time. One
-reset has one explanation wherever it is seen, also where its address was translated (`journeys`). Where resets were
+reset has one explanation wherever it is seen, also where its address was translated (`journeys`). What its receiver
+tells of a reset that began here counts only where its sender does not tell more in time. Where resets were
 counted together in a flood, a packet takes their cause if all of that port have the same. A segment that the kernel
 program copied is left out where an interface showed it, too, or where it is of a namespace whose packets are not read
 and its reset was not seen here.
@@ -64,6 +65,8 @@ class _Waiting(Struct):
     among: int = 0
     provoked: Reset | None = None
     journey: Journey | None = None
+    #: What only its receiver told, while its sender may tell more.
+    heard: Reset | None = None
     #: A copy of what an interface showed.
     twice: bool = False
     #: A copy whose reset was seen.
@@ -139,7 +142,7 @@ class Join:
             if is_reset:
                 waiting.journey = self._journeys.join(frame, segment, waiting.at_ns)
                 if (reset := self._find(waiting) or waiting.journey.reset) is not None:
-                    self._settle(waiting, reset)
+                    self._hear(waiting, reset)
             elif frame.is_copy:
                 src, sport, dst, dport = segment.ends
                 told = reversed(self._by_ends.get((dst, dport, src, sport), ()))
@@ -167,7 +170,7 @@ class Join:
             # in order, so that what is told of the first need not look at all of a flood from one port
             for waiting in tuple(islice(self._unexplained.get(ends, {}).values(), _OF_ONE_KIND)):
                 if (found := self._find(waiting)) is not None:
-                    self._settle(waiting, found)
+                    self._hear(waiting, found)
             self._mark(reset, None)
         self._forget(now_ns)
 
@@ -181,8 +184,8 @@ class Join:
         while self._queue:
             first = self._queue[0]
             full = len(self._queue) > PACKETS_MAX or self._bytes > BYTES_MAX
-            if first.journey is not None and first.reset is None:
-                first.reset = first.journey.reset
+            if first.journey is not None and first.reset is None and first.journey.reset is not None:
+                self._hear(first, first.journey.reset)
             # what is no reset may turn out to have provoked the one that came right after it
             settled = first.reset is not None or first.provoked is not None or first.segment is None
             if first.frame.is_copy:
@@ -194,6 +197,8 @@ class Join:
             self._drop(first)
             if first.frame.is_copy and (first.twice or not (first.answered or self._netns(first) in self._read)):
                 continue
+            if first.is_reset and first.reset is None:
+                first.reset = first.heard
             if first.is_reset and first.reset is None:
                 self._guess(first)
             if full and not settled and now_ns < first.due_ns:
@@ -250,11 +255,28 @@ class Join:
         place = waiting.frame.place
         return self._places.get(place, place)
 
+    def _hear(self, waiting: _Waiting, reset: Reset) -> None:
+        """Something is told of it, by its sender or by its receiver."""
+        place, journey = waiting.frame.place, waiting.journey
+        if (
+            reset.facts.direction == "received"
+            and journey
+            and journey.reset
+            and journey.reset.facts.direction == "sent"
+        ):
+            reset = journey.reset
+        began_here = waiting.frame.way == "out" and not (journey and journey.was("in", place))
+        if began_here and reset.facts.direction == "received":
+            waiting.heard = reset
+        else:
+            self._settle(waiting, reset)
+
     def _settle(self, waiting: _Waiting, reset: Reset) -> None:
         waiting.reset = reset
         self._remove(self._unexplained, waiting)
-        if waiting.journey is not None and waiting.journey.reset is None:
-            waiting.journey.reset = reset
+        journey = waiting.journey
+        if journey is not None and (journey.reset is None or reset.facts.direction == "sent"):
+            journey.reset = reset
         self._mark(reset, waiting)
 
     def _mark(self, reset: Reset, waiting: _Waiting | None) -> None:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import whyreset
-from benchmarks import connections, latency, namespaces, reader, resets, soak, startup, who
+from benchmarks import connections, evidence, latency, namespaces, reader, resets, soak, startup, who
 from benchmarks.alerts import beside, suite
 from benchmarks.common import machine
 
@@ -21,6 +21,7 @@ ALL = {
     "namespaces": namespaces,
     "who": who,
     "soak": soak,
+    "evidence": evidence,
     "alerts": suite,
     "beside": beside,
 }

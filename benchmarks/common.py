@@ -53,7 +53,7 @@ class Child:
         """Ends it; its lines as values, those that are no JSON left out."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=40)
         self._file.seek(0)
         values = []
         for line in self._file:
@@ -62,6 +62,11 @@ class Child:
             except ValueError:
                 continue
         return values
+
+    def said(self) -> list[str]:
+        """Its lines so far, those that are no JSON."""
+        with open(self._file.name) as reading:
+            return [line.strip() for line in reading if not line.startswith("{")]
 
     def __enter__(self) -> Self:
         return self

@@ -31,7 +31,7 @@ from whyreset.sources.packets import ENDS
 from whyreset.sources.packets import Wanted as Armed
 
 #: What waits between the kernel's rings and us, and so many packets are taken of it in one visit.
-_TAPE_BYTES, _AT_ONCE = 8 << 20, 2000
+_TAPE_BYTES, _AT_ONCE = 4 << 20, 2000
 _EACH_PER_SECOND = 2500
 #: What was written is on disk so soon.
 _FLUSH_NS = 1_000_000_000
@@ -163,18 +163,19 @@ class Capturing:
         """
         assert self._writer is not None
         resets: Sequence[Reset] = ()
+        now_ns, time_ns = time.monotonic_ns(), time.time_ns()
+        self._steady.read(time_ns, now_ns)
+        self._tape.seen_ns = now_ns
         if self._agent is not None:
             resets = self._agent.tick(last=last).resets
             self._agent.take_triggers(self._tape)
         else:
             for source, channel in zip(self._wire.sources, self._channels, strict=True):
                 source.drain([channel])
-        now_ns, time_ns = time.monotonic_ns(), time.time_ns()
-        self._steady.read(time_ns, now_ns)
         for links in self._links:
             links.drain(now_ns)
         taken = self._tape.take(_AT_ONCE if not last else 1 << 30)
-        frames = [Frame(*each, at_ns=self._steady.near(each[0], now_ns)) for each in taken]
+        frames = [Frame(*each[:-1], at_ns=self._steady.near(each[0], each[-1])) for each in taken]
         frames.sort(key=lambda frame: frame.at_ns)
         self._join.add((frame for frame in frames if self._is_wanted(frame)), now_ns)
         for reset in resets:

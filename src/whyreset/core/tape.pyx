@@ -116,7 +116,7 @@ cdef class Tape:
         cdef entry *e
         while offset < self.tail and <uint32_t>len(out) < most:
             e = self.at(offset)
-            if e.captured != NO_PACKET and e.time_ns >= since_ns:
+            if e.captured != NO_PACKET and (e.seen_ns or e.time_ns) >= since_ns:
                 out.append(self.value_of(e))
             offset += e.size
         return out, offset
@@ -126,7 +126,7 @@ cdef class Tape:
 
     cdef object value_of(self, const entry *e):
         cdef const uint8_t *data = <const uint8_t *>e + sizeof(entry)
-        return (e.time_ns, e.place, e.ifindex, e.direction, e.link, e.length, data[:e.captured])
+        return (e.time_ns, e.place, e.ifindex, e.direction, e.link, e.length, data[:e.captured], e.seen_ns)
 
     cdef void make_room(self, uint64_t size) noexcept nogil:
         """So many bytes in one piece at the tail; the oldest give way."""
@@ -166,7 +166,7 @@ cdef class Tape:
         self.count += 1
         e.size, e.captured = <uint32_t>size, kept + tag
         e.time_ns, e.length, e.ifindex, e.place = f.time_ns, f.length + tag, f.ifindex, place
-        e.link, e.direction = f.link, f.direction
+        e.link, e.direction, e.seen_ns = f.link, f.direction, self.seen_ns
         to = <uint8_t *>e + sizeof(entry)
         if tag:                     # back where it was on the wire
             memcpy(to, f.at, ADDRESSES)

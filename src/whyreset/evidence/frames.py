@@ -36,7 +36,7 @@ class Frame(Struct, frozen=True):
     #: Bytes that it had.
     length: int
     data: bytes
-    #: When that was on a clock that never steps; 0: as `time_ns`.
+    #: When that was on a clock that never steps (as `Steady` tells), or when it was taken; 0: as `time_ns`.
     at_ns: int = 0
 
     @property

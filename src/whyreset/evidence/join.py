@@ -34,10 +34,12 @@ COPY_PATIENCE_NS = 150_000_000
 #: Both clocks are this host's; a reset is traced within so much of its packet.
 APART_NS = 1_000_000_000
 #: Packets that wait, their bytes, and resets that are remembered: what is beyond makes room.
-PACKETS_MAX, BYTES_MAX, RESETS_MAX = 8192, 4 << 20, 8192
+PACKETS_MAX, BYTES_MAX, RESETS_MAX = 6144, 4 << 20, 4096
 #: The kernel program tells no E and C.
 _CONGESTION = frozenset("EC")
 _OF_ONE_KIND, _CROWDS_MAX, _PROVOKERS_MAX = 16, 1024, 1024
+#: In a flood packets come late: what was said of many together is remembered for longer.
+_CROWDS_NS = 10_000_000_000
 
 
 class Explained(Struct, frozen=True, kw_only=True):
@@ -345,7 +347,7 @@ class Join:
                 self._by_ends.pop(ends, None)
         while self._crowds:
             number, (_, told_ns) = next(iter(self._crowds.items()))
-            if now_ns - told_ns < PATIENCE_NS + APART_NS:
+            if now_ns - told_ns < _CROWDS_NS:
                 break
             del self._crowds[number]
 

@@ -59,11 +59,11 @@ class Recorder:
             steady_ns: of a clock that never steps.
         """
         self._steady.read(time_ns, steady_ns)
-        self._now_ns = steady_ns
+        self._now_ns = self._tape.seen_ns = steady_ns
 
     def see(self, resets: Iterable[Reset]) -> None:
         """What the pipeline said."""
-        self._resets.extend((self._steady.near(reset.time_ns, self._now_ns), reset) for reset in resets)
+        self._resets.extend((self._at(reset.time_ns, self._now_ns), reset) for reset in resets)
 
     @property
     def count(self) -> int:
@@ -111,15 +111,16 @@ class Recorder:
     def _frames(self, since_ns: int, until_ns: int) -> Iterator[Frame]:
         """What is there now, in pieces: as values it takes more memory than the tape."""
         place, end, overwritten = self._tape.begin, self._tape.end, self._tape.overwritten
-        order = self._steady.order()
-        # by their times of day alone the older ones can be left out where the clock did not step
-        first_ns = max(0, since_ns + self._steady.ahead_ns - _STEP_NS) if not self._steady.steps else 0
         while place < end:
             if self._tape.begin > place:
                 self.missed += self._tape.overwritten - overwritten
             overwritten = self._tape.overwritten
-            taken, place = self._tape.read(place, _PIECE, first_ns)
-            frames = [Frame(*each, at_ns=order.at(each[0])) for each in taken]
+            # a packet is seen after it came
+            taken, place = self._tape.read(place, _PIECE, max(since_ns, 0))
+            frames = [Frame(*each, at_ns=self._at(each[0], seen_ns)) for *each, seen_ns in taken]
             # several sockets are read one after the other
             frames.sort(key=lambda frame: frame.at_ns)
             yield from (frame for frame in frames if since_ns <= frame.at_ns < until_ns)
+
+    def _at(self, time_ns: int, seen_ns: int) -> int:
+        return self._steady.near(time_ns, seen_ns) if seen_ns else time_ns

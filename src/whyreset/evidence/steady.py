@@ -6,12 +6,14 @@ told by a clock that only goes forward; files keep the time of day.
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from msgspec import Struct
 
 #: A difference of both clocks that is larger is a step; what is smaller is slewing, and followed.
 STEP_NS = 100_000_000
-#: So far a time may lie beyond a step that it belongs before, or the other way round.
-_SLACK_NS = 1_000_000_000
+#: What was told before a step is taken so long after it at most.
+_LATE_NS = 5_000_000_000
 _STEPS_MAX = 64
 
 
@@ -54,46 +56,12 @@ class Steady:
         return time_ns - self.ahead_ns
 
     def near(self, time_ns: int, steady_ns: int) -> int:
-        """The steady time of a time of day that was told around that moment: by the clock before a step, or after."""
-        return min(
-            (time_ns - span.offset_ns for span in self._spans[-2:]),
-            key=lambda at: abs(at - steady_ns),
-            default=time_ns,
-        )
-
-    def order(self) -> Order:
-        """For times of day that come in the order in which they were told, from the oldest on."""
-        return Order([(span.at_ns, span.offset_ns) for span in self._spans])
-
-
-class Order:
-    """Follows times through the steps that came between them."""
-
-    def __init__(self, spans: list[tuple[int, int]]) -> None:
-        self._spans = spans or [(0, 0)]
-        self._number: int | None = None
-        self._last_ns = 0
-
-    def at(self, time_ns: int) -> int:
-        """The steady time."""
-        if self._number is None:
-            self._number = self._first(time_ns)
-        at_ns = time_ns - self._spans[self._number][1]
-        while self._number + 1 < len(self._spans):
-            begins_ns, offset_ns = self._spans[self._number + 1]
-            before = at_ns <= begins_ns + _SLACK_NS and at_ns >= self._last_ns - _SLACK_NS
-            after = time_ns - offset_ns >= begins_ns - _SLACK_NS
-            if before or not after:
-                break
-            self._number += 1
-            at_ns = time_ns - offset_ns
-        self._last_ns = max(self._last_ns, at_ns)
-        return at_ns
-
-    def _first(self, time_ns: int) -> int:
-        """The earliest span that the first time can be of."""
-        for number, (begins_ns, offset_ns) in enumerate(self._spans):
-            ends_ns = self._spans[number + 1][0] if number + 1 < len(self._spans) else 1 << 63
-            if begins_ns - _SLACK_NS <= time_ns - offset_ns <= ends_ns + _SLACK_NS:
-                return number
-        return len(self._spans) - 1
+        """The steady time of a time of day that was told a moment before: by the clock of then, or before a step."""
+        number = bisect_right(self._spans, steady_ns, key=lambda span: span.at_ns) - 1
+        if number < 0:
+            return time_ns - self._spans[0].offset_ns if self._spans else time_ns
+        found = time_ns - self._spans[number].offset_ns
+        if number and steady_ns - self._spans[number].at_ns < _LATE_NS:
+            before = time_ns - self._spans[number - 1].offset_ns
+            found = min(found, before, key=lambda at: abs(at - steady_ns))
+        return found

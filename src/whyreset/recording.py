@@ -45,6 +45,7 @@ FILES_MAX = 32
 _AT_ONCE = 1000
 #: An explanation comes so long after its packet at most, or hardly ever.
 _EXPLAINED_NS = 1_000_000_000
+_PIECE_NS = 1_000_000_000
 #: Of what had resets of late: so many ports and connections are armed, of so many that are remembered.
 _PORTS, _CONNECTIONS, _RECENT = 8, 32, 512
 _SNAP_BYTES = 320
@@ -84,7 +85,7 @@ class Recording:
         self._files = 0
         self._armed = ENDS
         self._playing: Iterator[Explained] = iter(())
-        self._began_ns = self._until_ns = self._last_ns = 0
+        self._began_ns = self._until_ns = self._last_ns = self._played_ns = 0
         self._lost: dict[str, tuple[int, int]] = {}
 
     @property
@@ -115,8 +116,12 @@ class Recording:
 
     def __exit__(self, *_: object) -> None:
         try:
-            for packet in self._playing:
-                self._write(packet)
+            if self._writer is not None:
+                self._source.drain([self._channel])
+                for packet in self._playing:
+                    self._write(packet)
+                for packet in self._recorder.play_steady(self._last_ns + 1, 1 << 62):
+                    self._write(packet)
             self._end()
         except OutputError:
             pass
@@ -196,8 +201,8 @@ class Recording:
             return Notice(time_ns=now_ns, name="evidence-lost", text=str(error), count=1)
         self._files += 1
         self._began_ns = steady_ns
-        self._playing = self._recorder.play_steady(steady_ns - BEFORE_NS, steady_ns - _EXPLAINED_NS)
-        self._last_ns = steady_ns - BEFORE_NS - 1
+        self._last_ns, self._played_ns = steady_ns - BEFORE_NS - 1, steady_ns - _EXPLAINED_NS
+        self._playing = self._recorder.play_steady(self._last_ns + 1, self._played_ns)
         return Notice(
             time_ns=now_ns,
             name="evidence",
@@ -227,11 +232,13 @@ class Recording:
         self._writer.flush(steady_ns)
         if len(some) == _AT_ONCE:
             return
-        if steady_ns < self._until_ns + _EXPLAINED_NS:
-            until_ns = min(steady_ns - _EXPLAINED_NS, self._until_ns)
-            self._playing = self._recorder.play_steady(self._last_ns + 1, until_ns)
-        else:
+        if self._played_ns >= self._until_ns:
             self._end()
+            return
+        until_ns = min(steady_ns - _EXPLAINED_NS, self._until_ns)
+        # in pieces of some length, so that a reset and what provoked it are in one
+        if until_ns == self._until_ns or until_ns - self._played_ns >= _PIECE_NS:
+            self._playing, self._played_ns = self._recorder.play_steady(self._last_ns + 1, until_ns), until_ns
 
     def _write(self, packet: Explained) -> None:
         assert self._writer is not None

@@ -117,7 +117,7 @@ class Recorder:
             overwritten = self._tape.overwritten
             # a packet is seen after it came
             taken, place = self._tape.read(place, _PIECE, max(since_ns, 0))
-            frames = [Frame(*each, at_ns=self._at(each[0], seen_ns)) for *each, seen_ns in taken]
+            frames = [Frame(*each[:-1], at_ns=self._at(each[0], each[-1])) for each in taken]
             # several sockets are read one after the other
             frames.sort(key=lambda frame: frame.at_ns)
             yield from (frame for frame in frames if since_ns <= frame.at_ns < until_ns)

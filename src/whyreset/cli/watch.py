@@ -64,7 +64,9 @@ EACH_PER_SECOND = 2500
 @click.option("--rules", multiple=True, metavar="FILE", help="More rules of alerts: a file, or a folder of them.")
 @click.option("--state", metavar="FILE", help="Remember in this file what is usual here, and which alerts are on.")
 @click.option(
-    "--evidence", metavar="FOLDER", help="Record packets in memory; write them there when an alert is raised."
+    "--evidence",
+    metavar="FOLDER",
+    help="Record packets in memory; write them there when an alert is raised, or at signal USR1.",
 )
 @click.option("--ring-kib", type=click.IntRange(4, 1 << 20), hidden=True)
 @click.option("--packet-blocks", type=click.IntRange(1, 4096), hidden=True)

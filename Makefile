@@ -16,7 +16,7 @@ ARGS ?=
 SECONDS := 60
 
 .PHONY: help setup run test test-kernels check bench bench-alerts bench-captures compare-tshark fuzz screens
-.PHONY: bpf lock clean packages-run packages-test packages-kernels packages-bench packages-fuzz FORCE
+.PHONY: matrix transcripts bpf lock clean packages-run packages-test packages-kernels packages-bench packages-fuzz FORCE
 
 help:
 	@sed -n 's/^## /make /p' $(MAKEFILE_LIST)
@@ -55,6 +55,14 @@ bench: packages-test setup
 ## bench-alerts  thirty simulated days through Netdata's rule, Prometheus' and ours; then beside a real Netdata
 bench-alerts: packages-test setup
 	@tools/as_root.sh $(BIN)/python -m benchmarks alerts beside
+
+## matrix   play every labelled scenario for real with fresh seeds: what is found, missed, falsely claimed (ARGS="--rounds 3")
+matrix: packages-test setup
+	@tools/as_root.sh $(BIN)/python -m tools.matrix $(ARGS)
+
+## transcripts  make docs/transcripts.md anew: what is said of each finding, played for real
+transcripts: packages-test setup
+	@tools/as_root.sh $(BIN)/python -m tools.transcripts $(ARGS)
 
 ## screens  make docs/screens.md and the README's picture anew, from a real terminal (takes some minutes)
 screens: packages-test setup

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import whyreset
-from benchmarks import connections, evidence, latency, namespaces, reader, resets, soak, startup, who
+from benchmarks import connections, evidence, latency, namespaces, packets, reader, resets, soak, startup, who
 from benchmarks.alerts import beside, suite
 from benchmarks.common import machine
 
@@ -18,6 +18,7 @@ ALL = {
     "connections": connections,
     "reader": reader,
     "latency": latency,
+    "packets": packets,
     "namespaces": namespaces,
     "who": who,
     "soak": soak,

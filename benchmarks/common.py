@@ -63,10 +63,10 @@ class Child:
                 continue
         return values
 
-    def said(self) -> list[str]:
-        """Its lines so far, those that are no JSON."""
-        with open(self._file.name) as reading:
-            return [line.strip() for line in reading if not line.startswith("{")]
+    def text(self) -> str:
+        """All that it has said."""
+        self._file.seek(0)
+        return self._file.read()
 
     def __enter__(self) -> Self:
         return self

@@ -42,7 +42,8 @@ def measure() -> Iterator[str]:
             yield from _flooded(pair, child, "capture", CAPTURE_MB)
             began = time.monotonic()
             child.stop()
-            yield f"it ends {time.monotonic() - began:.1f} s after it was asked to: {child.said()[-1]}"
+            last = child.text().strip().splitlines()[-1]
+            yield f"it ends {time.monotonic() - began:.1f} s after it was asked to: {last}"
         words = ("watch", "--json", "--evidence", f"{folder}/evidence")
         with Pair() as pair, _running(pair, words, '"start"') as child:
             yield from _flooded(pair, child, "watch --evidence", RECORDER_MB)

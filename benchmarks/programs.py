@@ -11,6 +11,7 @@ from typing import Self
 from whyreset.core import lives
 from whyreset.core.records import Recorder
 from whyreset.core.triggers import Triggers
+from whyreset.sources.loading import LoadedHere, Loading
 from whyreset.sources.program import Program
 
 #: enum bpf_stats_type.
@@ -26,9 +27,11 @@ class Attached:
     """
 
     def __init__(self, *, triggers: bool = False) -> None:
-        self._program = Program(triggers=triggers)
+        self._program = Program(Loading(triggers=triggers))
         self._program.load()
-        self._object = self._program._loaded
+        held = self._program._loaded
+        assert isinstance(held, LoadedHere)
+        self._object = held.object
         #: An iterator costs nothing while it does not run.
         self._names = [name for name in self._object._links if name != "held_sockets"]
         self._recorder: Recorder = self._program.recorder()

@@ -24,6 +24,22 @@ def held(pid: int) -> Ids:
     return ids
 
 
+def keeper_of(pid: int) -> int | None:
+    """The process that has kept a watch's rights; None where the watch is one process."""
+    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+        with suppress(FileNotFoundError):
+            if Path(f"/proc/{child}/comm").read_text() == "whyreset-keeper\n":
+                return int(child)
+    return None
+
+
+def held_by_watch(pid: int) -> Ids:
+    """The ids behind the descriptors of a watch, of both its processes."""
+    keeper = keeper_of(pid)
+    ids = held(pid)
+    return {kind: ids[kind] | held(keeper)[kind] for kind in KINDS} if keeper else ids
+
+
 def present() -> Ids:
     """The ids of all programs, maps and links in the kernel."""
     bpftool = needs.command("bpftool")

@@ -9,8 +9,10 @@ from msgspec.structs import replace
 
 from whyreset import onwire
 from whyreset.core.taps import Listing
+from whyreset.hands import OwnHands
 from whyreset.model import Facts, Group, Record, Remotes
 from whyreset.onwire import OnWire
+from whyreset.sources.conntrack import Conntrack
 from whyreset.sources.firewall import Rule, Rules
 
 SECOND = 1_000_000_000
@@ -59,14 +61,22 @@ class FakePackets:
         """Nothing is open."""
 
 
+class FakeHands(OwnHands):
+    """192.0.2.2 is ours, and nmap has a raw socket."""
+
+    def is_local(self, path: str, address: str) -> bool:
+        return address == "192.0.2.2"
+
+    def raw_sockets(self, *_: object) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        return ("raw socket of nmap[5]",), ()
+
+
 @pytest.fixture
-def wire(monkeypatch: pytest.MonkeyPatch) -> tuple[OnWire, FakeFirewall]:
+def wire() -> tuple[OnWire, FakeFirewall]:
     """The wire with a firewall of its own; 192.0.2.2 is ours."""
-    made, firewall = OnWire(), FakeFirewall()
-    place = onwire._Place(source=FakePackets(), sink=Listing(), firewall=firewall)  # type: ignore[arg-type]
+    made, firewall = OnWire(hands=FakeHands()), FakeFirewall()
+    place = onwire._Place(source=FakePackets(), sink=Listing(), firewall=firewall, translations=Conntrack())  # type: ignore[arg-type]
     made._places = [place]
-    monkeypatch.setattr("whyreset.onwire.diag.is_local", lambda address: address == "192.0.2.2")
-    monkeypatch.setattr("whyreset.onwire.rawsockets.held", lambda *_: (("raw socket of nmap[5]",), ()))
     return made, firewall
 
 
@@ -162,6 +172,9 @@ def test_groups_that_find_no_room_are_counted(wire: tuple[OnWire, FakeFirewall])
 
         def take(self) -> list[Group]:
             return [group(5)]
+
+        def off_wire_of(self, _cookie: int) -> int:
+            return 0
 
     made.merge = Merge()  # type: ignore[assignment]
     made.judge(SECOND, 0, blind=0)

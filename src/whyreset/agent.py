@@ -5,8 +5,9 @@ One thread. Every figure that is lost on the way is counted and told as a notice
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,7 +21,23 @@ from whyreset.clock import epoch_ns as _epoch_ns
 from whyreset.core import lives
 from whyreset.core.tape import Tape
 from whyreset.core.triggers import Triggers
-from whyreset.model import Alert, Count, Counters, Group, Missing, Notice, Record, Reset
+from whyreset.hands import OWN_HANDS, Hands
+from whyreset.looking import Looking
+from whyreset.meaning import Meaning
+from whyreset.model import (
+    Alert,
+    Attempt,
+    Count,
+    Counters,
+    Finding,
+    Group,
+    Missing,
+    Notice,
+    Record,
+    Reset,
+    Tick,
+    Verdict,
+)
 from whyreset.onwire import OnWire
 from whyreset.outputs.desk import Desk
 from whyreset.owners.lives import Lives
@@ -33,6 +50,7 @@ from whyreset.questions import Answer, Question
 from whyreset.sources.counters import CounterSource
 from whyreset.sources.kernel import KernelSource
 from whyreset.sources.limits import LimitSource
+from whyreset.sources.loading import Loading
 from whyreset.sources.program import Program
 
 TICK_SECONDS = 0.1
@@ -50,6 +68,8 @@ _EARLY_ANSWERS = 4
 #: What is remembered of processes, listeners and former listeners: with full tables `watch` stays within its budget of
 #: memory.
 _PROCESSES, _TEXT_BYTES, _LISTENERS, _FORMER = 3072, 4 << 20, 4096, 1024
+#: Remotes a second whose first contacts are looked at.
+_CONTACTS = 64
 _NOTICE_EVERY_NS = 60_000_000_000
 _UNASKED = "not asked for: --packets"
 _WITHOUT_PACKETS = "resets that the TCP stack did not send"
@@ -78,35 +98,33 @@ class Settings(Struct, frozen=True, kw_only=True):
     triggers: bool = False
     #: The kernel's tier to use, though it may have a better one; "" for the best.
     tier: str = ""
+    #: Says of which namespaces the verdict is, by inode number and name.
+    within: Callable[[int, str], bool] = lambda _netns, _name: True
 
-
-class Tick(Struct, frozen=True, kw_only=True):
-    """What one visit brought."""
-
-    resets: tuple[Reset, ...] = ()
-    counts: tuple[Count, ...] = ()
-    notices: tuple[Notice, ...] = ()
-    alerts: tuple[Alert, ...] = ()
+    @property
+    def loading(self) -> Loading:
+        """What is loaded into the kernel for it."""
+        return Loading(
+            exact_owners=self.exact_owners, ring_bytes=self.ring_bytes, tier=self.tier, triggers=self.triggers
+        )
 
 
 class Agent:
     """Watches this host. Use as a context manager: entering attaches everything, leaving removes it.
 
     Args:
-        settings: how it runs.
+        settings: how.
+        hands: do what takes rights.
         wire: what reads packets, where somebody else has a use for them, too; instead of what settings name.
     """
 
-    def __init__(self, settings: Settings, *, wire: OnWire | None = None) -> None:
+    def __init__(self, settings: Settings, hands: Hands = OWN_HANDS, *, wire: OnWire | None = None) -> None:
         self._settings = settings
-        self._program = Program(
-            exact_owners=settings.exact_owners,
-            ring_bytes=settings.ring_bytes,
-            tier=settings.tier,
-            triggers=settings.triggers,
-        )
-        if wire is None and settings.packets:
-            wire = OnWire(settings.packets, ring_blocks=settings.packet_blocks)
+        self._hands = hands
+        self._program = Program(settings.loading, hands.load)
+        packets, blocks = settings.packets, settings.packet_blocks
+        if wire is None and packets:
+            wire = OnWire(packets, ring_blocks=blocks, hands=hands)
         self._wire = wire
         self._triggers: Triggers | None = None
         self._kernel = KernelSource(
@@ -115,13 +133,17 @@ class Agent:
             merge=self._wire.merge if self._wire else None,
         )
         self._counters = CounterSource(self._program)
-        processes = Processes(capacity=_PROCESSES, text_bytes=_TEXT_BYTES)
+        processes = Processes(capacity=_PROCESSES, text_bytes=_TEXT_BYTES, proc=hands, name_of=hands.container_name)
         self._owners = Owners(processes, Lives(_LISTENERS, memory=_FORMER))
-        self._namespaces = Namespaces(names=settings.names)
+        self._namespaces = Namespaces(names=settings.names, read=hands.namespace_names)
         self._pipeline = Pipeline(self._owners, self._netns_name)
+        self._meaning = Meaning(
+            self._owners, self._netns_name, settings.within, start=f"{os.getpid():x}-", raw=hands.raw_senders
+        )
+        self._looking = Looking(hands)
         self._recents = Recents()
         self._answerer = Answerer(self._owners, self._recents, self._netns_name, since_ns=time.time_ns())
-        self._desk = Desk()
+        self._desk = Desk(hands.listen, hands.trusts)
         self._limits = LimitSource()
         self._alerting = Alerting(
             settings.rules.rules,
@@ -132,6 +154,7 @@ class Agent:
             state=settings.alert_state,
         )
         self._account: Account | None = None
+        self._said = ""
         self._counted_ns = 0
         self._take_after_ns = 0
         self._losses: dict[str, tuple[int, int]] = {}
@@ -167,6 +190,7 @@ class Agent:
             # at its end a process of older kernels has no memory left that would tell its command
             self._owners.catch_up(_boottime_ns(), _AT_START)
             self._account = self._baseline()
+            self._looking.begin()
             self._desk.open()
         except BaseException:
             self.close()
@@ -209,6 +233,7 @@ class Agent:
             last: also what is younger than a judgement takes, and all accounts.
         """
         assert self._account is not None
+        self._hands.check()
         now_ns, epoch_ns = _boottime_ns(), _epoch_ns()
         self._drain_wire(now_ns)
         groups = self._kernel.take(now_ns, everything=last) if last or now_ns >= self._take_after_ns else []
@@ -229,6 +254,8 @@ class Agent:
         if self._wire:
             explained += self._explain(self._wire.take(last=last), epoch_ns)
         self._serve()
+        findings: Iterable[Finding] = ()
+        verdict: Verdict | None = None
         counts: Iterable[Count] = ()
         notices: Iterable[Notice] = ()
         alerts: Iterable[Alert] = ()
@@ -241,13 +268,34 @@ class Agent:
                 if last:
                     explained += self._explain(self._wire.take(last=True), epoch_ns)
             counts = self._count(now_ns + epoch_ns, everything=last)
-            alerts = self._alerts(counters, now_ns + epoch_ns)
+            host = self._limits.read(time.monotonic())
+            alerts = self._alerting.read((now_ns + epoch_ns) / 1e9, counters, host)
             notices = self._notices(now_ns + epoch_ns)
+            attempts = self._attempts()
+            self._meaning.see(
+                (reset for _, reset in explained),
+                now_ns,
+                epoch_ns=epoch_ns,
+                counts=counts,
+                host=host,
+                contacts=self._kernel.contacts(_CONTACTS),
+                established=self._looking.established(self._meaning.looks(), self._program.held_sockets),
+                places=self._looking.look(counts, attempts, self._account, host, now_ns),
+                attempts=attempts,
+            )
+            findings = self._meaning.judge(now_ns + epoch_ns)
+            alerts = self._meaning.explain(alerts)
+            verdict = self._verdict(now_ns + epoch_ns)
+        else:
+            self._meaning.see((reset for _, reset in explained), now_ns, epoch_ns=epoch_ns)
+            findings = self._meaning.judge_early(now_ns + epoch_ns)
         return Tick(
             resets=tuple(reset for _, reset in explained),
             counts=tuple(counts),
             notices=tuple(notices),
             alerts=tuple(alerts),
+            findings=tuple(findings),
+            verdict=verdict,
         )
 
     def take_triggers(self, tape: Tape) -> None:
@@ -261,7 +309,8 @@ class Agent:
 
     def totals(self) -> dict[str, int]:
         """The whole account so far."""
-        return self._account.totals() if self._account else {}
+        totals = self._account.totals() if self._account else {}
+        return totals | {"off_wire": self._wire.off_wire_in_all} if self._wire else totals
 
     def _netns_name(self, inode: int) -> str:
         return self._namespaces.name(inode, time.monotonic_ns())
@@ -286,8 +335,12 @@ class Agent:
         """What alerts are to know after a restart."""
         return self._alerting.state()
 
-    def _alerts(self, counters: Iterable[Counters], time_ns: int) -> list[Alert]:
-        return self._alerting.read(time_ns / 1e9, counters, self._limits.read(time.monotonic()))
+    def _verdict(self, time_ns: int) -> Verdict | None:
+        """The verdict, where it says something else than before."""
+        verdict = self._meaning.verdict(time_ns)
+        said = self._said
+        self._said = verdict.sentence
+        return verdict if verdict.sentence != said else None
 
     def _count(self, time_ns: int, *, everything: bool) -> list[Count]:
         assert self._account is not None
@@ -296,6 +349,10 @@ class Agent:
         else:
             lines = self._account.lines(time_ns, everything=everything)
         return [replace(line, netns_name=self._netns_name(line.netns)) for line in lines]
+
+    def _attempts(self) -> list[Attempt]:
+        assert self._account is not None
+        return [replace(each, netns=self._account.inode(each.netns_cookie)) for each in self._kernel.attempts()]
 
     def _drain_wire(self, now_ns: int) -> None:
         if self._wire:
@@ -321,7 +378,7 @@ class Agent:
             after = self._program.tallies()
             if before == after:
                 break
-        self._alerts(counters, _boottime_ns() + _epoch_ns())
+        self._alerting.read(time.time(), counters, self._limits.read(time.monotonic()))
         return Account(counters, after)
 
     def _walk_files(self, wanted: Container[int] = ()) -> None:

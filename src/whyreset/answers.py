@@ -6,11 +6,11 @@ import os
 from collections.abc import Callable, Iterable
 
 from whyreset.core.lives import HELD_BYTES
-from whyreset.model import Listener
+from whyreset.model import Life, Listener
 from whyreset.outputs.sentences import port_text, say
 from whyreset.owners.recent import Entry, Recents
 from whyreset.owners.sockets import Owners
-from whyreset.questions import Answer, Life, Question, Recent
+from whyreset.questions import Answer, Question, Recent
 
 
 class Answerer:
@@ -54,7 +54,7 @@ class Answerer:
             epoch_ns=epoch_ns,
             lives=tuple(self._life(each, now_ns) for each in (*living[:most], *former[:most])),
             processes=tuple(processes[:most]),
-            resets=tuple(_recent(entry) for entry in list(entries.values())[:most]),
+            resets=tuple(recent(entry) for entry in list(entries.values())[:most]),
             left_out=left_out,
             walk_bytes=HELD_BYTES,
         )
@@ -79,7 +79,8 @@ class Answerer:
         )
 
 
-def _recent(entry: Entry) -> Recent:
+def recent(entry: Entry) -> Recent:
+    """Resets of late as an answer has them."""
     return Recent(
         direction=entry.facts.direction,
         cause=entry.cause.name,

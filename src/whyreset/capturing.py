@@ -21,6 +21,7 @@ from whyreset.evidence.journeys import Spot
 from whyreset.evidence.remarks import known_of
 from whyreset.evidence.steady import Steady
 from whyreset.evidence.writer import NEVER, Rotation, Where, Words, Writer
+from whyreset.hands import OWN_HANDS, Hands
 from whyreset.model import Missing, Reset
 from whyreset.onwire import OnWire
 from whyreset.outputs.sentences import told
@@ -32,7 +33,8 @@ from whyreset.sources.packets import Wanted as Armed
 
 #: What waits between the kernel's rings and us, and so many packets are taken of it in one visit.
 _TAPE_BYTES, _AT_ONCE = 4 << 20, 2000
-_EACH_PER_SECOND = 2500
+#: Of the agent within.
+SETTINGS = Settings(each_per_second=2500, triggers=True)
 #: What was written is on disk so soon.
 _FLUSH_NS = 1_000_000_000
 #: More namespaces cannot be asked for at once: each has a ring of its own.
@@ -84,15 +86,16 @@ class Capturing:
 
     Args:
         wanted: what is asked for.
+        hands: do what takes rights.
 
     Raises SourceError and evidence.output.OutputError.
     """
 
-    def __init__(self, wanted: Wanted) -> None:
-        self._wanted = wanted
+    def __init__(self, wanted: Wanted, hands: Hands = OWN_HANDS) -> None:
+        self._wanted, self._hands = wanted, hands
         self._stack = ExitStack()
         self._agent: Agent | None = None
-        self._wire = OnWire()
+        self._wire = OnWire(())
         self._names: list[str] = []
         self._links: list[Links] = []
         self._channels: list[Channel] = []
@@ -174,7 +177,7 @@ class Capturing:
                 source.drain([channel])
         for links in self._links:
             links.drain(now_ns)
-        taken = self._tape.take(_AT_ONCE if not last else 1 << 30)
+        taken = self._tape.take_seen(_AT_ONCE if not last else 1 << 30)
         frames = [Frame(*each[:-1], at_ns=self._steady.near(each[0], each[-1])) for each in taken]
         frames.sort(key=lambda frame: frame.at_ns)
         self._join.add((frame for frame in frames if self._is_wanted(frame)), now_ns)
@@ -203,7 +206,7 @@ class Capturing:
         for number, (inode, path) in enumerate(places.items()):
             self._channels.append(self._tape.channel(number))
             self._names.append(_name(inode, path))
-            self._links.append(links := Links(path))
+            self._links.append(links := Links(path, self._hands.open_links))
             links.start()
             self._stack.callback(links.close)
         self._wire = OnWire(
@@ -211,12 +214,10 @@ class Capturing:
             snap_bytes=wanted.snap or _HEADERS_BYTES,
             wanted=Armed(ports=tuple(sorted(wanted.ports))) if wanted.segments else ENDS,
             beside=self._channels,
+            hands=self._hands,
         )
-        if missing := self._wire.can_run():
-            raise SourceError(missing.why)
         try:
-            settings = Settings(each_per_second=_EACH_PER_SECOND, triggers=True)
-            self._agent = self._stack.enter_context(Agent(settings, wire=self._wire))
+            self._agent = self._stack.enter_context(Agent(SETTINGS, self._hands, wire=self._wire))
             self.missing = self._agent.missing
         except SourceError as error:
             lost = "why the kernel sent resets, who owns their sockets, what provoked them unless it is SYN or FIN"
@@ -234,6 +235,7 @@ class Capturing:
             snap=wanted.snap,
             force=wanted.force,
             rotation=wanted.rotation,
+            files=self._hands.files,
         )
         self._stack.callback(self._writer.close)
 
@@ -242,17 +244,11 @@ class Capturing:
         home = diag.here()[0]
         if not self._wanted.netns:
             return {home: ""}
-        there = diag.namespaces()
-        if self._wanted.netns == ("all",):
-            found = {home: "", **{inode: path for inode, path in there.items() if inode != home}}
-        else:
-            found = {}
-            for word in self._wanted.netns:
-                inode = next((each for each, path in there.items() if word in (str(each), os.path.basename(path))), 0)
-                inode = inode or (home if word == str(home) else 0)
-                if not inode:
-                    raise SourceError(f"there is no network namespace {word}")
-                found[inode] = "" if inode == home else there[inode]
+        there = {home: "", **self._hands.namespaces()}
+        for word in self._wanted.netns:
+            if word != "all" and not diag.called(there, (word,)):
+                raise SourceError(f"there is no network namespace {word}")
+        found = {inode: "" if inode == home else path for inode, path in diag.called(there, self._wanted.netns).items()}
         if len(found) > PLACES_MAX:
             raise SourceError(f"there are {len(found)} network namespaces: name {PLACES_MAX} at most with --netns")
         return found

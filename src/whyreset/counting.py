@@ -11,11 +11,11 @@ import time
 from msgspec.structs import replace
 
 from whyreset.account import Account
-from whyreset.agent import Settings, Tick
+from whyreset.agent import Settings
 from whyreset.alerts.alerting import Alerting, AlertState
 from whyreset.causes import fingerprint
 from whyreset.clock import boottime_ns, epoch_ns
-from whyreset.model import Alert, Count, Counters, Missing, Notice
+from whyreset.model import Alert, Count, Counters, Missing, Notice, Tick
 from whyreset.owners.namespaces import Namespaces
 from whyreset.sources.counters import OwnCounters
 from whyreset.sources.limits import LimitSource

@@ -16,8 +16,9 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-from whyreset.model import Reset
+from whyreset.model import Finding, Reset, Tick
 
 Line = Mapping[str, Any]
 Test = Callable[[Line], bool]
@@ -73,6 +74,24 @@ class Filter(Struct, frozen=True, kw_only=True):
         if self.causes and not self.causes & {reset.cause.name, reset.cause.family, *reset.cause.candidates}:
             return False
         return self.wants_netns(reset.sample.netns, reset.netns_name)
+
+    def wants_finding(self, finding: Finding) -> bool:
+        """Whether a finding is about something that was asked for; its causes are not told."""
+        subject = finding.subject
+        if self.ports and subject.port not in self.ports:
+            return False
+        return self.wants_netns(subject.netns, subject.netns_name)
+
+    def narrow(self, tick: Tick) -> Tick:
+        """What of it was asked for. A verdict is of all resets, so that it goes where only some are wanted."""
+        return replace(
+            tick,
+            resets=tuple(each for each in tick.resets if self.wants(each)),
+            counts=tuple(each for each in tick.counts if self.wants_netns(each.netns, each.netns_name)),
+            alerts=tuple(each for each in tick.alerts if self.wants_netns(each.netns, each.netns_name)),
+            findings=tuple(each for each in tick.findings if self.wants_finding(each)),
+            verdict=None if self.by_detail or self.direction != "both" else tick.verdict,
+        )
 
 
 class ExpressionError(ValueError):

@@ -12,8 +12,15 @@ from msgspec import Struct
 
 from whyreset.observation import Traits
 
+#: include/linux/socket.h.
+_AF_INET6 = 10
+
 Direction = Literal["sent", "received", "observed"]
 Certainty = Literal["certain", "likely", "unknown"]
+#: Of a finding: proven, good evidence short of proof, or too little yet to say it aloud.
+Confidence = Literal["certain", "likely", "suspected"]
+#: What a finding asks of an operator: nothing, a look some day, a look now, or help for a service that is down.
+Severity = Literal["harmless", "notice", "warning", "critical"]
 
 
 class Process(Struct, frozen=True, kw_only=True, gc=False):
@@ -71,6 +78,24 @@ class Listener(Struct, frozen=True, kw_only=True, gc=False):
     #: The namespace's inode number.
     netns: int = 0
 
+    def serves(self, address: str, family: int = 0) -> bool:
+        """Whether who connects to that address comes to it; "" and 0 for any."""
+        if not address or self.address == address:
+            return True
+        if self.address not in ("0.0.0.0", "::"):
+            return False
+        return not family or self.family == family or (self.family == _AF_INET6 and not self.ipv6_only)
+
+
+class Life(Struct, frozen=True, kw_only=True):
+    """A listener that is known, and its processes."""
+
+    listener: Listener
+    owner: Owner
+    netns_name: str = ""
+    #: Who closed it last, where that was another process.
+    last: Process | None = None
+
 
 class Socket(Struct, frozen=True, kw_only=True):
     """A TCP socket as it is now, and one process that holds it."""
@@ -92,6 +117,78 @@ class Socket(Struct, frozen=True, kw_only=True):
     queue: tuple[int, int] | None = None
     #: Number of its file; 0 where it has none (any more).
     inode: int = 0
+    #: What it dropped since it was made: of a listener, handshakes that it had no room for. None where not asked for.
+    drops: int | None = None
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """A listener's queues at one moment."""
+
+    port: int
+    address: str
+    socket_cookie: int
+    #: Connections that wait to be accepted. The kernel lets in one more than the limit.
+    waiting: int
+    #: The smaller of listen(2)'s backlog and net.core.somaxconn: of connections that wait, and of half-open ones.
+    limit: int
+    #: Handshakes that are not complete; None where they were not counted.
+    half_open: int | None = None
+    #: Handshakes that it dropped since the look before; None where there was none.
+    drops: int | None = None
+    #: None where nobody is known.
+    owner: Owner | None = None
+
+
+class Holder(Struct, frozen=True, kw_only=True):
+    """Sockets that hold memory of TCP, by the port that names the service."""
+
+    port: int
+    #: The port is one that somebody listens on here; else it is the remote one.
+    served: bool
+    sockets: int
+    #: Of these, those that were closed by their process and still have data to send.
+    orphans: int
+    memory_bytes: int
+    #: Whose listener that is; None where nobody is known.
+    owner: Owner | None = None
+    #: Cookie of that listener; 0 where there is none.
+    socket_cookie: int = 0
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """A network namespace that was looked into, since a counter had said that there is something to see."""
+
+    netns: int
+    netns_cookie: int
+    netns_name: str = ""
+    #: Its settings under /proc/sys/net by their last name («tcp_syn_retries», «somaxconn»); those that could be read.
+    settings: dict[str, int] = {}
+    #: Its listeners, as far as there was room; none where only settings were asked for.
+    queues: tuple[Queue, ...] = ()
+    #: Who holds most memory there, and most orphans, where that was asked for.
+    holders: tuple[Holder, ...] = ()
+    #: Why it could not be looked into; "" where it was.
+    unread: str = ""
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """Connections of one process to one destination that this host gave up without any answer to its SYN."""
+
+    netns_cookie: int
+    netns: int = 0
+    netns_name: str = ""
+    remote: str
+    port: int
+    #: (pid, start_ns); what is known of that process is filled in later.
+    owner: tuple[int, int] | None
+    process: Process | None = None
+    count: int
+    #: How long they had been tried, at the least and at the most; 0 where that is not known.
+    shortest_ns: int
+    longest_ns: int
+    #: CLOCK_BOOTTIME of the first and last end.
+    first_ns: int
+    last_ns: int
 
 
 class ProcessEnd(Struct, frozen=True, kw_only=True):
@@ -458,6 +555,129 @@ class Shares(Struct, frozen=True, kw_only=True):
     expected: int = 0
 
 
+class Target(Struct, frozen=True, kw_only=True, gc=False):
+    """An address and port of this host that a remote tried in vain."""
+
+    #: "" where more addresses were tried than are told apart.
+    address: str
+    port: int
+    #: Seconds of CLOCK_BOOTTIME when it tried first.
+    first_s: int = 0
+    #: How often it came back to this very place.
+    again: int = 0
+
+
+class Contact(Struct, frozen=True, kw_only=True):
+    """What a remote's first contacts with this host came to, within a day at most. Times are of CLOCK_BOOTTIME."""
+
+    netns: int
+    netns_cookie: int
+    #: An address, or for IPv6 the network that it is in («2001:db8:0:1::/64»).
+    remote: str
+    #: Of its first contact that failed, and of its last contact.
+    first_ns: int
+    last_ns: int
+    #: Segments that were answered with a reset, though they belong to no connection.
+    tries: int
+    #: Distinct places (address and port) that they were for; an estimate (about 9 %) where it is not `exact`.
+    failed: int
+    exact: bool = True
+    #: The first of these places, and the lowest and the highest port of all.
+    places: tuple[Target, ...] = ()
+    low: int = 0
+    high: int = 0
+    #: Addresses of this host among them; an estimate beyond a few.
+    addresses: int = 1
+    #: How it tried, by the segments' flags: "connect" (a SYN as stacks send it), "syn" (one as programs make it),
+    #: "fin", "null", "xmas", "ack", "maimon" (FIN with ACK), "other".
+    techniques: tuple[str, ...] = ()
+    #: Ports at which a connection of it was accepted and has closed since, the first of them; and how many connections.
+    opened: tuple[int, ...] = ()
+    accepted: int = 0
+    #: It completed a handshake with this host, so that its address is its own.
+    handshake: bool = False
+
+
+class Subject(Struct, frozen=True, kw_only=True):
+    """What a finding is about; what does not apply keeps its default."""
+
+    netns: int = 0
+    netns_cookie: int = 0
+    netns_name: str = ""
+    #: The service's port, and this host's address where more than one is concerned.
+    port: int | None = None
+    address: str = ""
+    #: The program concerned; of a service, the process that listens or listened.
+    process: Process | None = None
+    #: The other side: an address, or for IPv6 the network that such a one has to itself («2001:db8:0:1::/64»).
+    remote: str = ""
+
+
+class Step(Struct, frozen=True):
+    """What to do next: a command with real names and numbers in it, ready to be pasted, and what it is good for."""
+
+    command: str
+    why: str
+
+
+class Finding(Struct, frozen=True, kw_only=True):
+    """What resets mean together, as of now."""
+
+    #: One for the time from its first sign to its end.
+    id: str
+    #: Slug of the module and page that found it.
+    name: str
+    state: Literal["open", "update", "closed"]
+    time_ns: int
+    subject: Subject
+    since_ns: int
+    #: When it was over, or of its last sign where it was told as over already; 0 while it goes on.
+    until_ns: int = 0
+    #: How often: resets, refused clients, whatever its sentence counts.
+    count: int
+    confidence: Confidence
+    severity: Severity
+    #: All of it in one sentence, without an end stop; not escaped.
+    sentence: str
+    #: The strongest first; not escaped.
+    evidence: tuple[str, ...]
+    steps: tuple[Step, ...] = ()
+    #: Numbers of resets that show it.
+    resets: tuple[int, ...] = ()
+
+
+class Share(Struct, frozen=True, kw_only=True):
+    """What of a verdict's resets a finding explains. Each reset is explained by one finding at most."""
+
+    id: str
+    name: str
+    subject: Subject
+    count: int
+    #: The finding's own.
+    sentence: str
+    severity: Severity
+    confidence: Confidence
+
+
+class Verdict(Struct, frozen=True, kw_only=True):
+    """What some time's resets mean, in a sentence."""
+
+    time_ns: int
+    #: Beginning of the time that it is of.
+    since_ns: int
+    #: Resets of that time, a reset between two ends on this host counting once.
+    resets: int
+    #: The findings, the weightiest first.
+    shares: tuple[Share, ...]
+    #: Resets that no finding explains, and their causes with how many, the most frequent first.
+    unexplained: int
+    causes: tuple[tuple[str, int], ...] = ()
+    #: Without an end stop; not escaped.
+    sentence: str
+    #: Of the first finding.
+    steps: tuple[Step, ...] = ()
+
+
 class Alert(Struct, frozen=True, kw_only=True):
     """Something that happened to an alert: its status changed, somebody is told, or reminded."""
 
@@ -494,3 +714,17 @@ class Alert(Struct, frozen=True, kw_only=True):
     #: Streams of their own that surge: causes, or "all" for everything together.
     streams: tuple[str, ...] = ()
     shares: Shares | None = None
+    #: What its resets mean.
+    verdict: Verdict | None = None
+
+
+class Tick(Struct, frozen=True, kw_only=True):
+    """What one visit brought."""
+
+    resets: tuple[Reset, ...] = ()
+    counts: tuple[Count, ...] = ()
+    notices: tuple[Notice, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    #: What the last minute's resets mean; once a second, where that is another than before.
+    verdict: Verdict | None = None

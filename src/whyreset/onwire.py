@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
 from functools import partial
 from typing import Literal
 
@@ -18,11 +17,12 @@ from msgspec.structs import replace
 from whyreset.core.merge import Merge
 from whyreset.core.sightings import Sightings
 from whyreset.core.taps import Sink
+from whyreset.hands import OWN_HANDS, Hands
 from whyreset.model import Group, Missing, Record, Surroundings
-from whyreset.sources import diag, rawsockets
 from whyreset.sources.base import SourceError
+from whyreset.sources.conntrack import Translations
 from whyreset.sources.firewall import Firewall, Rule, Rules
-from whyreset.sources.packets import ENDS, Packets, Wanted
+from whyreset.sources.packets import RESETS, Packets, Wanted
 
 #: After a loss nothing is concluded for so long: what waits to be judged is younger.
 _DOUBT_NS = 3_000_000_000
@@ -42,6 +42,7 @@ class _Place(Struct):
     source: Packets
     sink: Sink
     firewall: Firewall
+    translations: Translations
     #: The newest last.
     readings: list[Rules] = []
     waiting: list[Group] = []
@@ -56,6 +57,7 @@ class OnWire:
     Args:
         paths: of the namespaces («/proc/911/ns/net»), "" for our own.
         ring_blocks: size of each ring; None for the built-in one.
+        hands: opens sockets and enters namespaces.
         snap_bytes, wanted: what is kept of a packet, and which ones pass (`sources.packets.Packets`).
         beside: who else takes the packets of each namespace, in the order of `paths`.
     """
@@ -67,16 +69,18 @@ class OnWire:
         paths: Sequence[str] = ("",),
         *,
         ring_blocks: int | None = None,
+        hands: Hands = OWN_HANDS,
         snap_bytes: int = 256,
-        wanted: Wanted = ENDS,
+        wanted: Wanted = RESETS,
         beside: Sequence[Sink] = (),
     ) -> None:
         self.merge = Merge()
-        sized = partial(Packets, snap_bytes=snap_bytes, wanted=wanted)
+        self._hands = hands
+        sized = partial(Packets, snap_bytes=snap_bytes, wanted=wanted, opener=hands.open_packets)
         sized = partial(sized, blocks=ring_blocks) if ring_blocks else sized
         self._sources = [sized(path=path) for path in dict.fromkeys(paths)]
-        self._paths = list(dict.fromkeys(paths))
         self._beside = [[each] for each in beside] or [[] for _ in self._sources]
+        self._paths = list(dict.fromkeys(paths))
         self._places: list[_Place] = []
         self._doubt_until_ns = 0
         self._blind = self._crowded = 0
@@ -97,8 +101,16 @@ class OnWire:
         try:
             for path, source in zip(self._paths, self._sources, strict=True):
                 source.start()
-                sink = Sightings(self.merge, self.merge.ring(source.cookie, source.netns, _namer(source)))
-                self._places.append(_Place(source=source, sink=sink, firewall=Firewall(path)))
+                translations = self._hands.translations(path)
+                ring = self.merge.ring(source.cookie, source.netns, _namer(source), translations.before)
+                self._places.append(
+                    _Place(
+                        source=source,
+                        sink=Sightings(self.merge, ring),
+                        firewall=Firewall(path, self._hands.tools),
+                        translations=translations,
+                    )
+                )
             for place in self._places:
                 place.firewall.ask()
         except BaseException:
@@ -108,6 +120,7 @@ class OnWire:
     def close(self) -> None:
         for place in self._places:
             place.firewall.close()
+            place.translations.close()
         for source in self._sources:
             source.close()
         self._places = []
@@ -163,12 +176,21 @@ class OnWire:
         """How many resets of that namespace never left it; None where its packets are not read."""
         return self.merge.off_wire_of(cookie)
 
+    @property
+    def off_wire_in_all(self) -> int:
+        """The same over all namespaces whose packets are read."""
+        return sum(self.merge.off_wire_of(place.source.cookie) or 0 for place in self._places)
+
     def losses(self) -> dict[str, tuple[int, str]]:
         """What was lost so far, by name: how much, and what that means for the user."""
         found = {
             "wire-undecided": (
                 self.merge.undecided + self._crowded,
                 "resets that could not be held against the wire, or against the kernel: something was lost then",
+            ),
+            "wire-never-left": (
+                self.off_wire_in_all,
+                "resets that the kernel counted never left: an output filter, no route, or an unresolved neighbour",
             ),
             "wire-foreign": (
                 self.foreign,
@@ -197,7 +219,7 @@ class OnWire:
         out: list[Group] = []
         if place.waiting:
             ours = [source.inode for source in self._sources]
-            sockets, unread = rawsockets.held(place.firewall.path, ours)
+            sockets, unread = self._hands.raw_sockets(place.firewall.path, ours)
             if len(place.found) > _MOST_ANSWERS:
                 place.found.clear()
             for group in place.waiting:
@@ -230,13 +252,7 @@ class OnWire:
         """Whether its source is an address of the namespace itself."""
         if not group.samples:
             return False
-        try:
-            with ExitStack() as stack:
-                if place.firewall.path:
-                    stack.enter_context(diag.inside(place.firewall.path))
-                return bool(diag.is_local(group.samples[0].local))
-        except OSError:
-            return False
+        return bool(self._hands.is_local(place.firewall.path, group.samples[0].local))
 
 
 def _await(firewall: Firewall) -> Rules:

@@ -10,7 +10,7 @@ from typing import Annotated
 
 from msgspec import Meta, Struct
 
-from whyreset.model import Certainty, Direction, Listener, Missing, Owner, Process
+from whyreset.model import Certainty, Direction, Life, Missing, Owner, Process
 
 #: Version of what is asked and answered; another one is not understood.
 PROTOCOL = 1
@@ -114,16 +114,6 @@ class Recent(Struct, frozen=True, kw_only=True):
     closer: Process | None = None
 
 
-class Life(Struct, frozen=True, kw_only=True):
-    """A listener that a watch knows, and its processes."""
-
-    listener: Listener
-    owner: Owner
-    netns_name: str = ""
-    #: Who closed it last, where that was another process.
-    last: Process | None = None
-
-
 class Answer(Struct, frozen=True, kw_only=True):
     """What a running watch knows. Times of listeners and processes are CLOCK_BOOTTIME."""
 
@@ -223,7 +213,7 @@ class Found(Struct, frozen=True, kw_only=True):
     time_ns: int
     #: Our own network namespace's cookie; others' inode numbers may come round.
     home_cookie: int
-    #: Which sources spoke: "sockets", "watch", "journal", "kernel log".
+    #: Which sources spoke: "sockets", "watch", "history", "journal", "kernel log".
     sources: tuple[str, ...] = ()
     listeners: tuple[Standing, ...] = ()
     former: tuple[Former, ...] = ()
@@ -233,8 +223,9 @@ class Found(Struct, frozen=True, kw_only=True):
     resets: tuple[Recent, ...] = ()
     traces: tuple[Trace, ...] = ()
     missing: tuple[Missing, ...] = ()
-    #: Since when a watch has been looking; 0 without one.
+    #: Since when a watch has been looking; 0 without one. Since when a history tells of resets; 0 without one.
     watched_ns: int = 0
+    kept_ns: int = 0
     #: A process whose number was asked for as a port, and of which no more is known.
     namesake: Owner | None = None
     #: How many of each list were left out for their number.

@@ -9,7 +9,6 @@ for it.
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 import time
 from collections import Counter, deque
@@ -28,12 +27,13 @@ from whyreset.evidence.output import OutputError
 from whyreset.evidence.recorder import Recorder
 from whyreset.evidence.remarks import known_of
 from whyreset.evidence.writer import Where, Words, Writer
+from whyreset.hands import OWN_HANDS, Hands
 from whyreset.model import Alert, Missing, Notice, Reset
 from whyreset.outputs.sentences import told
 from whyreset.sources import diag
 from whyreset.sources.links import Links
 from whyreset.sources.packets import ENDS, Packets, Wanted
-from whyreset.sources.socket_filter import MOST_CONNECTIONS, MOST_PORTS, Connection
+from whyreset.sources.socket_filter import MOST_CONNECTIONS, MOST_PORTS
 
 #: What is written begins so long before it is armed, and ends so long after it.
 BEFORE_NS, AFTER_NS = 300_000_000_000, 10_000_000_000
@@ -64,17 +64,21 @@ class Recording:
 
     Args:
         folder: where files go; it is made if need be.
-        copies: of segments that provoked resets; None where the kernel program does not run.
+        hands: do what takes rights.
+        copies: of segments that provoked resets; None where the kernel program does not run. May be told later.
         size: bytes of memory for packets; None for the built-in size.
 
     Raises SourceError and OutputError when entered; later on, what cannot be written is a notice.
     """
 
-    def __init__(self, folder: str, *, copies: Copies | None = None, size: int | None = None) -> None:
+    def __init__(
+        self, folder: str, hands: Hands = OWN_HANDS, *, copies: Copies | None = None, size: int | None = None
+    ) -> None:
         self._folder = Path(folder)
-        self._copies = copies
+        self._hands = hands
+        self.copies = copies
         self._sized = {"size": size} if size else {}
-        self._source = Packets(snap_bytes=_SNAP_BYTES)
+        self._source = Packets(snap_bytes=_SNAP_BYTES, opener=hands.open_packets)
         self._links = Links()
         self._netns = 0
         self._recorder = Recorder({}, **self._sized)
@@ -91,18 +95,16 @@ class Recording:
     @property
     def missing(self) -> tuple[Missing, ...]:
         """What evidence lacks here, and why."""
-        if self._copies is not None:
+        if self.copies is not None:
             return ()
         lost = "in evidence: segments that provoked resets and are neither SYN, FIN nor RST"
         return (Missing(source="triggers", why="the kernel program, which copies them, does not run", lost=lost),)
 
     def __enter__(self) -> Recording:
         try:
-            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._hands.files.make_folder(str(self._folder))
         except OSError as error:
-            raise OutputError(f"cannot make {self._folder}: {error.strerror}") from error
-        if not os.access(self._folder, os.W_OK | os.X_OK) or os.statvfs(self._folder).f_flag & os.ST_RDONLY:
-            raise OutputError(f"cannot write into {self._folder}: name a folder that can be written to")
+            raise OutputError(f"cannot write into {self._folder}: {error.strerror}") from error
         self._links.start()
         try:
             self._source.start()
@@ -142,8 +144,8 @@ class Recording:
         steady_ns = time.monotonic_ns() if steady_ns is None else steady_ns
         self._recorder.read_clocks(now_ns, steady_ns)
         self._source.drain([self._channel])
-        if self._copies is not None:
-            self._copies.take(self._recorder.tape)
+        if self.copies is not None:
+            self.copies.take(self._recorder.tape)
         self._links.drain(steady_ns)
         resets = tuple(resets)
         self._recorder.see(resets)
@@ -195,7 +197,7 @@ class Recording:
         self._path = str(self._folder / f"{stamp}-{_plain(name)}.pcapng")
         words = Words(application=f"whyreset {__version__}", comment=f"{what}: {summary}" if summary else what)
         try:
-            self._writer = Writer(self._path, words=words, where=self._where)
+            self._writer = Writer(self._path, words=words, where=self._where, files=self._hands.files)
         except OutputError as error:
             self._let_go()
             return Notice(time_ns=now_ns, name="evidence-lost", text=str(error), count=1)
@@ -215,7 +217,7 @@ class Recording:
             ports = [port for port, _ in Counter(port for port, _ in self._recent if port).most_common(_PORTS) if port]
             latest = dict.fromkeys(ends for port, ends in reversed(self._recent) if port not in ports)
             connections = list(islice(latest, _CONNECTIONS))
-        named = (connection for ends in connections if (connection := _connection(ends)) is not None)
+        named = (ends for ends in connections if _is_named(ends))
         self._armed = Wanted(
             ports=tuple(dict.fromkeys((*ports, *self._armed.ports)))[:MOST_PORTS],
             connections=tuple(dict.fromkeys((*named, *self._armed.connections)))[:MOST_CONNECTIONS],
@@ -283,7 +285,7 @@ class Recording:
     def _where(self, frame: Frame) -> Where:
         if frame.is_copy:
             what = "segments that provoked resets, copied in"
-            name = self._copies.interface(frame.place, frame.interface) if self._copies else ""
+            name = self.copies.interface(frame.place, frame.interface) if self.copies else ""
         else:
             what, name = "in", self._links.name(frame.interface, frame.at_ns)
         netns = frame.place if frame.is_copy else self._netns
@@ -303,9 +305,11 @@ def _ends(reset: Reset) -> Ends:
     return sample.local, sample.local_port, sample.remote, sample.remote_port
 
 
-def _connection(ends: Ends) -> Connection | None:
-    src, sport, dst, dport = ends
+def _is_named(ends: Ends) -> bool:
+    """Whether both ends are addresses."""
     try:
-        return ipaddress.ip_address(src), sport, ipaddress.ip_address(dst), dport
+        for address in (ends[0], ends[2]):
+            ipaddress.ip_address(address)
     except ValueError:
-        return None
+        return False
+    return True

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
 from whyreset.alerts.alerting import AlertState
+from whyreset.files import OWN, Files
 from whyreset.model import Notice
 
 _EVERY_SECONDS = 60.0
@@ -52,29 +52,18 @@ def load(path: Path) -> AlertState | None:
         raise StateFileError(f"{path} is not what alerts have saved ({error}); remove it to begin anew") from error
 
 
-def save(path: Path, state: AlertState) -> None:
-    """Saves it; after a crash there is the old content or the new.
+def save(path: Path, state: AlertState, files: Files = OWN) -> None:
+    """Saves it whole or not at all.
 
+    Args:
+        files: puts it there.
     Raises:
         StateFileError: it cannot be written.
     """
-    content = msgspec.json.encode(state)
-    beside = path.with_name(f".{path.name}.new")
     try:
-        _write(beside, content)
-        beside.replace(path)
+        files.put(str(path), msgspec.json.encode(state))
     except OSError as error:
-        with suppress(OSError):
-            # what a full disk left of it is of no use
-            beside.unlink()
         raise StateFileError(f"cannot write {path}: {error.strerror}") from error
-
-
-def _write(path: Path, content: bytes) -> None:
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def check_writable(path: Path) -> None:
@@ -96,9 +85,11 @@ class Memory:
 
     Args:
         name: the file; None for nothing to be kept.
+        files: puts there what is kept.
     """
 
-    def __init__(self, name: str | None) -> None:
+    def __init__(self, name: str | None, files: Files = OWN) -> None:
+        self._files = files
         self._path = Path(name) if name is not None else None
         self._saved_at: float | None = None
         self._changed = self._failed = False
@@ -133,7 +124,7 @@ class Memory:
             return []
         self._saved_at, self._changed, self._failed = now, False, False
         try:
-            save(self._path, state())
+            save(self._path, state(), self._files)
         except StateFileError as error:
             self._failed = True
             return [

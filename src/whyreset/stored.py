@@ -51,20 +51,20 @@ class Series(Struct, frozen=True, kw_only=True):
 
 
 class Store(Protocol):
-    """Something that stored counters."""
+    """Something that stored counters; what is said here of those is known once it is open."""
 
     #: The word for it on the command line: "netdata", "prometheus", "sysstat".
     name: str
     #: Its address without credentials, or the file; untrusted text.
     where: str
     #: The counters that it has.
-    counters: frozenset[str]
+    counters: frozenset[str] = frozenset()
     #: Seconds between two values.
-    step: int
+    step: int = 0
     #: The host whose counters these are; "" where it does not tell.
-    host: str
+    host: str = ""
     #: From and until when there is anything, as far as it tells.
-    kept: tuple[float | None, float | None]
+    kept: tuple[float | None, float | None] = (None, None)
 
     def open(self, since: int, until: int) -> None:
         """Asks what it has of that time. Raises SourceError."""

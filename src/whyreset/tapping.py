@@ -10,18 +10,17 @@ import time
 from msgspec.structs import replace
 
 from whyreset.account import Account
-from whyreset.agent import Tick
 from whyreset.alerts.alerting import AlertState
 from whyreset.captures import Explainer
 from whyreset.clock import epoch_ns
 from whyreset.core.live import Live
 from whyreset.core.segments import Analyzer
-from whyreset.model import Alert, Count, Counters, Group, Missing, Notice, Record, Remotes, Reset, Segment
+from whyreset.hands import OWN_HANDS, Hands
+from whyreset.model import Alert, Count, Counters, Group, Missing, Notice, Record, Remotes, Reset, Segment, Tick
 from whyreset.observation import SeenSegment, Tally
 from whyreset.observed import ObservedReset
 from whyreset.owners.namespaces import Namespaces
 from whyreset.sources import diag
-from whyreset.sources.base import SourceError
 from whyreset.sources.counters import OwnCounters
 from whyreset.sources.packets import Packets, Wanted
 
@@ -40,21 +39,29 @@ class Tapping:
         alert_state: what was saved of alerts; it is kept as it is, for nothing is judged here.
         each: every reset by itself.
         blocks: of the ring; None for the built-in number.
+        hands: do what takes rights.
     """
 
     tier = "packets"
 
     def __init__(
-        self, why: str, alert_state: AlertState | None = None, *, each: bool = False, blocks: int | None = None
+        self,
+        why: str,
+        alert_state: AlertState | None = None,
+        *,
+        each: bool = False,
+        blocks: int | None = None,
+        hands: Hands = OWN_HANDS,
     ) -> None:
+        self._hands = hands
         self._why = why
         self._alert_state = alert_state or AlertState()
-        self._packets = Packets(wanted=Wanted(everything=True), blocks=blocks or 64)
+        self._packets = Packets(wanted=Wanted(everything=True), blocks=blocks or 64, opener=hands.open_packets)
         self._counters = OwnCounters()
         self._analyzer = Analyzer(_CONNECTIONS, each)
         self._explainer = Explainer((), is_ours=lambda address: bool(diag.is_local(address)))
         self._live = Live(self._analyzer, lambda index: self._packets.interface(index, time.monotonic_ns()))
-        self._namespaces = Namespaces()
+        self._namespaces = Namespaces(read=hands.namespace_names)
         self._account: Account | None = None
         self._latest: Counters | None = None
         self._read_ns = self._renewed_ns = 0
@@ -77,8 +84,6 @@ class Tapping:
         )
 
     def __enter__(self) -> Tapping:
-        if missing := self._packets.can_run():
-            raise SourceError(missing.why)
         self._counters.start()
         self._packets.start()
         self._latest = self._counters.read()
@@ -110,6 +115,7 @@ class Tapping:
         Args:
             last: also resets of which not all that follows was seen, and the account also where nothing moved.
         """
+        self._hands.check()
         now_ns = time.monotonic_ns()
         if now_ns - self._renewed_ns > _ADDRESSES_NS:
             self._renewed_ns = now_ns

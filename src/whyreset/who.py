@@ -9,14 +9,18 @@ from typing import TYPE_CHECKING, TypeVar
 
 from msgspec.structs import replace
 
+from whyreset.answers import recent as recent_of
+from whyreset.before import Before, before
 from whyreset.clock import boottime_ns, epoch_ns
 from whyreset.core.lives import HELD_BYTES
-from whyreset.model import Missing, Owner, Process
+from whyreset.model import Life, Missing, Owner, Process
 from whyreset.outputs.desk import Asked, Replies
+from whyreset.outputs.store import DEFAULT
+from whyreset.outputs.store.files import StoreError
 from whyreset.owners.namespaces import Namespaces
 from whyreset.owners.processes import Processes
 from whyreset.owners.procfs import TICK_NS
-from whyreset.questions import Answer, Connections, Former, Found, Life, Question, Recent, Standing, Trace
+from whyreset.questions import Answer, Connections, Former, Found, Question, Recent, Standing, Trace
 from whyreset.sources.view import Seen, View, look
 from whyreset.words import describe_exit
 
@@ -36,35 +40,50 @@ _Alike = tuple[int, bool, int, bool, bool, Key | None]
 _T = TypeVar("_T")
 
 
-def who(question: Question) -> Found:
-    """All that can be known now. A number that can be both is a port, or, where nothing is known of that, a process."""
+def who(question: Question, store: str = DEFAULT) -> Found:
+    """All that can be known now. A number that can be both is a port, or, where nothing is known of that, a process.
+
+    Args:
+        question: what is asked.
+        store: an agent's history, where there is one.
+    """
     if not (question.port and question.pid):
-        return _ask(question)
-    port = _ask(replace(question, pid=0))
+        return _ask(question, store)
+    port = _ask(replace(question, pid=0), store)
     if port.known:
         return port
-    process = _ask(replace(question, port=0))
+    process = _ask(replace(question, port=0), store)
     if any((process.listeners, process.former, process.connections, process.resets, process.traces)):
         return replace(process, question=question)
     return replace(port, namesake=next(iter(process.processes), None))
 
 
-def _ask(question: Question) -> Found:
+def _ask(question: Question, store: str) -> Found:
     """Asks running watches, and looks; about a port or a process, not both."""
     with Asked(question) as asked:
         # a watch has the kernel program at hand: to load it takes longer than to be answered
         replies = asked.replies(_PATIENCE_SECONDS, HELD_BYTES)
     view = look(question, replies.walk)
-    return _Joiner(question, view, replies).found(time.time_ns())
+    now_ns = time.time_ns()
+    kept: Before | None = None
+    missing: tuple[Missing, ...] = ()
+    try:
+        # a watch forgets; of what it still knows, the history need not tell again
+        known = [each.since_ns for each in replies.answers if each.resets]
+        kept = before(question, store, min(known, default=now_ns))
+    except StoreError as error:
+        missing = (Missing(source="history", why=str(error), lost="what an agent has kept"),)
+    return _Joiner(question, view, replies, kept).found(now_ns, missing)
 
 
 class _Joiner:
     """Joins what one look and the watches' answers show."""
 
-    def __init__(self, question: Question, view: View, replies: Replies) -> None:
+    def __init__(self, question: Question, view: View, replies: Replies, kept: Before | None) -> None:
         self._question = question
         self._view = view
         self._replies = replies
+        self._kept = kept
         #: The one that has watched longest knows most.
         self._answer: Answer | None = min(replies.answers, key=lambda each: each.since_ns, default=None)
         #: Those of which a watch told a name, by cookie.
@@ -75,11 +94,12 @@ class _Joiner:
         self._to_epoch_ns = epoch_ns()
         self._left_out = self._answer.left_out if self._answer else 0
 
-    def found(self, time_ns: int) -> Found:
+    def found(self, time_ns: int, missing: Iterable[Missing]) -> Found:
         """The whole.
 
         Args:
             time_ns: now, in nanoseconds since the epoch.
+            missing: what is known to be beside what is found to be.
         """
         question, answer = self._question, self._answer
         listeners, former = self._listeners(), self._former()
@@ -90,6 +110,7 @@ class _Joiner:
         traces = self._traces(question.pid) if gone else []
         sources = ["sockets"]
         sources += ["watch"] if answer else []
+        sources += ["history"] if self._kept else []
         sources += sorted({each.log for each in traces})
         return Found(
             question=question,
@@ -100,10 +121,16 @@ class _Joiner:
             former=tuple(former),
             connections=tuple(self._connections(served)),
             processes=tuple(processes),
-            resets=tuple(each for each in (answer.resets if answer else ()) if self._wants(each)),
+            resets=tuple(each for each in self._resets() if self._wants(each)),
             traces=tuple(Trace(time_ns=each.time_ns, log=each.log, text=each.text) for each in traces),
-            missing=(*self._view.missing, *self._missing_address((*listeners, *former)), *self._missing_watch()),
+            missing=(
+                *self._view.missing,
+                *self._missing_address((*listeners, *former)),
+                *self._missing_watch(),
+                *missing,
+            ),
             watched_ns=answer.since_ns if answer else 0,
+            kept_ns=self._kept.begins_ns if self._kept else 0,
             left_out=self._left_out,
         )
 
@@ -207,6 +234,11 @@ class _Joiner:
             served = self._question.serves(listener.address, listener.family, ipv6_only=listener.ipv6_only)
             if listener.until_ns and served and self._view.local.get(listener.netns_cookie) is not False:
                 found.append(self._ended(life))
+        known = {(each.netns_cookie, _key(each.owner.process)) for each in found}
+        for each in self._kept.former if self._kept else ():
+            served = self._question.serves(each.address, each.family)
+            if served and (each.netns_cookie, _key(each.owner.process)) not in known:
+                found.append(each)
         return sorted(found, key=lambda each: -each.until_ns)
 
     def _ended(self, life: Life) -> Former:
@@ -225,6 +257,13 @@ class _Joiner:
             end=how or "closed its socket",
             last=life.last,
         )
+
+    def _resets(self) -> Iterator[Recent]:
+        """The latest first."""
+        yield from self._answer.resets if self._answer else ()
+        kept = self._kept.resets if self._kept else ()
+        self._left_out += max(len(kept) - MOST, 0)
+        yield from map(recent_of, kept[:MOST])
 
     def _wants(self, recent: Recent) -> bool:
         if not self._question.address:
@@ -263,6 +302,8 @@ class _Joiner:
 
     def _missing_watch(self) -> list[Missing]:
         lost = "who listened before, how that ended, and resets of late"
+        if self._kept:
+            lost = "who listened before and was not asked for after that"
         replies = self._replies
         if replies.answers:
             return []
@@ -271,7 +312,7 @@ class _Joiner:
         elif replies.strangers:
             why = "a watch runs as another user; ask as root, or as the same user"
         else:
-            why = "no `whyreset watch` runs here"
+            why = "no `whyreset watch` or `whyreset agent` runs here"
         return [Missing(source="watch", why=why, lost=lost)]
 
     def _missing_address(self, those: Iterable[Standing | Former]) -> list[Missing]:

@@ -132,6 +132,13 @@ def amount(number: int, unit: str) -> str:
     return f"{number} {unit}" if number == 1 else f"{number} {unit}s"
 
 
+def percent(part: int, whole: int) -> str:
+    """«98.7 %»; 100 only for all, and 0 only for none."""
+    if not part or part == whole:
+        return "100 %" if part else "0 %"
+    return f"{min(max(100 * part / whole, 0.1), 99.9):.1f} %"
+
+
 def span(nanoseconds: int) -> str:
     """A span that may be short, in the words of a person: «42 µs», «3 ms», «1.2 s», «12 s»."""
     nanoseconds = max(0, nanoseconds)

@@ -236,7 +236,7 @@ def test_what_came_before_the_damage_is_reported(tmp_path: Path) -> None:
     assert "forged" in ended.stdout
     assert f"{path}: it ends in the midst of a packet" in ended.stdout
     lines = run("explain", "--json", str(path)).stdout.splitlines()
-    assert [json.loads(line)["type"] for line in lines] == ["start", "reset", "notice", "capture", "end"]
+    assert [json.loads(line)["type"] for line in lines] == ["start", "reset", "verdict", "notice", "capture", "end"]
 
 
 def test_name_with_escapes_is_shown_escaped(tmp_path: Path) -> None:

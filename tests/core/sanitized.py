@@ -16,6 +16,7 @@ PLACE = ROOT / "build/sanitized"
 NAMES = (
     *("hostile", "drains", "ring", "groups", "limits", "joins", "twins", "memory", "lives"),
     *("hostile_captures", "formats", "fragments", "conversations", "alike", "distinct", "tape", "merge", "live"),
+    "contacts",
 )
 BUILD = """
 from pathlib import Path

@@ -61,9 +61,10 @@ def reset(
     ack: int | None = None,
     interface: int = 3,
     direction: int = OUTGOING,
+    ttl: int = 64,
 ) -> bytes:
     """A reset on the wire."""
     segment = tcp("R" if ack is None else "RA", sport=sport, dport=dport, seq=seq, ack=ack or 0)
     if ":" in src:
         return packet(ethernet(ipv6(segment, src=src, dst=dst), 0x86DD), interface=interface, direction=direction)
-    return packet(ethernet(ipv4(segment, src=src, dst=dst)), interface=interface, direction=direction)
+    return packet(ethernet(ipv4(segment, src=src, dst=dst, ttl=ttl)), interface=interface, direction=direction)

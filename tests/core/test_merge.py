@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from tests.core.taps import OUTGOING, TO_US, feed, reset
 from whyreset.core.merge import Merge
 from whyreset.core.sightings import Sightings
 from whyreset.model import Group
+from whyreset.sources.conntrack import ENDS
 
 COOKIE, INODE = 77, 4026532000  # those of fake_ring's resets
 LATER = NOW + 2 * SECOND
@@ -174,6 +176,69 @@ def test_one_original_has_one_translation(joined: Joined) -> None:
     joined.see(reset(src="172.30.0.2", sport=80, ack=42, direction=TO_US))
     joined.see(reset(sport=8080, ack=42, interface=5), reset(sport=8081, ack=42, interface=5))
     assert len(joined.past_stack()) == 1
+
+
+@pytest.mark.parametrize("ours_first", [True, False])
+def test_of_two_with_the_originals_numbers_the_one_is_its_translation_that_a_router_aged(
+    joined: Joined, ours_first: bool
+) -> None:
+    """A scanner's probes have one number: what a firewall here refuses is not the container's refusal."""
+    joined.see(reset(src="172.30.0.2", sport=80, ack=42, direction=TO_US))
+    pair = [reset(sport=8081, ack=42, interface=5, ttl=64), reset(sport=8080, ack=42, interface=5, ttl=63)]
+    joined.see(*(pair if ours_first else pair[::-1]))
+    (group,) = joined.past_stack()
+    assert (group.port, joined.merge.related) == (8081, 1)
+
+
+@pytest.mark.parametrize("shown_ns", [NOW, NOW + SECOND], ids=["at once", "judged later"])
+def test_what_was_translated_in_its_own_namespace_has_left_it(joined: Joined, shown_ns: int) -> None:
+    """A rule redirects the port: the kernel tells of one port, the wire shows another; it is one reset."""
+    joined.told(local_port=80)
+    joined.see(reset(sport=8080, ack=42), now_ns=shown_ns - MILLISECOND)
+    assert joined.past_stack(now_ns=NOW + 1300 * MILLISECOND) == []
+    assert joined.past_stack(now_ns=NOW + 3 * SECOND) == []
+    assert joined.merge.off_wire_of(COOKIE) == 0
+    assert joined.merge.related == 1
+
+
+def tracking(asked: list[tuple[str, int]], *, before: tuple[str, int] | None) -> Joined:
+    """Where connection tracking says that what leaves had these ends before."""
+
+    def answer(v6: bool, ends: bytes) -> bytes | None:
+        assert not v6
+        src, dst, sport, dport = ENDS.unpack(ends)
+        asked.append((socket.inet_ntoa(src[:4]), sport))
+        return before and ENDS.pack(socket.inet_aton(before[0]).ljust(16, b"\0"), dst, before[1], dport)
+
+    joined = Joined()
+    joined.merge = Merge()
+    number = joined.merge.ring(COOKIE, INODE, lambda index: f"eth{index}", answer)
+    joined.wire, joined.bench = Sightings(joined.merge, number), Bench(merge=joined.merge)
+    return joined
+
+
+@pytest.mark.parametrize(
+    ("before", "related"), [(("172.30.0.2", 80), 1), (("172.30.0.2", 81), 0), (("192.0.2.2", 8080), 0), (None, 0)]
+)
+def test_connection_tracking_knows_a_translation_whose_numbers_changed_too(
+    before: tuple[str, int] | None, related: int
+) -> None:
+    """As behind a SYN proxy; where it names nobody who reset, it is past the stack."""
+    asked: list[tuple[str, int]] = []
+    joined = tracking(asked, before=before)
+    joined.see(reset(src="172.30.0.2", sport=80, seq=5, direction=TO_US), reset(sport=8080, seq=500005, interface=5))
+    assert len(joined.past_stack()) == 1 - related
+    assert asked == [("192.0.2.2", 8080)]
+    assert joined.merge.related == related
+
+
+def test_connection_tracking_is_asked_only_so_often() -> None:
+    """A flood past the stack costs no more than that."""
+    asked: list[tuple[str, int]] = []
+    joined = tracking(asked, before=None)
+    joined.see(*(reset(sport=1 + n, seq=n) for n in range(200)))
+    assert sum(group.count for group in joined.past_stack()) == 200
+    assert len(asked) == 64
 
 
 def test_a_reset_of_an_applications_own_accord_is_found_by_its_numbers_or_its_ends(joined: Joined) -> None:

@@ -28,7 +28,7 @@ def kept(data: bytes, *, snap: int = 0, link: int = ETHERNET, tag: int = 0) -> b
     """What is kept of a packet."""
     tape = Tape(1 << 16, snap)
     put(tape, data, link=link, tag=tag)
-    ((*_, bytes_kept, _),) = tape.take(10)
+    ((*_, bytes_kept),) = tape.take(10)
     return bytes_kept
 
 
@@ -38,7 +38,7 @@ def test_a_packet_comes_back_as_it_was() -> None:
     tape = Tape(4096)
     put(tape, data, length=1500)
     assert tape.count == 1
-    assert tape.take(10) == [(NOW, 3, 7, 4, ETHERNET, 1500, data, 0)]
+    assert tape.take(10) == [(NOW, 3, 7, 4, ETHERNET, 1500, data)]
     assert (tape.count, tape.take(10)) == (0, [])
 
 
@@ -107,12 +107,12 @@ def test_the_oldest_give_way_and_are_counted(size: int, lengths: list[int], take
         expected.append(data)
         while len(expected) > tape.count:
             expected.popleft()
-        for *_, found, _ in tape.take(takes[number] if number < len(takes) else 0):
+        for *_, found in tape.take(takes[number] if number < len(takes) else 0):
             assert found == expected.popleft()
             taken += 1
         assert sum(ENTRY + len(each) for each in expected) <= size
         assert tape.count + tape.overwritten + taken == number + 1
-    assert [each[-2] for each in tape.read(0, 1 << 20)[0]] == list(expected)
+    assert [each[-1] for each in tape.read(0, 1 << 20)[0]] == list(expected)
 
 
 @settings(max_examples=300)
@@ -167,4 +167,5 @@ def test_when_a_packet_was_seen_is_noted() -> None:
     for seen in (5, 6, 7):
         tape.seen_ns = seen
         put(tape, ethernet(ipv4(tcp("S"))), time_ns=NOW - seen)
-    assert [each[-1] for each in tape.read(0, 10, 6)[0]] == [6, 7]
+    assert [each[-1] for each in tape.read_seen(0, 10, 6)[0]] == [6, 7]
+    assert [each[-1] for each in tape.take_seen(10)] == [5, 6, 7]

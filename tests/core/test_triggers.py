@@ -32,8 +32,8 @@ def test_a_segment_comes_as_it_was() -> None:
     triggers = Triggers(fake.ring)
     assert triggers.drain(tape, EPOCH) == 2
     assert tape.take(9) == [
-        (NOW + EPOCH, INODE, 3, COPIED, IPV4, len(four), four[:40], 0),
-        (NOW + EPOCH, INODE, 4, COPIED, IPV6, len(six), six, 0),
+        (NOW + EPOCH, INODE, 3, COPIED, IPV4, len(four), four[:40]),
+        (NOW + EPOCH, INODE, 4, COPIED, IPV6, len(six), six),
     ]
     assert triggers.names == {(INODE, 3): "eth0", (INODE, 4): "lo"}
     assert fake.consumer == fake.producer
@@ -69,5 +69,5 @@ def test_any_record_is_read_or_counted(data: bytes, captured: int, length: int, 
     triggers = Triggers(fake.ring)
     read = triggers.drain(tape, EPOCH)
     assert read + triggers.misread == 1
-    for *_, found, _ in tape.take(9):
+    for *_, found in tape.take(9):
         assert len(found) <= min(TRIGGER_BYTES, captured, length)

@@ -13,7 +13,7 @@ from tests import needs
 from tests.cli.whyreset import is_one_sentence, run
 from tests.hosts.hosts import await_true
 from tests.hosts.watch import Line, Watch
-from tests.kernel_objects import held, left
+from tests.kernel_objects import held, held_by_watch, keeper_of, left
 from whyreset.demo.actors import Actor
 from whyreset.demo.scenes import SCENES
 from whyreset.sources.counters import CounterSource
@@ -41,10 +41,18 @@ def names_of(pids: set[int]) -> set[str]:
     return {Path(f"/proc/{pid}/comm").read_text().strip() for pid in pids}
 
 
+def director_of(watch: Watch) -> int:
+    """The demo's first process; actors are called so too until they have a name of their own."""
+    keeper = keeper_of(watch.process.pid)
+    assert keeper
+    [director] = Path(f"/proc/{keeper}/task/{keeper}/children").read_text().split()
+    return int(director)
+
+
 @contextmanager
 def namespaces() -> "Iterator[CounterSource]":
     """A source that knows every network namespace in the kernel."""
-    program = Program(exact_owners=False, ring_bytes=None)
+    program = Program()
     program.load()
     source = CounterSource(program)
     try:
@@ -95,8 +103,8 @@ def test_nothing_of_it_is_left(machine: None, number: signal.Signals) -> None:
     needs.command("bpftool")
     with Watch("--demo") as watch, namespaces() as source:
         sample = watch.wait(lambda lines: next((x for x in lines if x.get("netns_name") == "demo-server"), None))
-        ours = held(watch.process.pid)
-        below = descendants(watch.process.pid)
+        ours = held_by_watch(watch.process.pid)
+        below = descendants(watch.process.pid) - {keeper_of(watch.process.pid)}
         assert "whyreset-demo" in names_of(below)
         assert not any(held(pid)[kind] for pid in below for kind in ours), "the demo holds nothing of BPF"
         place = (sample["netns"], sample["netns_cookie"])
@@ -116,7 +124,7 @@ def test_nothing_of_it_is_left(machine: None, number: signal.Signals) -> None:
 def test_ctrl_c_is_for_the_watch(machine: None) -> None:
     """A terminal sends SIGINT to the whole group: the demo plays on, and the watch ends as ever."""
     with Watch("--demo") as watch:
-        director = next(pid for pid in descendants(watch.process.pid) if names_of({pid}) == {"whyreset-demo"})
+        director = director_of(watch)
         os.kill(director, signal.SIGINT)
         watch.wait(lambda lines: next((x for x in lines if x.get("netns_name") == "demo-server"), None))
         end = watch.stop()
@@ -143,7 +151,7 @@ def test_a_service_that_somebody_kills_is_started_again(machine: None) -> None:
 def test_a_demo_that_dies_is_told(machine: None) -> None:
     """The watch goes on and says so, once."""
     with Watch("--demo") as watch:
-        director = next(pid for pid in descendants(watch.process.pid) if names_of({pid}) == {"whyreset-demo"})
+        director = director_of(watch)
         os.kill(director, signal.SIGKILL)
         watch.wait(lambda lines: any("ended by itself" in x.get("text", "") for x in lines))
         end = watch.stop()

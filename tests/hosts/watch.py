@@ -25,20 +25,22 @@ COMMAND = (sys.executable, "-m", "whyreset")
 
 
 class Watch:
-    """A running `watch --json --each`; from the constructor's return on, every reset will be seen.
+    """A running `watch --json`, by default with `--each`; from the constructor's return on, every reset will be seen.
 
     Lines are collected by a thread, at most MOST_LINES of them. Tests ask only about their own hosts, since other
     things on the machine reset too. Hosts are told apart by net cookie, since inode numbers are used again at once.
     """
 
-    def __init__(self, *options: str, command: Sequence[str] = COMMAND, start_timeout: float = 20.0) -> None:
+    def __init__(
+        self, *options: str, command: Sequence[str] = COMMAND, start_timeout: float = 20.0, each: bool = True
+    ) -> None:
         self.lines: deque[Line] = deque(maxlen=MOST_LINES)
         self.unreadable: list[str] = []
         self._changed = threading.Condition()
         self._ended = False
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  closed by stop()
         self._said = ""
-        argv = ["setpriv", "--pdeathsig", "TERM", *command, "watch", "--json", "--each", *options]
+        argv = ["setpriv", "--pdeathsig", "TERM", *command, "watch", "--json", *(["--each"] if each else []), *options]
         self.process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=self._errors, text=True)
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()

@@ -22,7 +22,7 @@ from tests.cli.whyreset import COMMAND, is_one_sentence
 from tests.hosts import Actor, Host, Pair, Segment, Watch
 from tests.hosts.hosts import await_true
 from tests.hosts.segments import send
-from tests.kernel_objects import held, left
+from tests.kernel_objects import held_by_watch, left
 
 Line = dict[str, Any]
 CLOSED = 9
@@ -110,7 +110,7 @@ def test_a_signal_ends_the_watch_in_order(host: Host, number: signal.Signals) ->
     """The last line tells why and the totals, resets of the last moment are in, and nothing stays in the kernel."""
     with started("--json") as process:
         first_line(process)
-        ours = held(process.pid)
+        ours = held_by_watch(process.pid)
         assert all(ours.values())
         knock(host, 3)
         process.send_signal(number)
@@ -199,7 +199,7 @@ def test_kill_9_leaves_nothing_in_the_kernel(host: Host) -> None:
     with started("--json", "--exact-owners") as process:
         first_line(process)
         knock(host)
-        ours = held(process.pid)
+        ours = held_by_watch(process.pid)
         assert len(ours["prog"]) >= 5
         assert len(ours["map"]) >= 5
         assert len(ours["link"]) >= 5

@@ -13,7 +13,7 @@ from tests import needs
 from tests.cli.whyreset import COMMAND
 from tests.hosts import Actor, Host
 from tests.hosts.hosts import await_true
-from tests.kernel_objects import held
+from tests.kernel_objects import held_by_watch
 from tests.live.terminal import ALTERNATE, NORMAL, SGR, Terminal
 
 CLOSED = 47311  # no other test asks for it: the watch sees the whole machine
@@ -142,7 +142,7 @@ def test_a_watch_in_the_background_draws_nothing(host: Host) -> None:
         terminal.type(f"{WATCH} &\n")
         terminal.wait(lambda: terminal.text.endswith("$ ") and "[1]" in terminal.text, "the job")
         [job] = re.findall(r"\[1\] (\d+)", terminal.text)
-        await_true(lambda: all(held(int(job)).values()), "the watch to be attached", timeout=20)
+        await_true(lambda: all(held_by_watch(int(job)).values()), "the watch to be attached", timeout=20)
         terminal.type("echo fine\n")
         terminal.wait(lambda: "\rfine" in terminal.text, "the other command")
         assert ALTERNATE not in terminal.text

@@ -193,6 +193,10 @@ def test_what_never_left_is_said(pair: Pair) -> None:
             (line,) = wait_for(watch, pair.b, 1)
         assert line["sources"] == ["kernel"]
         account(watch, pair.b, counted=1, seen=1, off_wire=1)
+        assert [line["name"] for line in watch.losses()] == ["wire-never-left"]
+        end = watch.stop()
+        assert end is not None
+        assert end["off_wire"] >= 1
 
 
 def test_a_ring_that_overflows_concludes_nothing(pair: Pair) -> None:

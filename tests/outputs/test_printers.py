@@ -6,7 +6,7 @@ import json
 import pytest
 
 from tests.outputs.values import EPOCH, count, notice, reset
-from whyreset.model import Alert, FamilyShare, Missing
+from whyreset.model import Alert, FamilyShare, Missing, Tick
 from whyreset.outputs.printers import JsonPrinter, PlainPrinter, Printer
 
 TOTALS = dict.fromkeys(
@@ -52,7 +52,17 @@ ALERT = Alert(
 def watch(printer: Printer) -> None:
     """A short watch."""
     printer.start(EPOCH, version="0.1.0", sources=("kernel",), tier="reasons", missing=MISSING)
-    printer.write([reset(), reset(number=2)], [count(counted=1)], [notice()], [ALERT])
+    printer.write(
+        Tick(
+            resets=(
+                reset(),
+                reset(number=2),
+            ),
+            counts=(count(counted=1),),
+            notices=(notice(),),
+            alerts=(ALERT,),
+        )
+    )
     printer.end(EPOCH, reason="SIGINT", totals=TOTALS)
 
 
@@ -77,7 +87,16 @@ def test_json_is_one_object_a_line_in_order() -> None:
 def test_a_tick_is_written_and_flushed_once(kind: type[JsonPrinter | PlainPrinter]) -> None:
     """Whoever reads the pipe gets a tick whole and at once."""
     out = Out()
-    kind(out).write([reset(), reset(number=2)], [count(counted=1)], [notice()])
+    kind(out).write(
+        Tick(
+            resets=(
+                reset(),
+                reset(number=2),
+            ),
+            counts=(count(counted=1),),
+            notices=(notice(),),
+        )
+    )
     assert out.calls == ["write", "flush"]
 
 
@@ -85,7 +104,7 @@ def test_a_tick_is_written_and_flushed_once(kind: type[JsonPrinter | PlainPrinte
 def test_a_tick_without_news_writes_nothing(kind: type[JsonPrinter | PlainPrinter]) -> None:
     """Silence costs no system call."""
     out = Out()
-    kind(out).write([], [], [])
+    kind(out).write(Tick())
     assert out.calls == []
 
 
@@ -105,7 +124,7 @@ def test_plain_lines_begin_with_what_runs_and_what_is_not_seen() -> None:
 def test_plain_lines_tell_an_account_only_when_something_of_it_is_lost(delta: dict[str, int], told: bool) -> None:
     """People see each reset; the account is for when one is missing."""
     out = Out()
-    PlainPrinter(out).write([], [count(delta=delta)], [])
+    PlainPrinter(out).write(Tick(counts=(count(delta=delta),)))
     assert bool(out.getvalue()) is told
 
 
@@ -114,20 +133,27 @@ def test_plain_lines_tell_families_where_something_was_counted() -> None:
     out = io.StringIO()
     families = (FamilyShare(family="abort", count=3, certainty="likely", counters=("TCPAbortOnClose",)),)
     for counted in (0, 3):
-        PlainPrinter(out).write([], [count(counted=3, delta={"counted": counted}, families=families)], [])
+        PlainPrinter(out).write(Tick(counts=(count(counted=3, delta={"counted": counted}, families=families),)))
     assert out.getvalue().count("about 3 abort") == 1
 
 
 def test_json_tells_every_account() -> None:
     """Programs get each line."""
     out = Out()
-    JsonPrinter(out).write([], [count(delta={})], [])
+    JsonPrinter(out).write(Tick(counts=(count(delta={}),)))
     assert json.loads(out.getvalue())["type"] == "count"
 
 
 def test_json_holds_any_text() -> None:
     """Control characters, quotes and newlines of others stay inside their strings."""
     out = Out()
-    JsonPrinter(out).write([reset(netns_name='a"\n\x1b\u2028'), reset()], [], [])
+    JsonPrinter(out).write(
+        Tick(
+            resets=(
+                reset(netns_name='a"\n\x1b\u2028'),
+                reset(),
+            )
+        )
+    )
     first, _ = out.getvalue().split("\n")[:2]
     assert json.loads(first)["netns_name"] == 'a"\n\x1b\u2028'

@@ -14,6 +14,7 @@ from tests import needs
 from tests.hosts import Host
 from tests.hosts.hosts import await_true
 from whyreset.sources.firewall import Firewall, Rule, Rules, nft_rules, saved_rules
+from whyreset.sources.firewall_tools import OwnTools
 
 RESET = {"reject": {"type": "tcp reset"}}
 
@@ -148,13 +149,12 @@ def test_the_firewall_of_another_namespace_is_asked(machine: None) -> None:
 )
 def test_what_the_tool_does_wrong_is_said(monkeypatch: pytest.MonkeyPatch, script: str, words: str) -> None:
     """No answer is no rule."""
-    monkeypatch.setattr("whyreset.sources.firewall._PATIENCE_SECONDS", 1.0 if "sleep" in script else 30.0)
-    firewall = Firewall()
-    firewall.ask()
-    firewall.close()
-    firewall._unread = []
-    firewall._start("nft", sys.executable, "-c", script)
-    rules = answer(firewall)
+    monkeypatch.setattr("whyreset.sources.firewall_tools.PATIENCE_SECONDS", 1.0 if "sleep" in script else 30.0)
+    tools = OwnTools("")
+    tools.ask()
+    tools.close()
+    tools._start("nft", sys.executable, "-c", script)
+    rules = answer(Firewall(tools=lambda _: tools))
     assert rules.rules == ()
     assert words in rules.unread[0]
 

@@ -223,8 +223,8 @@ def refuse(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
         def open_socket(*_: object) -> None:
             raise OSError(number, os.strerror(number))
 
-        monkeypatch.setattr("whyreset.sources.packets.socket.socket", open_socket)
-        monkeypatch.setattr("whyreset.sources.packets.diag.here", lambda: (1, 1))
+        monkeypatch.setattr("whyreset.sources.packet_socket.socket.socket", open_socket)
+        monkeypatch.setattr("whyreset.sources.packet_socket.diag.here", lambda: (1, 1))
 
     return by
 

@@ -13,12 +13,14 @@ from tests import needs
 from tests.hosts import Host
 from tests.hosts.hosts import await_true
 from tests.kernel_objects import held, left
+from whyreset.core import lives
 from whyreset.core.tape import Tape
 from whyreset.core.triggers import Triggers
 from whyreset.sources.base import SourceError
 from whyreset.sources.counters import CounterSource
 from whyreset.sources.libbpf import BpfError
-from whyreset.sources.program import Program, _dense, _explain, hertz
+from whyreset.sources.loading import EXT_NAMES, Loading, _explain, dense
+from whyreset.sources.program import Program, hertz
 from whyreset.sources.tiers import TIERS
 
 NANOSECONDS = 1_000_000_000
@@ -69,7 +71,7 @@ def test_jiffies_a_second_follow_from_one_reading(hz: int, uptime_seconds: float
 )
 def test_names_by_number_have_no_more_places_than_a_byte(values: dict[str, int], names: list[str]) -> None:
     """Gaps are empty; what a record's byte cannot hold is left out."""
-    assert _dense(values, "X_") == names
+    assert dense(values, "X_") == tuple(names)
 
 
 VERIFIER = "libbpf: prog 'x': -- BEGIN PROG LOAD LOG --\nR1 invalid mem access\n-- END PROG LOAD LOG --\n"
@@ -122,7 +124,7 @@ def test_a_reset_is_tallied_and_counted_where_it_was_sent(program: Program, host
 def test_a_full_ring_loses_records_and_no_count(host: Host) -> None:
     """What the ring could not take is in the tallies as seen and lost."""
     needs.program()
-    small = Program(ring_bytes=4096)
+    small = Program(Loading(ring_bytes=4096))
     small.load()
     try:
         knock(host, 30)
@@ -137,7 +139,7 @@ def test_a_full_ring_loses_records_and_no_count(host: Host) -> None:
 def test_what_provoked_a_reset_is_copied_at_every_tier(host: Host, tier: str) -> None:
     """A few of each kind in a second; whole headers, with the namespace and the interface that it came by."""
     needs.program()
-    program = Program(triggers=True, tier=tier)
+    program = Program(Loading(triggers=True, tier=tier))
     try:
         program.load()
     except SourceError as error:
@@ -150,7 +152,7 @@ def test_what_provoked_a_reset_is_copied_at_every_tier(host: Host, tier: str) ->
         taken = tape.take(1000)
         assert {(netns, link) for _, netns, _, _, link, *_ in taken} == {(host.inode, 228)}
         assert triggers.names == {(host.inode, 1): "lo"}
-        for *_, length, data, _ in taken:
+        for *_, length, data in taken:
             assert data[0] >> 4 == 4
             assert int.from_bytes(data[22:24]) == 9
             assert data[33] == 2  # SYN
@@ -164,7 +166,7 @@ def test_nothing_is_copied_for_nobody(program: Program, host: Host) -> None:
     """Without being asked for it costs neither time nor room."""
     knock(host, 3)
     assert program.triggers.pending == 0
-    assert program._loaded.map_entries("triggers") == mmap.PAGESIZE
+    assert program._loaded.told.entries["triggers"] == mmap.PAGESIZE
 
 
 def test_tallies_of_namespaces_that_are_gone_make_room(program: Program, host: Host) -> None:
@@ -212,7 +214,7 @@ def test_many_namespaces_are_all_read(program: Program) -> None:
 def test_closing_leaves_nothing_in_the_kernel(host: Host) -> None:
     """Programs, maps and links are gone, though the object that loaded them lives on and had read from them."""
     needs.program()
-    loaded = Program(exact_owners=True)
+    loaded = Program(Loading(exact_owners=True))
     loaded.load()
     recorder = loaded.recorder(group_limit=64, kind_limit=64, sample_limit=128, samples_per_group=3)
     knock(host)
@@ -243,3 +245,8 @@ def test_a_ring_that_fills_wakes_the_reader(program: Program, host: Host) -> Non
     before = time.monotonic()
     program.wait(20)
     assert time.monotonic() - before < 10
+
+
+def test_the_counters_that_are_wanted_fit_their_row() -> None:
+    """The kernel program has room for so many in each namespace's row."""
+    assert len(EXT_NAMES) <= lives.EXT_MAX

@@ -75,6 +75,17 @@ def test_begins_and_ends_of_connections_pass_and_the_rest_does_not(wire: Wire) -
     assert wire.passes(*others) == [False] * 3
 
 
+def test_where_only_resets_are_wanted_no_beginning_and_no_end_passes(wire: Wire) -> None:
+    """In the plain form, and in the others."""
+    flags = ("S", "SA", "F", "FA", "A", "R", "RA")
+    for frames in (
+        [ethernet(ipv4(tcp(each))) for each in flags],
+        [ethernet(ipv6(tcp(each)), IPV6) for each in flags],
+        [ethernet(ipv4(tcp(each), options=bytes(4))) for each in flags],
+    ):
+        assert wire.passes(*frames, resets_only=True) == [False] * 5 + [True] * 2
+
+
 WRAPPED = {
     "a tag": ethernet(struct.pack(">HH", 5, IP) + ipv4(tcp()), VLAN),
     "two tags": ethernet(struct.pack(">HHHH", 5, VLAN, 6, IP) + ipv4(tcp()), 0x88A8),

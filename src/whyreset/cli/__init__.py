@@ -14,7 +14,7 @@ from click.exceptions import NoArgsIsHelpError
 from whyreset import __version__
 
 #: Each has a module of its name here, with a function of that name.
-COMMANDS = ("alerts", "capture", "explain", "extcap", "past", "schema", "watch", "who")
+COMMANDS = ("agent", "alerts", "capture", "explain", "extcap", "history", "past", "schema", "watch", "who")
 
 
 class _Commands(click.Group):

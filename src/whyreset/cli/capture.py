@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import time
-from types import FrameType
 from typing import TYPE_CHECKING
 
 import click
+from click.core import ParameterSource
 
+from whyreset.cli.running import capturing_grants, refusals, stopping
+from whyreset.outputs.store import DEFAULT
 from whyreset.words import escape
 
 if TYPE_CHECKING:
     from whyreset.capturing import Capturing, State
+    from whyreset.hands import Hands
+    from whyreset.rewinding import Written
 
 _SUFFIXES = (".pcapng", ".pcap")
 _SHOWN_EVERY_SECONDS = 0.5
@@ -50,7 +53,12 @@ _PORTS_MAX = 64
 @click.option("--rotate", type=click.IntRange(1), metavar="MIB", help="Begin another file when one has so many MiB.")
 @click.option("--files", type=click.IntRange(2), metavar="N", help="With --rotate: keep the last N files.")
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
+@click.option("--user", metavar="NAME", help="Run by root: go on as this user, without rights (whyreset, or nobody).")
+@click.option("--past", metavar="SPAN", help="What `whyreset agent` kept of the last 5m, or since 12:30, and no more.")
+@click.option("--store", default=DEFAULT, show_default=True, metavar="FILE", help="With --past: the agent's file.")
+@click.pass_context
 def capture(
+    context: click.Context,
     *,
     output: str,
     duration: float,
@@ -64,17 +72,17 @@ def capture(
     rotate: int | None,
     files: int | None,
     force: bool,
+    user: str | None,
+    past: str | None,
+    store: str,
 ) -> None:
     """Capture resets, SYN and FIN into a file, each reset with its cause and its owner.
 
     Wireshark shows them as comments, and `whyreset explain FILE` gives them back.
     """
     # imported here so that --help and mistakes answer at once
-    from whyreset import causes
-    from whyreset.capturing import Capturing, Wanted
-    from whyreset.evidence.output import STDOUT, OutputError
-    from whyreset.evidence.writer import Rotation
-    from whyreset.sources.base import SourceError
+    from whyreset.evidence.output import STDOUT
+    from whyreset.privileges.split import split
 
     if output != STDOUT and not output.endswith(_SUFFIXES):
         raise click.UsageError("name a file that ends in .pcapng or .pcap")
@@ -88,39 +96,89 @@ def capture(
         raise click.UsageError("a capture is nothing for a terminal: name a file, or hand it on with a pipe")
     if duration != duration:
         raise click.UsageError("--duration takes a number of seconds")
-    known = {module.NAME for module in causes.CAUSES} | {module.FAMILY for module in causes.CAUSES}
-    for name in cause:
-        if name not in known:
-            raise click.UsageError(f"there is no cause or family {name!r}; there are {', '.join(sorted(known))}")
     if not force and not rotate and output != STDOUT and os.path.lexists(output):
         raise click.ClickException(f"a file {output} is there already: name another, or add --force to write over it")
+    if past is not None:
+        given = context.get_parameter_source
+        for option in ("duration", "netns", "segments", "snaplen", "rotate", "files"):
+            if given(option) is not ParameterSource.DEFAULT:
+                raise click.UsageError(f"--{option} does not go with --past: what is over has been kept as it is")
+        _rewind(past, store, output, force, (size or 0) * _MIB, interface, port, cause)
+        return
+    grants = capturing_grants(output, netns=netns, snap=snaplen or 0, force=force, rotated=bool(rotate))
+    with refusals("capture"), split(grants, user or "") as hands:
+        from whyreset import causes
+        from whyreset.capturing import Capturing, Wanted
+        from whyreset.evidence.writer import Rotation
+
+        known = {module.NAME for module in causes.CAUSES} | {module.FAMILY for module in causes.CAUSES}
+        for name in cause:
+            if name not in known:
+                raise click.UsageError(f"there is no cause or family {name!r}; there are {', '.join(sorted(known))}")
+        wanted = Wanted(
+            path=output,
+            force=force,
+            snap=snaplen or 0,
+            size=(size or 0) * _MIB,
+            rotation=Rotation(size=(rotate or 0) * _MIB, files=files or 0),
+            interfaces=frozenset(interface),
+            netns=netns,
+            ports=frozenset(port),
+            segments=segments,
+            causes=frozenset(cause),
+        )
+        stopped = stopping()
+        hands.settle()
+        with Capturing(wanted, hands) as capturing:
+            _run(capturing, hands, duration, stopped)
+
+
+def _rewind(
+    past: str,
+    store: str,
+    output: str,
+    force: bool,
+    size: int,
+    interface: tuple[str, ...],
+    port: tuple[int, ...],
+    cause: tuple[str, ...],
+) -> None:
+    """Writes what an agent kept."""
+    from whyreset.cli.history import moment
+    from whyreset.evidence.output import OutputError
+    from whyreset.outputs.history import when
+    from whyreset.outputs.store.files import StoreError
+    from whyreset.outputs.store.reader import Reader
+    from whyreset.outputs.store.values import Packets
+    from whyreset.rewinding import Wanted, rewind, settle
+
+    until_ns = time.time_ns()
+    since_ns = moment("--past", past, until_ns / 1e9)
     wanted = Wanted(
         path=output,
+        since_ns=since_ns,
+        until_ns=until_ns,
         force=force,
-        snap=snaplen or 0,
-        size=(size or 0) * _MIB,
-        rotation=Rotation(size=(rotate or 0) * _MIB, files=files or 0),
+        size=size,
         interfaces=frozenset(interface),
-        netns=netns,
         ports=frozenset(port),
-        segments=segments,
         causes=frozenset(cause),
     )
-    stopped: list[str] = []
-
-    def stop(number: int, _frame: FrameType | None) -> None:
-        stopped.append(signal.Signals(number).name)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
     try:
-        with Capturing(wanted) as capturing:
-            _run(capturing, duration, stopped)
-    except (SourceError, OutputError) as error:
+        with Reader(store) as reader:
+            settle(reader, until_ns)
+            written = rewind(reader, wanted)
+            begins_ns = reader.begins_ns(Packets)
+    except (StoreError, OutputError) as error:
         raise click.ClickException(f"cannot capture: {error}") from error
+    if begins_ns > since_ns:
+        _say(f"of before {when(begins_ns, until_ns)} no packets are kept")
+    if written.full:
+        _say("the file is as large as --size allows: what came later is not in it")
+    _say(f"{output}: {_told(written)}")
 
 
-def _run(capturing: Capturing, duration: float, stopped: list[str]) -> None:
+def _run(capturing: Capturing, hands: Hands, duration: float, stopped: list[str]) -> None:
     from whyreset.agent import TICK_SECONDS
 
     for each in capturing.missing:
@@ -134,6 +192,7 @@ def _run(capturing: Capturing, duration: float, stopped: list[str]) -> None:
     while not stopped and following < end and not capturing.is_full:
         following = min(max(following + TICK_SECONDS, time.monotonic()), end)
         capturing.wait(following)
+        hands.check()
         capturing.tick()
         if live and time.monotonic() - shown > _SHOWN_EVERY_SECONDS:
             shown = time.monotonic()
@@ -145,7 +204,7 @@ def _run(capturing: Capturing, duration: float, stopped: list[str]) -> None:
     _say(f"{capturing.name}: {_told(state)}")
 
 
-def _told(state: State) -> str:
+def _told(state: State | Written) -> str:
     resets = state.explained + state.unexplained
     parts = [
         f"{state.packets:,} packet{'' if state.packets == 1 else 's'}",

@@ -13,11 +13,13 @@ import click
 import msgspec
 
 from whyreset import __version__
+from whyreset.captured import meaning
 from whyreset.captures import Network, Reader
 from whyreset.core.segments import SKIPPED
 from whyreset.model import Missing
 from whyreset.observed import ObservedReset
 from whyreset.outputs import seen, wire
+from whyreset.outputs.findings import finding_line, verdict_line
 from whyreset.outputs.report import text
 from whyreset.outputs.report.gather import Gathering
 from whyreset.words import escape
@@ -45,10 +47,10 @@ def write(reader: Reader, form: str, test: Test | None, *, rows: int, html: Path
     """
     found = Gathering()
     resets = (
-        _gathering(found, _wanted(reader, test)) if form in ("summary", "groups") or html else _wanted(reader, test)
+        _wanted(reader, test) if form in ("csv", "lines") and not html else _gathering(found, _wanted(reader, test))
     )
     if form == "json":
-        _json(reader, resets)
+        _json(reader, resets, found)
     elif form == "csv":
         from whyreset.outputs.report.table import CsvPrinter
 
@@ -70,12 +72,27 @@ def write(reader: Reader, form: str, test: Test | None, *, rows: int, html: Path
     if html is not None:
         from whyreset.outputs.report.html import page
 
-        told = page(reader.paths, reader.totals(), found, losses=losses(reader), version=__version__)
+        told = page(
+            reader.paths,
+            reader.totals(),
+            found,
+            losses=losses(reader),
+            version=__version__,
+            meant=meaning(found)[1],
+        )
         html.write_text(told, encoding="utf-8")
 
 
 def _summary(reader: Reader, found: Gathering, rows: int, *, by_service: bool) -> list[str]:
-    return text.summary(reader.paths, reader.totals(), found, limit=rows, by_service=by_service, missing=losses(reader))
+    return text.summary(
+        reader.paths,
+        reader.totals(),
+        found,
+        limit=rows,
+        by_service=by_service,
+        missing=losses(reader),
+        meant=meaning(found)[1],
+    )
 
 
 def losses(reader: Reader) -> list[str]:
@@ -104,7 +121,7 @@ def _gathering(found: Gathering, resets: Iterator[ObservedReset]) -> Iterator[Ob
         yield reset
 
 
-def _json(reader: Reader, resets: Iterator[ObservedReset]) -> None:
+def _json(reader: Reader, resets: Iterator[ObservedReset], found: Gathering) -> None:
     encode = msgspec.json.Encoder().encode
     out = sys.stdout.buffer
     start = wire.start_line(
@@ -119,6 +136,11 @@ def _json(reader: Reader, resets: Iterator[ObservedReset]) -> None:
     out.write(encode(start) + b"\n")
     for reset in resets:
         out.write(encode(seen.reset_line(reset)) + b"\n")
+    findings, verdict = meaning(found)
+    for finding in findings:
+        out.write(encode(finding_line(finding)) + b"\n")
+    if verdict.resets:
+        out.write(encode(verdict_line(verdict)) + b"\n")
     now = time.time_ns()
     for damage in reader.damages:
         out.write(encode(seen.problem_line(now, str(damage))) + b"\n")

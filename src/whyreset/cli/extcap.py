@@ -7,11 +7,11 @@ import signal
 import sys
 import time
 from pathlib import Path
-from types import FrameType
 
 import click
 
 from whyreset import __version__
+from whyreset.cli.running import capturing_grants, refusals, stopping
 from whyreset.words import escape
 
 
@@ -83,38 +83,36 @@ def _command() -> list[str]:
 
 
 def _capture(fifo: str, *, port: str | None, cause: str | None, netns: str | None, snaplen: str | None) -> None:
-    from whyreset.agent import TICK_SECONDS
-    from whyreset.capturing import Capturing, Wanted
-    from whyreset.evidence.output import GoneError, OutputError
-    from whyreset.sources.base import SourceError
+    from whyreset.privileges.split import split
 
-    wanted = Wanted(
-        path=fifo,
-        force=True,
-        snap=_number("--snaplen", snaplen, 262144),
-        ports=frozenset({_number("--port", port, 65535)} if port else ()),
-        causes=frozenset({cause} if cause else ()),
-        netns=(netns,) if netns else (),
-    )
-    stopped: list[int] = []
+    snap = _number("--snaplen", snaplen, 262144)
+    grants = capturing_grants(fifo, netns=(netns,) if netns else (), snap=snap, force=True, rotated=False)
+    with refusals("capture"), split(grants) as hands:
+        from whyreset.agent import TICK_SECONDS
+        from whyreset.capturing import Capturing, Wanted
+        from whyreset.evidence.output import GoneError
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        stopped.append(number)
-
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop)
-    try:
-        with Capturing(wanted) as capturing:
-            for each in capturing.missing:
-                click.echo(escape(f"{each.lost}: not known, since {each.why}"), err=True)
-            while not stopped:
-                capturing.wait(time.monotonic() + TICK_SECONDS)
-                capturing.tick()
-            capturing.end()
-    except GoneError:  # Wireshark has had enough
-        pass
-    except (SourceError, OutputError) as error:
-        raise click.ClickException(f"cannot capture: {error}") from error
+        wanted = Wanted(
+            path=fifo,
+            force=True,
+            snap=snap,
+            ports=frozenset({_number("--port", port, 65535)} if port else ()),
+            causes=frozenset({cause} if cause else ()),
+            netns=(netns,) if netns else (),
+        )
+        stopped = stopping(signal.SIGHUP)
+        hands.settle()
+        try:
+            with Capturing(wanted, hands) as capturing:
+                for each in capturing.missing:
+                    click.echo(escape(f"{each.lost}: not known, since {each.why}"), err=True)
+                while not stopped:
+                    capturing.wait(time.monotonic() + TICK_SECONDS)
+                    hands.check()
+                    capturing.tick()
+                capturing.end()
+        except GoneError:  # Wireshark has had enough
+            pass
 
 
 def _number(option: str, text: str | None, most: int) -> int:

@@ -6,27 +6,28 @@ import io
 import math
 import os
 import signal
-import socket
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from types import FrameType
+from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 import click
 
-from whyreset.words import escape
+from whyreset.cli.running import import_stand_ins, places, refusals, rules_of, stopping, watching
+from whyreset.outputs.store import DEFAULT
 
 if TYPE_CHECKING:
-    from whyreset.agent import Agent, Settings, Tick
-    from whyreset.alerts.rules import Rules
+    from whyreset.agent import Agent
     from whyreset.counting import Counting
     from whyreset.demo.demo import Demo
     from whyreset.filter import Filter
-    from whyreset.model import Notice
+    from whyreset.hands import Hands
     from whyreset.outputs.printers import Printer
-    from whyreset.recording import Recording
+    from whyreset.recording import Copies, Recording
+    from whyreset.statefile import Memory
     from whyreset.tapping import Tapping
 
 #: With --each: lines a second.
@@ -68,6 +69,8 @@ EACH_PER_SECOND = 2500
     metavar="FOLDER",
     help="Record packets in memory; write them there when an alert is raised, or at signal USR1.",
 )
+@click.option("--user", metavar="NAME", help="Run by root: go on as this user, without rights (whyreset, or nobody).")
+@click.option("--store", default=DEFAULT, metavar="FILE", hidden=True)
 @click.option("--ring-kib", type=click.IntRange(4, 1 << 20), hidden=True)
 @click.option("--packet-blocks", type=click.IntRange(1, 4096), hidden=True)
 @click.option("--tier", type=click.Choice(["reasons", "passive reasons", "functions", "drops", "packets"]), hidden=True)
@@ -89,46 +92,57 @@ def watch(
     rules: tuple[str, ...],
     state: str | None,
     evidence: str | None,
+    user: str | None,
+    store: str,
     ring_kib: int | None,
     packet_blocks: int | None,
     tier: str | None,
 ) -> None:
     """Watch this host's TCP resets until Ctrl-C: why each was sent, who sent it, what it means."""
     # imported here so that --help and mistakes answer at once
-    from whyreset import __version__, causes
-    from whyreset.agent import TICK_SECONDS, Settings
-    from whyreset.evidence.output import OutputError
-    from whyreset.filter import Filter
-    from whyreset.sources.base import SourceError
-    from whyreset.statefile import Memory, StateFileError
+    from whyreset.privileges.grants import Grants
+    from whyreset.privileges.split import split
+    from whyreset.sources.loading import Loading
 
-    known = {module.NAME for module in causes.CAUSES} | {module.FAMILY for module in causes.CAUSES}
-    for name in cause:
-        if name not in known:
-            raise click.UsageError(f"there is no cause or family {name!r}; there are {', '.join(sorted(known))}")
     if duration is not None and math.isnan(duration):
         raise click.UsageError("--duration takes a number of seconds")
     if ring_kib is not None and ring_kib & (ring_kib - 1):
         raise click.UsageError("--ring-kib takes a power of two")
-    chosen = Filter(direction=direction, netns=frozenset(netns), ports=frozenset(port), causes=frozenset(cause))
-    told, memory = _rules(rules), Memory(state)
-    stopped: list[str] = []
+    by_packets = packets or tier == "packets"
+    loading = Loading(
+        exact_owners=exact_owners,
+        ring_bytes=ring_kib * 1024 if ring_kib else None,
+        tier=tier or "",
+        triggers=bool(evidence),
+    )
+    grants = Grants(
+        loading=loading if tier != "packets" else None,
+        packets=(1 + len(netns) if by_packets else 0) + bool(evidence),
+        everything=by_packets,
+        netns=netns if packets else (),
+        evidence=evidence or "",
+        state=state or "",
+        beside=partial(_play, scene) if demo or scene else None,
+    )
+    with refusals("watch"), split(grants, user or "") as hands:
+        from whyreset import causes
+        from whyreset.agent import Settings
+        from whyreset.filter import Filter
+        from whyreset.statefile import Memory
 
-    def stop(number: int, _frame: FrameType | None) -> None:
-        stopped.append(signal.Signals(number).name)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, stop)
-    asked: list[str] = []
-    if evidence:
-        signal.signal(signal.SIGUSR1, lambda *_: asked.append("word"))
-    if as_json and isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(encoding="utf-8")  # RFC 8259 section 8.1, whatever the locale
-    form = "json" if as_json else "lines" if plain or each else "screen"
-    try:
+        known = {module.NAME for module in causes.CAUSES} | {module.FAMILY for module in causes.CAUSES}
+        for name in cause:
+            if name not in known:
+                raise click.UsageError(f"there is no cause or family {name!r}; there are {', '.join(sorted(known))}")
+        chosen = Filter(direction=direction, netns=frozenset(netns), ports=frozenset(port), causes=frozenset(cause))
+        told, memory = rules_of(rules), Memory(state, hands.files)
+        stopped, asked = stopping(), list[str]()
+        if evidence:
+            signal.signal(signal.SIGUSR1, lambda *_: asked.append("word"))
+        form = _form("json" if as_json else "lines" if plain or each else "screen")
         with ExitStack() as stack:
             # the demo first: what it starts must hold nothing of ours
-            stage = stack.enter_context(_demo(scene)) if demo or scene else None
+            stage = stack.enter_context(_demo(scene, hands)) if demo or scene else None
             settings = Settings(
                 exact_owners=exact_owners,
                 each_per_second=EACH_PER_SECOND if each else 0,
@@ -136,120 +150,109 @@ def watch(
                 rules=told,
                 alert_state=memory.load(),
                 boot=memory.boot,
-                ring_bytes=ring_kib * 1024 if ring_kib else None,
-                packets=_namespaces(netns) if packets else (),
+                ring_bytes=loading.ring_bytes,
+                packets=places(netns, hands) if packets else (),
                 packet_blocks=packet_blocks,
-                tier=tier or "",
-                triggers=bool(evidence),
+                tier=loading.tier,
+                triggers=loading.triggers,
+                within=chosen.wants_netns,
             )
-            agent = _agent(stack, settings)
-            recording = stack.enter_context(_recording(evidence, agent)) if evidence else None
+            recording = _recording(evidence, hands) if evidence else None
+            import_module("whyreset.history")
+            import_stand_ins(packets=by_packets)
+            hands.settle()
+            agent = watching(stack, settings, hands)
+            if recording:
+                recording.copies = _copies(agent)
+                stack.enter_context(recording)
             if agent.tier == "counters" and form == "screen":
                 form = "lines"
             printer = stack.enter_context(_printer(form, agent, chosen, opened=verbose))
-            printer.start(
-                time.time_ns(),
-                version=__version__,
-                sources=agent.sources,
-                tier=agent.tier,
-                missing=(*agent.missing, *(recording.missing if recording else ())),
-            )
-            if stage:
-                printer.write([], [], [stage.begin()])
-            end = time.monotonic() + duration if duration is not None else float("inf")
-            following = time.monotonic()
-            while not stopped and following < end:
-                following = min(max(following + TICK_SECONDS, time.monotonic()), end)
-                agent.wait(following)
-                played = stage.notices() if stage else ()
-                tick = agent.tick()
-                kept = memory.keep(agent.alert_state, time.monotonic(), changed=bool(tick.alerts))
-                found = recording.tick(tick.resets, tick.alerts, time.time_ns()) if recording else []
-                while recording and asked:
-                    asked.pop()
-                    found += [
-                        each for each in (recording.arm("word", "asked for by a signal", time.time_ns()),) if each
-                    ]
-                _write(printer, tick, chosen, [*played, *kept, *found])
-            tick = agent.tick(last=True)
-            _write(printer, tick, chosen, memory.keep(agent.alert_state, time.monotonic(), at_once=True))
-            printer.end(time.time_ns(), reason=stopped[0] if stopped else "duration", totals=agent.totals())
-    except (OutputError, SourceError, StateFileError) as error:
-        raise click.ClickException(f"cannot watch: {error}") from error
+            _run(agent, printer, hands, chosen, memory, stage, recording, store, duration, stopped, asked)
 
 
-def _namespaces(chosen: tuple[str, ...]) -> tuple[str, ...]:
-    """Paths of the namespaces whose packets are read: our own, and those that were named."""
-    from whyreset.owners.namespaces import Namespaces
-    from whyreset.sources import diag
+def _run(
+    agent: Agent | Counting | Tapping,
+    printer: Printer,
+    hands: Hands,
+    chosen: Filter,
+    memory: Memory,
+    stage: Demo | None,
+    recording: Recording | None,
+    store: str,
+    duration: float | None,
+    stopped: list[str],
+    asked: list[str],
+) -> None:
+    """From the first line to the last."""
+    from msgspec.structs import replace
 
-    if not chosen:
-        return ("",)
-    named, home = Namespaces(), diag.here()[0]
-    there = diag.namespaces()
-    paths = [""]
-    for inode, path in there.items():
-        if inode != home and (str(inode) in chosen or named.name(inode, time.monotonic_ns()) in chosen):
-            paths.append(path)
-    return tuple(paths)
+    from whyreset import __version__
+    from whyreset.agent import TICK_SECONDS
+    from whyreset.history import opening
+    from whyreset.model import Tick
+
+    missing = (*agent.missing, *(recording.missing if recording else ()))
+    printer.start(time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=missing)
+    printer.write(Tick(notices=tuple(opening(store, time.time_ns(), chosen))))
+    if stage:
+        printer.write(Tick(notices=(stage.begin(),)))
+    end = time.monotonic() + duration if duration is not None else float("inf")
+    following = time.monotonic()
+    while not stopped and following < end:
+        following = min(max(following + TICK_SECONDS, time.monotonic()), end)
+        agent.wait(following)
+        hands.check()
+        played = stage.notices() if stage else ()
+        tick = agent.tick()
+        kept = memory.keep(agent.alert_state, time.monotonic(), changed=bool(tick.alerts))
+        found = recording.tick(tick.resets, tick.alerts, time.time_ns()) if recording else []
+        if recording and asked:
+            asked.clear()
+            found += [each for each in (recording.arm("word", "asked for by a signal", time.time_ns()),) if each]
+        tick = replace(tick, notices=(*tick.notices, *played, *kept, *found))
+        printer.write(chosen.narrow(tick))
+    tick = agent.tick(last=True)
+    kept = memory.keep(agent.alert_state, time.monotonic(), at_once=True)
+    printer.write(chosen.narrow(replace(tick, notices=(*tick.notices, *kept))))
+    printer.end(time.time_ns(), reason=stopped[0] if stopped else "duration", totals=agent.totals())
 
 
-def _recording(folder: str, agent: Agent | Counting | Tapping) -> Recording:
+def _recording(folder: str, hands: Hands) -> Recording:
     """The flight recorder."""
+    from whyreset.recording import Recording
+
+    return Recording(folder, hands)
+
+
+def _copies(agent: Agent | Counting | Tapping) -> Copies | None:
+    """Of segments that provoked resets, where the kernel program runs."""
     from whyreset.agent import Agent
-    from whyreset.recording import Copies, Recording
+    from whyreset.recording import Copies
 
-    copies = Copies(agent.take_triggers, agent.trigger_interface) if isinstance(agent, Agent) else None
-    return Recording(folder, copies=copies)
-
-
-def _rules(names: tuple[str, ...]) -> Rules:
-    """A user's rules, then ours; of one name the first counts."""
-    from whyreset.rulefiles import RuleFileError, joined, read, shipped
-
-    try:
-        found = joined([*(each for name in names for each in read(name)), *shipped()], socket.gethostname())
-    except RuleFileError as error:
-        raise click.ClickException(str(error)) from error
-    for problem in found.problems:
-        click.echo(escape(f"whyreset: {problem}"), err=True)
-    return found
+    return Copies(agent.take_triggers, agent.trigger_interface) if isinstance(agent, Agent) else None
 
 
-def _agent(stack: ExitStack, settings: Settings) -> Agent | Counting | Tapping:
-    """What watches: packets or counters where the kernel program cannot, unless more was asked for than they give."""
-    from whyreset.agent import Agent
-    from whyreset.counting import Counting
-    from whyreset.sources.base import SourceError
-    from whyreset.tapping import Tapping
-
-    def tapping(why: str) -> Tapping:
-        each = bool(settings.each_per_second)
-        return stack.enter_context(Tapping(why, settings.alert_state, each=each, blocks=settings.packet_blocks))
-
-    if settings.tier == Tapping.tier:
-        return tapping("not asked for: --tier packets")
-    try:
-        return stack.enter_context(Agent(settings))
-    except SourceError as error:
-        if settings.tier or settings.exact_owners or settings.names:
-            raise
-        if settings.packets:
-            return tapping(str(error))
-        if settings.each_per_second:
-            raise
-        return stack.enter_context(Counting(str(error), settings))
+def _form(wanted: str) -> str:
+    """What standard output can have of it. What that needs is imported now, with the user's rights."""
+    import_module("whyreset.outputs.printers")
+    if wanted == "screen" and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", ""):
+        import_module("whyreset.outputs.terminal.screen").prepare()
+        return "screen"
+    if wanted == "json" and isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # RFC 8259 section 8.1, whatever the locale
+    return "json" if wanted == "json" else "lines"
 
 
 @contextmanager
 def _printer(form: str, agent: Agent | Counting | Tapping, chosen: Filter, *, opened: bool) -> Iterator[Printer]:
-    """The way of writing that was asked for, as far as standard output can have it."""
+    """The way of writing that was asked for."""
     from whyreset.outputs.printers import JsonPrinter, PlainPrinter
 
     printer: Printer
     if form == "json":
         printer = JsonPrinter(sys.stdout)
-    elif form == "screen" and sys.stdout.isatty() and os.environ.get("TERM", "dumb") not in ("dumb", "unknown", ""):
+    elif form == "screen":
         from whyreset.outputs.terminal.screen import ScreenPrinter
 
         home = os.stat("/proc/self/ns/net").st_ino
@@ -269,7 +272,7 @@ def _printer(form: str, agent: Agent | Counting | Tapping, chosen: Filter, *, op
         printer.close()
 
 
-def _demo(names: tuple[str, ...]) -> Demo:
+def _demo(names: tuple[str, ...], hands: Hands) -> Demo:
     """The demo of these scenes; of all where none is named."""
     from whyreset.demo.demo import Demo, DemoError
     from whyreset.demo.scenes import SCENES
@@ -279,15 +282,15 @@ def _demo(names: tuple[str, ...]) -> Demo:
         if name not in known:
             raise click.UsageError(f"there is no scene {name!r}; there are {', '.join(known)}")
     try:
-        return Demo([known[name] for name in names or known])
+        return Demo([known[name] for name in names or known], hands.beside())
     except DemoError as error:
         raise click.ClickException(f"cannot play the demo: {error}") from error
 
 
-def _write(printer: Printer, tick: Tick, chosen: Filter, more: Iterable[Notice] = ()) -> None:
-    printer.write(
-        [each for each in tick.resets if chosen.wants(each)],
-        [each for each in tick.counts if chosen.wants_netns(each.netns, each.netns_name)],
-        [*tick.notices, *more],
-        [each for each in tick.alerts if chosen.wants_netns(each.netns, each.netns_name)],
-    )
+def _play(names: tuple[str, ...]) -> tuple[int, Callable[[], None]]:
+    """Starts the process that plays, in the keeper; `_demo` tells what is wrong with names."""
+    from whyreset.demo.demo import Playing
+    from whyreset.demo.scenes import SCENES
+
+    playing = Playing([scene for scene in SCENES if scene.name in names or not names])
+    return playing.control.fileno(), playing.close

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from whyreset.outputs.store import DEFAULT
+
 if TYPE_CHECKING:
     from whyreset.questions import Found
 
@@ -17,11 +19,13 @@ if TYPE_CHECKING:
 @click.argument("what", metavar="PORT|PID|ADDRESS:PORT")
 @click.option("--pid", "as_pid", is_flag=True, help="The number is a process's, not a port's.")
 @click.option("--json", "as_json", is_flag=True, help="Write one JSON object (see `whyreset schema`).")
+@click.option("--store", default=DEFAULT, show_default=True, metavar="FILE", help="The history that an agent keeps.")
 @click.pass_context
-def who(context: click.Context, *, what: str, as_pid: bool, as_json: bool) -> None:
+def who(context: click.Context, *, what: str, as_pid: bool, as_json: bool, store: str) -> None:
     """Tell who has a port, in every network namespace; who had it, how that ended, and its resets of late.
 
-    Of what was before only a running `whyreset watch` knows. A number that can be both is a port, or else a process.
+    Of what was before a running `whyreset watch` knows, or the history of a `whyreset agent`. A number that can be both
+    is a port, or else a process.
     The exit code is 1 where nothing is known.
     """
     from whyreset.questions import parse
@@ -31,7 +35,7 @@ def who(context: click.Context, *, what: str, as_pid: bool, as_json: bool) -> No
         question = parse(what, pid=as_pid)
     except ValueError as error:
         raise click.UsageError(f"who {error}") from error
-    found = find(question)
+    found = find(question, store)
     if as_json:
         _write_json(found)
     else:

@@ -9,7 +9,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
-from whyreset.core.events cimport close_event
+from whyreset.core.attempts cimport Attempts
+from whyreset.core.events cimport ACTIVE_OPEN, EXITING, FIN_RECEIVED, close_event, reset_event
 
 import os
 
@@ -35,8 +36,25 @@ cdef uint64_t hash_tuple(uint64_t seed, uint64_t netns, const uint8_t *local, co
     return mix(state, <uint64_t>local_port << 16 | remote_port)
 
 
+cdef void recall(reset_event *e, const closed *row) noexcept nogil:
+    """The socket is gone: what it knew comes from the memory."""
+    e.opened_ns = row.event.opened_ns
+    e.owner_pid = row.event.owner_pid
+    e.owner_start_ns = row.event.owner_start_ns
+    e.owner_via = row.event.owner_via
+    e.bytes_in = row.event.bytes_in
+    e.bytes_out = row.event.bytes_out
+    e.snd_nxt = row.event.snd_nxt
+    e.rcv_nxt = row.event.rcv_nxt
+    e.srtt_us = row.event.srtt_us
+    e.idle_jiffies = row.event.idle_jiffies
+    e.unread = 0
+    e.flags |= row.event.flags & (ACTIVE_OPEN | FIN_RECEIVED | EXITING)
+    e.exit_code = row.event.exit_code
+
+
 cdef class Memory:
-    """Room for `capacity` closed connections (rounded up to a power of two)."""
+    """Room for `capacity` closed connections (rounded up to a power of two). `attempts` has those never answered."""
 
     def __cinit__(self, size_t capacity=65536):
         self.buckets = 1
@@ -46,6 +64,7 @@ cdef class Memory:
         self.tags = <uint32_t *>calloc(self.buckets * WAYS, sizeof(uint32_t))
         if self.rows == NULL or self.tags == NULL:
             raise MemoryError
+        self.attempts = Attempts()
         self.seed = int.from_bytes(os.urandom(8), "little")
 
     def __dealloc__(self):
@@ -91,5 +110,6 @@ cdef class Memory:
                 self.forgotten += 1
             row = &self.rows[oldest]
             self.tags[oldest] = <uint32_t>(h >> 32) | 1
+        self.attempts.add(event)
         row.event = event[0]
         row.reset_ns = 0

@@ -21,11 +21,19 @@ class Merge:
     #: How many are in memory now.
     remembered: int
     def __init__(self, most: int = ...) -> None: ...
-    def ring(self, cookie: int, inode: int, names: Callable[[int], str]) -> int:
+    def ring(
+        self,
+        cookie: int,
+        inode: int,
+        names: Callable[[int], str],
+        translations: Callable[[bool, bytes], bytes | None] | None = None,
+    ) -> int:
         """A namespace whose packets are read, 16 of them at the most; its number.
 
         Args:
             names: an interface's name by its index, as it is now.
+            translations: whether it is IPv6, and the ends with which a reset left (`sources.conntrack.ENDS`) -> the
+                ends that it had before they were translated; None where that is not known.
         """
 
     def begin(self, now_ns: int) -> None:

@@ -6,28 +6,32 @@ translation with another address. Those with the same ends and numbers are one; 
 are the same, one may be the other's translation (and each has one at the most, since a scanner's probes may all have
 the same numbers).
 
+Which of those is whose translation is told by connection tracking, where it still knows; else by the numbers.
+
 What is seen waits a while before it is judged, so that all that bears on it has come: then a reset that left this host
 without having come in, of which no kernel told, and which is nobody's translation, went past the stack. Where anything
 was lost meanwhile, nothing is concluded.
 """
 
-import os
 import socket
 
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
-from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
-from whyreset.core.connections cimport ACK, FIN, SYN, fold, segment
+from whyreset.core.connections cimport ACK, FIN, SYN, segment
 from whyreset.core.events cimport HAS_TRIGGER, RESET_SENT, reset_event
+from whyreset.core.spots cimport Spots, hash_words, identity, spot
 from whyreset.core.table cimport PAST_STACK, Table, group_key
 from whyreset.core.values cimport Values
 
 cdef enum:
-    FIRST = 1024
-    LOOK = 64           # so many with one hash are looked at
+    LOOK = 64           # so many that are alike are looked at
+    ASKS = 64           # for so many in a judgement connection tracking is asked
     GROUPS = 128
     OF_ONE_KIND = 96
+    # spot.claimed
+    IS_ORIGINAL = 1     # another one is this one, translated
+    IS_TRANSLATION = 2
 
 cdef uint8_t INET = socket.AF_INET
 cdef uint8_t INET6 = socket.AF_INET6
@@ -42,42 +46,17 @@ cdef int64_t NEAR = 1000000000
 cdef uint64_t KEPT = 10000000000
 
 
-cdef inline uint64_t hash_words(const void *data, int count, uint64_t seed) noexcept nogil:
-    cdef uint64_t word
-    cdef int i
-    for i in range(count):
-        memcpy(&word, <const char *>data + 8 * i, 8)
-        seed = fold(seed ^ word, 0x9E3779B97F4A7C15ULL)
-    return seed
-
-
 cdef class Merge:
     """See merge.pyi."""
 
     def __cinit__(self, uint32_t most=1 << 16):
-        if most < FIRST or most & (most - 1):
-            raise ValueError("limits out of range")
-        self.most, self.size = most, FIRST
-        self.tail = self.judged = self.following = 1
-        self.namers = []
+        self.spots = Spots(most)
+        self.judged = 1
+        self.namers, self.translators = [], []
         self.table = Table(GROUPS, OF_ONE_KIND, GROUPS, 1, GROUPS)
         self.values = Values((), (), 100)
-        self.seeds[0] = int.from_bytes(os.urandom(8), "little")
-        self.seeds[1] = int.from_bytes(os.urandom(8), "little")
-        self.spots = <spot *>calloc(FIRST, sizeof(spot))
-        self.same = <uint32_t *>calloc(FIRST, sizeof(uint32_t))
-        self.ends = <uint32_t *>calloc(FIRST, sizeof(uint32_t))
-        self.numbers = <uint32_t *>calloc(FIRST, sizeof(uint32_t))
-        if self.spots == NULL or self.same == NULL or self.ends == NULL or self.numbers == NULL:
-            raise MemoryError
 
-    def __dealloc__(self):
-        free(self.spots)
-        free(self.same)
-        free(self.ends)
-        free(self.numbers)
-
-    def ring(self, uint64_t cookie, uint32_t inode, names):
+    def ring(self, uint64_t cookie, uint32_t inode, names, translations=None):
         """A namespace whose packets are read; see merge.pyi."""
         cdef uint8_t number = len(self.namers)
         if len(self.namers) >= MOST_RINGS:
@@ -85,24 +64,29 @@ cdef class Merge:
         self.cookies[number] = cookie
         self.inodes[number] = inode
         self.namers.append(names)
+        self.translators.append(translations)
         return number
 
     def begin(self, uint64_t now_ns):
         """A visit begins."""
         self.now_ns = now_ns
         memset(self.names, 0, sizeof(self.names))
-        while self.tail != self.following and self.tail != self.judged and self.at(self.tail).seen_ns + KEPT < now_ns:
-            self.tail += 1
+        while self.spots.tail != self.judged and self.spots.at(self.spots.tail).seen_ns + KEPT < now_ns:
+            self.spots.tail += 1
 
     def judge(self, uint64_t now_ns, uint64_t epoch_ns, bint doubtful, bint everything=False):
         """Judges what has waited enough; see merge.pyi."""
-        cdef spot *x
-        while self.judged != self.following:
-            x = self.at(self.judged)
-            if x.seen_ns + (YOUNG if everything else SETTLED) > now_ns:
-                break
-            self.judge_one(x, epoch_ns, doubtful)
-            self.judged += 1
+        cdef uint32_t end = self.judged, place
+        cdef uint64_t wait = YOUNG if everything else SETTLED
+        self.asks = ASKS
+        while end != self.spots.following and self.spots.at(end).seen_ns + wait <= now_ns:
+            end += 1
+        # what left first: it may be the translation of one that a kernel told of
+        for place in range(self.judged, end):
+            self.judge_shown(self.spots.at(place), epoch_ns, doubtful)
+        for place in range(self.judged, end):
+            self.judge_told(self.spots.at(place), doubtful)
+        self.judged = end
 
     def take(self):
         """The groups that were judged since the last call."""
@@ -118,7 +102,7 @@ cdef class Merge:
     @property
     def remembered(self):
         """Resets that are in memory now."""
-        return self.following - self.tail
+        return self.spots.following - self.spots.tail
 
     cdef void sight(self, uint8_t ring, const segment *s, uint32_t ifindex, bint outgoing, uint64_t time_ns) noexcept nogil:
         """A reset on the wire."""
@@ -137,7 +121,7 @@ cdef class Merge:
         if s.flags & ACK:
             who.acks = 1
             who.ack = s.ack
-        x = self.find_same(&who)
+        x = self.spots.find_same(&who)
         if x == NULL:
             # the kernel may have told of it with numbers that are not quite the packet's; what follows has these
             alike = self.find_ends(&who, False)
@@ -156,6 +140,7 @@ cdef class Merge:
             x.ifindex = ifindex
             x.came_in = not outgoing
             x.shown = 0
+            x.ttl = s.ttl
         if x.ring == ring and x.ifindex == ifindex and x.came_in == (not outgoing):
             x.shown += 1
         if outgoing:
@@ -185,7 +170,7 @@ cdef class Merge:
             who.acks = 1
             who.seq = e.snd_nxt
             who.ack = e.rcv_nxt
-        x = self.find_same(&who)
+        x = self.spots.find_same(&who)
         if x == NULL:
             x = self.find_ends(&who, True)
         if x == NULL:
@@ -201,118 +186,70 @@ cdef class Merge:
             self.name(x.ring, x.ifindex, interface)
         return True
 
-    cdef spot *at(self, uint32_t place) noexcept nogil:
-        """By its place; NULL where it is not remembered any more."""
-        if place == 0 or place - self.tail >= self.following - self.tail:
-            return NULL
-        return &self.spots[place & (self.size - 1)]
-
-    cdef spot *find_same(self, const identity *who) noexcept nogil:
-        """The reset with the same ends and numbers."""
-        cdef spot *x = self.at(self.same[hash_words(who, 6, self.seeds[0]) & (self.size - 1)])
-        cdef int i
-        for i in range(LOOK):
-            if x == NULL or memcmp(&x.who, who, sizeof(identity)) == 0:
-                return x
-            x = self.at(x.next_same)
-        return NULL
-
     cdef spot *find_ends(self, const identity *who, bint shown) noexcept nogil:
         """A reset between the same ends that only the wire has shown, or that only the kernel has told of."""
-        cdef spot *x = self.at(self.ends[hash_ends_of(who, self.seeds[1]) & (self.size - 1)])
+        cdef spot *x = self.spots.first_between(who)
         cdef int i
         for i in range(LOOK):
             if x == NULL:
                 return NULL
-            if (
-                (x.time_ns != 0) == shown and (x.told != 0) != shown and x.who.sport == who.sport and x.who.dport == who.dport
-                and x.who.family == who.family and memcmp(x.who.src, who.src, 32) == 0
-                and <int64_t>(self.now_ns - x.seen_ns) < NEAR
-            ):
+            if (x.time_ns != 0) == shown and (x.told != 0) != shown and <int64_t>(self.now_ns - x.seen_ns) < NEAR:
                 return x
-            x = self.at(x.next_ends)
+            x = self.spots.next_between(x, who)
         return NULL
 
     cdef spot *open(self, const identity *who) noexcept nogil:
-        cdef uint32_t place
         cdef spot *x
-        if self.following - self.tail == self.size and not self.make_room():
+        if not self.spots.has_room():
             # the one remembered longest goes; where it was not judged by then, nothing is concluded
-            if self.tail == self.judged:
-                self.judge_one(self.at(self.tail), 0, True)
+            if self.spots.tail == self.judged:
+                self.judge_shown(self.spots.at(self.judged), 0, True)
+                self.judge_told(self.spots.at(self.judged), True)
                 self.judged += 1
-            self.tail += 1
-        place = self.following
-        self.following += 1
-        if self.following == 0:     # after four billion: no place is 0
-            self.tail = self.judged = self.following = 1
-            memset(self.same, 0, self.size * sizeof(uint32_t))
-            memset(self.ends, 0, self.size * sizeof(uint32_t))
-            memset(self.numbers, 0, self.size * sizeof(uint32_t))
-            return NULL
-        x = &self.spots[place & (self.size - 1)]
-        memset(x, 0, sizeof(spot))
-        x.who = who[0]
-        x.seen_ns = self.now_ns
-        x.ring = NO_RING
-        self.index(place)
+            self.spots.tail += 1
+        x = self.spots.add(who, self.now_ns)
+        if x == NULL:
+            self.judged = 1
         return x
 
-    cdef void index(self, uint32_t place) noexcept nogil:
-        cdef spot *x = &self.spots[place & (self.size - 1)]
-        cdef uint32_t *first = &self.same[hash_words(&x.who, 6, self.seeds[0]) & (self.size - 1)]
-        x.next_same = first[0]
-        first[0] = place
-        first = &self.ends[hash_ends_of(&x.who, self.seeds[1]) & (self.size - 1)]
-        x.next_ends = first[0]
-        first[0] = place
-        first = &self.numbers[hash_numbers_of(&x.who, self.seeds[0]) & (self.size - 1)]
-        x.next_numbers = first[0]
-        first[0] = place
-
-    cdef bint make_room(self) noexcept nogil:
-        """Twice as many, up to the bound."""
-        cdef spot *spots
-        cdef uint32_t *heads[3]
-        cdef uint32_t size = 2 * self.size, place
-        if self.size >= self.most:
-            return False
-        spots = <spot *>calloc(size, sizeof(spot))
-        heads[0] = <uint32_t *>calloc(size, sizeof(uint32_t))
-        heads[1] = <uint32_t *>calloc(size, sizeof(uint32_t))
-        heads[2] = <uint32_t *>calloc(size, sizeof(uint32_t))
-        if spots == NULL or heads[0] == NULL or heads[1] == NULL or heads[2] == NULL:
-            free(spots)
-            free(heads[0])
-            free(heads[1])
-            free(heads[2])
-            self.most = self.size
-            return False
-        for place in range(self.tail, self.following):
-            spots[place & (size - 1)] = self.spots[place & (self.size - 1)]
-        free(self.spots)
-        free(self.same)
-        free(self.ends)
-        free(self.numbers)
-        self.spots, self.same, self.ends, self.numbers, self.size = spots, heads[0], heads[1], heads[2], size
-        for place in range(self.tail, self.following):
-            self.index(place)
-        return True
-
-    cdef void judge_one(self, spot *x, uint64_t epoch_ns, bint doubtful) noexcept nogil:
-        """What it was, now that all that bears on it has come."""
-        cdef int i, original
-        if x.told:
-            for i in range(MOST_RINGS):
-                if self.cookies[i] == x.cookie and self.cookies[i] and not x.left >> i & 1:
-                    if doubtful:
-                        self.undecided += x.told
-                    else:
-                        self.off_wire[i] += x.told
+    cdef void judge_told(self, spot *x, bint doubtful) noexcept nogil:
+        """Whether one that a kernel told of has left its namespace, as it was or translated there."""
+        cdef int i
+        if not x.told or x.claimed & IS_ORIGINAL:
             return
-        if not x.time_ns or x.came_in:
+        for i in range(MOST_RINGS):
+            if self.cookies[i] == x.cookie and self.cookies[i] and not x.left >> i & 1:
+                if doubtful:
+                    self.undecided += x.told
+                elif not self.has_translation(x, i):
+                    self.off_wire[i] += x.told
+
+    cdef bint has_translation(self, spot *x, int ring) noexcept nogil:
+        """Whether one that left is this one, translated, though that is yet to be judged."""
+        cdef spot *z = self.spots.first_numbered(&x.who)
+        cdef int i
+        for i in range(LOOK):
+            if z == NULL:
+                return False
+            if (
+                z != x and z.ring == ring and not z.told and not z.came_in and not z.claimed & IS_TRANSLATION
+                and is_alike(x, z) and is_source(x, z)
+            ):
+                x.claimed |= IS_ORIGINAL
+                z.claimed |= IS_TRANSLATION
+                return True
+            z = self.spots.at(z.next_numbers)
+        return False
+
+    cdef void judge_shown(self, spot *x, uint64_t epoch_ns, bint doubtful) noexcept nogil:
+        """What one was of which no kernel told, now that all that bears on it has come."""
+        cdef int original
+        if x.told or not x.time_ns or x.came_in:
             return
-        original = self.original_of(x)
+        if x.claimed & IS_TRANSLATION:
+            self.related += 1
+            return
+        original = 1 if not doubtful and self.is_tracked(x) else self.original_of(x)
         if original > 0:
             self.related += 1
         elif original < 0 or doubtful:
@@ -321,27 +258,74 @@ cdef class Merge:
             self.past_stack += x.shown
             self.group(x, epoch_ns)
 
-    cdef int original_of(self, const spot *x) noexcept nogil:
+    cdef bint is_tracked(self, const spot *x) noexcept nogil:
+        """Whether connection tracking knows it as the translation of one that came in, or that a kernel made."""
+        cdef identity who
+        cdef spot *y
+        cdef bint known
+        cdef int i
+        if self.asks == 0:
+            return False
+        self.asks -= 1
+        with gil:
+            known = self.ask(x, &who)
+        if not known:
+            return False
+        y = self.spots.first_between(&who)
+        for i in range(LOOK):
+            if y == NULL:
+                return False
+            if is_source(y, x):
+                y.claimed |= IS_ORIGINAL
+                return True
+            y = self.spots.next_between(y, &who)
+        return False
+
+    cdef bint ask(self, const spot *x, identity *into) noexcept:
+        """The ends that it had before its translation; False where there was none, or none is known."""
+        cdef bytes ends = (<const char *>&x.who)[:36]
+        cdef object ask = self.translators[x.ring]
+        cdef object found = ask(x.who.family == INET6, ends) if ask is not None else None
+        if not isinstance(found, bytes) or len(found) != 36 or found == ends:
+            return False
+        into[0] = x.who
+        memcpy(into, <const char *>found, 36)
+        return True
+
+    cdef int original_of(self, spot *x) noexcept nogil:
         """Whether this is another reset, translated: 1, or 0; -1 where too many have its numbers to tell."""
-        cdef spot *y = self.at(self.numbers[hash_numbers_of(&x.who, self.seeds[0]) & (self.size - 1)])
-        cdef int64_t apart
-        cdef bint came
+        cdef spot *y = self.spots.first_numbered(&x.who)
         cdef int i
         for i in range(LOOK):
             if y == NULL:
                 return 0
-            apart = <int64_t>(x.seen_ns - y.seen_ns)
-            # it came in or a kernel made it, and it did not leave this namespace as it was
-            came = not y.left >> x.ring & 1 and (y.told != 0 or y.came >> x.ring & 1)
             if (
-                y != x and not y.claimed and y.who.seq == x.who.seq and y.who.ack == x.who.ack and y.who.acks == x.who.acks
-                and y.who.family == x.who.family and y.who.dport == x.who.dport and memcmp(y.who.dst, x.who.dst, 16) == 0
-                and -NEAR < apart and apart < NEAR and came
+                y != x and not y.claimed & IS_ORIGINAL and is_alike(y, x) and is_source(y, x)
+                and (is_forwarded(y, x) or not self.fits_better(x, y))
             ):
-                y.claimed = True
+                y.claimed |= IS_ORIGINAL
+                x.claimed |= IS_TRANSLATION
                 return 1
-            y = self.at(y.next_numbers)
+            y = self.spots.at(y.next_numbers)
         return -1
+
+    cdef bint fits_better(self, const spot *x, const spot *y) noexcept nogil:
+        """Whether another one is more likely than x to be y's translation: a router counts the TTL down by one.
+
+        A scanner's probes have the same numbers, and so have their resets: one may be a firewall's here.
+        """
+        cdef const spot *z = self.spots.first_numbered(&x.who)
+        cdef int i
+        for i in range(LOOK):
+            if z == NULL:
+                return False
+            if (
+                z != x and z != y and z.ring == x.ring and not z.told and not z.came_in and not z.claimed & IS_TRANSLATION
+                and is_alike(z, x) and is_source(y, z) and is_forwarded(y, z)
+            ):
+                return True
+            z = self.spots.at(z.next_numbers)
+        return False
 
     cdef void group(self, const spot *x, uint64_t epoch_ns) noexcept nogil:
         """It is counted with those like it, in the form of a record of the kernel."""
@@ -367,7 +351,7 @@ cdef class Merge:
         key.netns_cookie = e.netns_cookie
         key.port = e.local_port
         # who is named as its sender is told apart as well: only our own addresses are ours
-        key.owner_start_ns = hash_words(x.who.src, 2, self.seeds[0])
+        key.owner_start_ns = hash_words(x.who.src, 2, self.spots.seeds[0])
         for i in range(x.shown):
             self.number += 1
             index = self.table.place(&key, self.number)
@@ -390,10 +374,22 @@ cdef class Merge:
         memcpy(into.name, <const char *>name, len(name))
 
 
-cdef inline uint64_t hash_ends_of(const identity *who, uint64_t seed) noexcept nogil:
-    return fold(hash_words(who.src, 4, seed) ^ <uint64_t>who.sport << 32 ^ who.dport, 0xD6E8FEB86659FD93ULL)
+cdef inline bint is_alike(const spot *y, const spot *x) noexcept nogil:
+    """The same numbers, to the same receiver."""
+    return (
+        y.who.seq == x.who.seq and y.who.ack == x.who.ack and y.who.acks == x.who.acks and y.who.family == x.who.family
+        and y.who.dport == x.who.dport and memcmp(y.who.dst, x.who.dst, 16) == 0
+    )
 
 
-cdef inline uint64_t hash_numbers_of(const identity *who, uint64_t seed) noexcept nogil:
-    cdef uint64_t state = hash_words(who.dst, 2, seed ^ 0x5851F42D4C957F2DULL)
-    return fold(state ^ <uint64_t>who.seq << 32 ^ who.ack ^ <uint64_t>who.dport << 24, 0xD6E8FEB86659FD93ULL)
+cdef inline bint is_source(const spot *y, const spot *x) noexcept nogil:
+    """y came in where x left, or a kernel made it, at about that time; and it did not leave there as it was."""
+    cdef int64_t apart = <int64_t>(x.seen_ns - y.seen_ns)
+    return (
+        -NEAR < apart and apart < NEAR and not y.left >> x.ring & 1 and (y.told != 0 or y.came >> x.ring & 1 != 0)
+    )
+
+
+cdef inline bint is_forwarded(const spot *y, const spot *x) noexcept nogil:
+    """x has the TTL that y has after a router; also where that of y is not known."""
+    return y.ttl == 0 or x.ttl == y.ttl - 1

@@ -1,7 +1,9 @@
 from whyreset.core.taps import Sink
 
-#: (nanoseconds since the epoch, place, interface index, sll_pkttype, link type, original length, bytes, `seen_ns`).
-Taken = tuple[int, int, int, int, int, int, bytes, int]
+#: (nanoseconds since the epoch, place, interface index, sll_pkttype, link type, original length, bytes).
+Taken = tuple[int, int, int, int, int, int, bytes]
+#: The same with `seen_ns`.
+Seen = tuple[int, int, int, int, int, int, bytes, int]
 
 class Tape:
     """A ring of packets in memory: when it is full, the oldest are overwritten, and counted.
@@ -38,6 +40,8 @@ class Tape:
         """One packet; `tag` is of a VLAN that the device took off."""
     def take(self, most: int) -> list[Taken]:
         """The oldest, so many at most; they are here no more."""
+    def take_seen(self, most: int) -> list[Seen]:
+        """The same, with when they were seen."""
     @property
     def begin(self) -> int:
         """The place of the oldest."""
@@ -51,6 +55,8 @@ class Tape:
 
         Places are 0 for the oldest that is there, `end`, and what was told to go on from: nothing else.
         """
+    def read_seen(self, place: int, most: int, since_ns: int = ...) -> tuple[list[Seen], int]:
+        """The same, with when they were seen."""
 
 class Channel(Sink):
     """Hands packets on to a tape."""

@@ -89,6 +89,10 @@ cdef class Tape:
 
     def take(self, uint32_t most):
         """The oldest."""
+        return [each[:7] for each in self.take_seen(most)]
+
+    def take_seen(self, uint32_t most):
+        """The oldest, with when they were seen."""
         cdef list out = []
         cdef entry *e
         while self.head != self.tail and <uint32_t>len(out) < most:
@@ -111,6 +115,11 @@ cdef class Tape:
 
     def read(self, uint64_t place, uint32_t most, uint64_t since_ns=0):
         """Some from a place on."""
+        found, place = self.read_seen(place, most, since_ns)
+        return [each[:7] for each in found], place
+
+    def read_seen(self, uint64_t place, uint32_t most, uint64_t since_ns=0):
+        """Some from a place on, with when they were seen."""
         cdef list out = []
         cdef uint64_t offset = max(place, self.head)
         cdef entry *e

@@ -32,22 +32,45 @@ class DemoError(Exception):
     """The demo cannot be played here; says why, and what to do."""
 
 
+class Playing:
+    """The process that plays, as a child of this one."""
+
+    def __init__(self, scenes: Sequence[Scene]) -> None:
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        parent = os.getpid()
+        self._pid = os.fork()
+        if not self._pid:
+            self.control.close()
+            _direct(theirs, scenes, parent)
+        theirs.close()
+
+    def close(self) -> None:
+        """Ends it; harmless when called twice."""
+        if self._pid:
+            os.kill(self._pid, signal.SIGKILL)
+            os.waitpid(self._pid, 0)
+            self._pid = 0
+        self.control.close()
+
+
 class Demo:
     """Plays scenes from `begin` on. Use as a context manager: leaving ends all its processes and namespaces.
+
+    Args:
+        scenes: what is played.
+        control: where the process that plays is spoken to, which somebody else has started and will end.
 
     Raises:
         DemoError: it cannot be played here.
     """
 
-    def __init__(self, scenes: Sequence[Scene]) -> None:
+    def __init__(self, scenes: Sequence[Scene], control: socket.socket | None = None) -> None:
         self._scenes = scenes
-        self._control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        parent = os.getpid()
-        self._pid = os.fork()
-        if not self._pid:
-            self._control.close()
-            _direct(theirs, scenes, parent)
-        theirs.close()
+        self._playing: Playing | None = None
+        if control is None:
+            self._playing = Playing(scenes)
+            control = self._playing.control
+        self._control = control
         try:
             self._control.settimeout(_READY_SECONDS)
             answer = self._hear()
@@ -90,11 +113,9 @@ class Demo:
         return out
 
     def close(self) -> None:
-        """Ends it."""
-        if self._pid:
-            os.kill(self._pid, signal.SIGKILL)
-            os.waitpid(self._pid, 0)
-            self._pid = 0
+        """Ends it, if it is ours."""
+        if self._playing:
+            self._playing.close()
         self._control.close()
 
     def _hear(self) -> dict[str, str]:
@@ -111,6 +132,7 @@ def _direct(control: socket.socket, scenes: Sequence[Scene], parent: int) -> NoR
     try:
         namespaces.die_with(parent)
         _leave_the_terminal()
+        _hold_only(control.fileno())
         try:
             stage = _set_stage()
         except OSError as error:
@@ -131,6 +153,12 @@ def _leave_the_terminal() -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for descriptor in (0, 1, 2):
         os.dup2(nowhere, descriptor)
+
+
+def _hold_only(descriptor: int) -> None:
+    """Nothing else of whoever started us: it would stay open as long as we live."""
+    os.closerange(3, descriptor)
+    os.closerange(descriptor + 1, os.sysconf("SC_OPEN_MAX"))
 
 
 def _set_stage() -> Stage:

@@ -10,6 +10,8 @@ import errno
 import os
 import stat
 
+from whyreset.files import OWN, Files
+
 #: One call of the system takes so much at most: a program that is killed meanwhile leaves half a block at most.
 _PIECE = 1 << 16
 STDOUT = "-"
@@ -29,11 +31,12 @@ class Output:
     Args:
         path: where; "-" is standard output.
         force: write over what is there.
+        files: opens it.
 
     Raises OutputError, as all methods do.
     """
 
-    def __init__(self, path: str, *, force: bool = False) -> None:
+    def __init__(self, path: str, *, force: bool = False, files: Files = OWN) -> None:
         self.path = path
         self._blocks: list[bytes] = []
         #: Bytes that were written, and that wait.
@@ -43,13 +46,9 @@ class Output:
         if path == STDOUT:
             self._fd, self._regular = os.dup(1), False
             return
-        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
         try:
-            # packets hold what is nobody else's business
-            self._fd = os.open(path, flags | (os.O_TRUNC if force else os.O_EXCL), 0o600)
+            self._fd = files.open(path, force=force)
             self._regular = stat.S_ISREG(os.fstat(self._fd).st_mode)
-            if not force:
-                _give_to_whom_it_is_for(self._fd)
         except FileExistsError as error:
             raise OutputError(
                 f"a file {path} is there already: name another, or add --force to write over it"
@@ -131,13 +130,3 @@ class Output:
         if error.errno == errno.EPIPE:
             return GoneError(f"whoever read {self.name} has gone")
         return OutputError(f"cannot write {self.name}: {error.strerror}; {kept}")
-
-
-def _give_to_whom_it_is_for(fd: int) -> None:
-    """Whoever called sudo wants to open the file; it is a new one, so nothing is taken from anybody."""
-    uid, gid = os.environ.get("SUDO_UID", ""), os.environ.get("SUDO_GID", "")
-    if os.geteuid() == 0 and uid.isdecimal() and gid.isdecimal():
-        try:
-            os.fchown(fd, int(uid), int(gid))
-        except (OSError, OverflowError):
-            pass

@@ -116,7 +116,7 @@ class Recorder:
                 self.missed += self._tape.overwritten - overwritten
             overwritten = self._tape.overwritten
             # a packet is seen after it came
-            taken, place = self._tape.read(place, _PIECE, max(since_ns, 0))
+            taken, place = self._tape.read_seen(place, _PIECE, max(since_ns, 0))
             frames = [Frame(*each[:-1], at_ns=self._at(each[0], each[-1])) for each in taken]
             # several sockets are read one after the other
             frames.sort(key=lambda frame: frame.at_ns)

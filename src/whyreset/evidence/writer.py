@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from msgspec import Struct
@@ -12,6 +12,7 @@ from msgspec import Struct
 from whyreset.evidence import pcap, pcapng
 from whyreset.evidence.frames import Frame
 from whyreset.evidence.output import STDOUT, Output, OutputError
+from whyreset.files import OWN, Files
 
 #: Namespace, interface, link type, whether it is a copy, and the interface's name.
 _Seen = tuple[int, int, int, bool, str]
@@ -67,6 +68,7 @@ class Writer:
         snap: what is kept of a packet; 0 for its headers.
         force: write over what is there.
         rotation: whether and when another file is begun.
+        files: opens and removes them.
 
     Raises OutputError, as all methods do.
     """
@@ -80,12 +82,13 @@ class Writer:
         snap: int = 0,
         force: bool = False,
         rotation: Rotation = NEVER,
+        files: Files = OWN,
     ) -> None:
         if rotation and path == STDOUT:
             raise OutputError("standard output is one file: it cannot be rotated")
         self.plain = path.endswith(".pcap")
         self._path, self._words, self._where, self._snap = path, words, where, snap
-        self._force, self._rotation = force, rotation
+        self._force, self._rotation, self._files = force, rotation, files
         self._paths: deque[str] = deque()
         self._number = 0
         self._out: Output
@@ -166,10 +169,11 @@ class Writer:
         if self._rotation:
             whole = Path(path)
             path = str(whole.with_name(f"{whole.stem}-{self._number:05d}{whole.suffix}"))
-        self._out = Output(path, force=self._force)
+        self._out = Output(path, force=self._force, files=self._files)
         self._paths.append(path)
         if self._rotation.files and len(self._paths) > self._rotation.files:
-            _remove(self._paths.popleft())
+            with suppress(OSError):  # one of our own, which makes room
+                self._files.remove(self._paths.popleft())
         self._began_ns = now_ns
         #: By where packets were seen, and what that was called then: its number, and how many they were.
         self._interfaces: dict[_Seen, list[int]] = {}
@@ -225,11 +229,3 @@ class Writer:
             return b""
         self._processes[known.process[:2]] = len(self._processes)
         return pcapng.process(pid=known.process[0], name=known.process[2])
-
-
-def _remove(path: str) -> None:
-    """One of our own, which made room."""
-    try:
-        os.unlink(path)
-    except OSError:
-        pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from whyreset.model import Alert, Shares
+from whyreset.outputs.findings import verdict_key
 from whyreset.outputs.keys import ShareKey, SharesKey
 from whyreset.outputs.lines import SCHEMA, AlertLine
 from whyreset.outputs.wire import timestamp
@@ -48,6 +49,7 @@ def alert_line(alert: Alert, *, second: int | None = None) -> AlertLine:
         summary=alert.summary,
         streams=list(alert.streams),
         shares=_shares(alert.shares) if alert.shares is not None and alert.shares.resets else None,
+        verdict=verdict_key(alert.verdict) if alert.verdict is not None else None,
         text=alert_sentence(alert),
     )
 
@@ -125,6 +127,9 @@ def _value(alert: Alert) -> str:
 
 
 def _whose(alert: Alert) -> list[str]:
+    """What the resets mean; where nothing was found, whose they are."""
+    if alert.verdict is not None and alert.verdict.shares and alert.new_status != "clear":
+        return [alert.verdict.sentence]
     shares = alert.shares
     if shares is None or not shares.resets or alert.new_status == "clear":
         return []

@@ -50,26 +50,40 @@ def _trusted(uid: int) -> bool:
     return uid in (0, os.geteuid())
 
 
-class Desk:
-    """The watch's side; all methods are for one thread, and none waits."""
+def listen(pid: int) -> socket.socket | None:
+    """Where the watch with that pid is asked, in the name of the calling process; None where that cannot be."""
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    try:
+        listener.bind(f"\0{_PREFIX}{pid}.{os.urandom(4).hex()}")
+        listener.listen(_ACCEPTS)
+        listener.setblocking(False)
+    except OSError:
+        listener.close()
+        return None
+    return listener
 
-    def __init__(self) -> None:
+
+class Desk:
+    """The watch's side; all methods are for one thread, and none waits.
+
+    Args:
+        listen: opens the socket for the watch with that pid.
+        trusted: whether somebody with that uid is answered.
+    """
+
+    def __init__(
+        self, listen: Callable[[int], socket.socket | None] = listen, trusted: Callable[[int], bool] = _trusted
+    ) -> None:
+        self._listen, self._trusted = listen, trusted
         self._listener: socket.socket | None = None
         self._askers: list[tuple[socket.socket, int]] = []
         self._poll = select.epoll()
 
     def open(self) -> None:
         """Begins to take questions; where that cannot be, nobody is answered."""
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            listener.bind(f"\0{_PREFIX}{os.getpid()}.{os.urandom(4).hex()}")
-            listener.listen(_ACCEPTS)
-            listener.setblocking(False)
-        except OSError:
-            listener.close()
-            return
-        self._listener = listener
-        self._poll.register(listener, select.EPOLLIN)
+        self._listener = self._listen(os.getpid())
+        if self._listener is not None:
+            self._poll.register(self._listener, select.EPOLLIN)
 
     def fileno(self) -> int:
         """What becomes readable when there is something to do; -1 for nothing."""
@@ -111,7 +125,7 @@ class Desk:
             except OSError:  # nobody waits, or no descriptor is left
                 return
             peer.setblocking(False)
-            if _trusted(_uid(peer)) and len(self._askers) < ASKERS_MAX:
+            if self._trusted(_uid(peer)) and len(self._askers) < ASKERS_MAX:
                 self._askers.append((peer, now_ns + _PATIENCE_NS))
                 self._poll.register(peer, select.EPOLLIN)
             else:

@@ -22,6 +22,7 @@ from whyreset.outputs.keys import (
     SharesKey,
     TunnelKey,
 )
+from whyreset.outputs.keys_findings import StepKey, SubjectKey, VerdictKey
 from whyreset.outputs.keys_past import IncidentKey
 from whyreset.outputs.keys_who import ConnectionsKey, FormerKey, ListenerKey, RecentKey, TraceKey
 
@@ -241,6 +242,34 @@ class AlertLine(Line, tag="alert", kw_only=True):
     #: What surges: causes, or `all` for all resets together.
     streams: list[str] = []
     shares: SharesKey | None = None
+    verdict: VerdictKey | None = None
+
+
+class FindingLine(Line, tag="finding", kw_only=True):
+    """What resets mean together: a finding begins, changes or is over."""
+
+    id: str
+    name: str
+    state: Literal["open", "update", "closed"]
+    subject: SubjectKey
+    since: str
+    until: str = ""
+    count: int
+    confidence: Literal["certain", "likely", "suspected"]
+    severity: Literal["harmless", "notice", "warning", "critical"]
+    #: All of it in a sentence.
+    text: str
+    #: The strongest first.
+    evidence: list[str]
+    steps: list[StepKey] = []
+    #: Ids of resets that show it.
+    resets: list[str] = []
+
+
+class VerdictLine(Line, tag="verdict", kw_only=True):
+    """What the resets of some time mean."""
+
+    verdict: VerdictKey
 
 
 class SurgeLine(Line, tag="surge", kw_only=True):
@@ -304,6 +333,8 @@ class EndLine(Line, tag="end", kw_only=True):
     received: int | None = None
     received_lost: int | None = None
     past_stack: int | None = None
+    #: Where packets are read.
+    off_wire: int | None = None
 
 
 class WhoLine(Line, tag="who", kw_only=True):
@@ -319,6 +350,8 @@ class WhoLine(Line, tag="who", kw_only=True):
     pid: int | None = None
     #: Nothing from before is remembered.
     watched_since: str = ""
+    #: The agent's history tells of resets since then.
+    kept_since: str = ""
     listeners: list[ListenerKey] = []
     former: list[FormerKey] = []
     processes: list[ProcessKey] = []
@@ -331,7 +364,18 @@ class WhoLine(Line, tag="who", kw_only=True):
 
 
 Lines = (
-    StartLine | ResetLine | CountLine | CaptureLine | NoticeLine | AlertLine | SurgeLine | PastLine | EndLine | WhoLine
+    StartLine
+    | ResetLine
+    | CountLine
+    | CaptureLine
+    | NoticeLine
+    | FindingLine
+    | VerdictLine
+    | AlertLine
+    | SurgeLine
+    | PastLine
+    | EndLine
+    | WhoLine
 )
 
 

@@ -32,12 +32,14 @@ _FIGURES = (
     "received",
     "received_lost",
     "past_stack",
+    "off_wire",
 )
 
 
-def _figures(figures: dict[str, int]) -> str:
+def figures_text(figures: dict[str, int]) -> str:
+    """An account in words, what is 0 left out."""
     return (
-        ", ".join(f"{name.replace('_', ' ')} {figures[name]}" for name in _FIGURES if figures[name])
+        ", ".join(f"{name.replace('_', ' ')} {figures[name]}" for name in _FIGURES if figures.get(name))
         or "nothing counted"
     )
 
@@ -46,7 +48,7 @@ def count_text(count: Count) -> str:
     """The account of one namespace in one line."""
     where = count.netns_name or f"namespace {count.netns}"
     figures = {name: getattr(count, name) for name in _FIGURES}
-    return escape(f"account of {where}{' (gone)' if count.gone else ''}: {_figures(figures)}")
+    return escape(f"account of {where}{' (gone)' if count.gone else ''}: {figures_text(figures)}")
 
 
 def families_text(count: Count) -> str:
@@ -68,7 +70,7 @@ def _either(words: tuple[str, ...]) -> str:
 
 def totals_text(totals: dict[str, int]) -> str:
     """The account of all namespaces in one line."""
-    return f"account: {_figures(totals)}"
+    return f"account: {figures_text(totals)}"
 
 
 def notice_text(notice: Notice) -> str:

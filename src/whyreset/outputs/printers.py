@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol, TextIO
 
 import msgspec
 
-from whyreset.model import Alert, Count, Missing, Notice, Reset
+from whyreset.model import Missing, Tick
 from whyreset.outputs import alerts as alert_words
+from whyreset.outputs import findings as finding_words
 from whyreset.outputs import plain, wire
 from whyreset.outputs.lines import Line
 
@@ -21,13 +21,7 @@ class Printer(Protocol):
     ) -> None:
         """Says that everything is attached."""
 
-    def write(
-        self,
-        resets: Iterable[Reset],
-        counts: Iterable[Count],
-        notices: Iterable[Notice],
-        alerts: Iterable[Alert] = (),
-    ) -> None:
+    def write(self, tick: Tick) -> None:
         """Writes what one tick brought."""
 
     def end(self, time_ns: int, *, reason: str, totals: dict[str, int]) -> None:
@@ -49,17 +43,14 @@ class JsonPrinter:
     ) -> None:
         self._print([wire.start_line(time_ns, version=version, sources=sources, tier=tier, missing=missing)])
 
-    def write(
-        self,
-        resets: Iterable[Reset],
-        counts: Iterable[Count],
-        notices: Iterable[Notice],
-        alerts: Iterable[Alert] = (),
-    ) -> None:
-        lines: list[Line] = [wire.reset_line(each) for each in resets]
-        lines += [wire.count_line(each) for each in counts]
-        lines += [wire.notice_line(each) for each in notices]
-        lines += [alert_words.alert_line(each) for each in alerts]
+    def write(self, tick: Tick) -> None:
+        lines: list[Line] = [wire.reset_line(each) for each in tick.resets]
+        lines += [wire.count_line(each) for each in tick.counts]
+        lines += [wire.notice_line(each) for each in tick.notices]
+        lines += [finding_words.finding_line(each) for each in tick.findings]
+        lines += [alert_words.alert_line(each) for each in tick.alerts]
+        if tick.verdict is not None:
+            lines.append(finding_words.verdict_line(tick.verdict))
         self._print(lines)
 
     def end(self, time_ns: int, *, reason: str, totals: dict[str, int]) -> None:
@@ -89,20 +80,15 @@ class PlainPrinter:
         lines += [f"not seen: {each.lost} ({each.source}: {each.why})" for each in missing]
         self._print(lines)
 
-    def write(
-        self,
-        resets: Iterable[Reset],
-        counts: Iterable[Count],
-        notices: Iterable[Notice],
-        alerts: Iterable[Alert] = (),
-    ) -> None:
-        lines = [plain.reset_text(each) for each in resets]
+    def write(self, tick: Tick) -> None:
+        lines = [plain.reset_text(each) for each in tick.resets]
         lines += [
-            plain.count_text(each) for each in counts if each.delta.get("lost") or each.delta.get("received_lost")
+            plain.count_text(each) for each in tick.counts if each.delta.get("lost") or each.delta.get("received_lost")
         ]
-        lines += [plain.families_text(each) for each in counts if each.families and each.delta.get("counted")]
-        lines += [plain.notice_text(each) for each in notices]
-        lines += [alert_words.alert_text(each) for each in alerts]
+        lines += [plain.families_text(each) for each in tick.counts if each.families and each.delta.get("counted")]
+        lines += [plain.notice_text(each) for each in tick.notices]
+        lines += [finding_words.finding_text(each) for each in tick.findings]
+        lines += [alert_words.alert_text(each) for each in tick.alerts]
         self._print(lines)
 
     def end(self, time_ns: int, *, reason: str, totals: dict[str, int]) -> None:

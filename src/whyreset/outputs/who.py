@@ -103,9 +103,10 @@ def _processes(found: Found) -> Iterator[str]:
 
 
 def _resets(found: Found) -> Iterator[str]:
-    if not found.watched_ns:
+    begins_ns = min((each for each in (found.watched_ns, found.kept_ns) if each), default=0)
+    if not begins_ns:
         return
-    resets, word = found.resets, f"since {_clock(found.watched_ns, found)}"
+    resets, word = found.resets, f"since {_clock(begins_ns, found)}"
     if not found.listeners and found.former:
         last, word = found.former[0], "since"
         resets = tuple(

@@ -25,6 +25,7 @@ def who_line(found: Found) -> WhoLine:
         address=question.address,
         pid=question.pid or None,
         watched_since=_time(found.watched_ns),
+        kept_since=_time(found.kept_ns),
         listeners=[_listener(each) for each in found.listeners],
         former=[_former(each) for each in found.former],
         processes=[owner_key(each) for each in found.processes],

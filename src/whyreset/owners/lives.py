@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from whyreset.model import Listener, ListenerEnd
 
-_AF_INET, _AF_INET6 = 2, 10
+_AF_INET = 2
 _WILDCARDS = ("0.0.0.0", "::")
 #: How an IPv6 socket that serves IPv4 alone is bound (RFC 4291 section 2.5.5.2); Java does so.
 _MAPPED = "::ffff:"
@@ -44,8 +44,8 @@ class Lives:
     def __len__(self) -> int:
         return len(self._open)
 
-    def opened(self, listener: Listener) -> None:
-        """A socket listens.
+    def opened(self, listener: Listener) -> Listener | None:
+        """A socket listens; returns it where it was not known.
 
         One that was known already is held by several processes: its owner is who called listen(2), or the eldest of
         those that the walk over open files found, from which the others inherited it.
@@ -57,7 +57,7 @@ class Lives:
             if listener.owner not in (known.owner, *known.holders) and len(known.holders) < _HOLDERS:
                 known = replace(known, holders=(*known.holders, listener.owner))
             self._open[known.socket_cookie] = known
-            return
+            return None
         if known is not None:  # its end was lost, and it listens again elsewhere
             self._take(known.socket_cookie)
         if listener.address.startswith(_MAPPED) and "." in listener.address:
@@ -69,23 +69,23 @@ class Lives:
             # so many only pile up where their ends were lost
             self._take(next(iter(self._open)))
             self.forgotten += 1
+        return listener
 
-    def closed(self, end: ListenerEnd) -> None:
-        """A socket no longer listens; one that was never known leaves nothing."""
+    def closed(self, end: ListenerEnd) -> Listener | None:
+        """A socket no longer listens; returns what it was. One that was never known leaves nothing."""
         listener = self._take(end.socket_cookie)
         if listener is None:
-            return
+            return None
+        listener = replace(
+            listener,
+            until_ns=end.time_ns,
+            closer=listener.owner if end.closer == listener.owner else end.closer,  # one value for both
+            exit_code=end.exit_code,
+            out_of_memory=end.out_of_memory,
+        )
         place = (listener.netns_cookie, listener.port)
         former = self._former.setdefault(place, [])
-        former.append(
-            replace(
-                listener,
-                until_ns=end.time_ns,
-                closer=listener.owner if end.closer == listener.owner else end.closer,  # one value for both
-                exit_code=end.exit_code,
-                out_of_memory=end.out_of_memory,
-            )
-        )
+        former.append(listener)
         self._former.move_to_end(place)
         self.remembered += 1
         if len(former) > _PER_PORT:
@@ -95,6 +95,7 @@ class Lives:
             _, gone = self._former.popitem(last=False)
             self.remembered -= len(gone)
             self.forgotten += len(gone)
+        return listener
 
     def _take(self, cookie: int) -> Listener | None:
         """Removes a living listener."""
@@ -118,7 +119,7 @@ class Lives:
         found = self._there(netns_cookie, port, time_ns)
         if cookie:
             return next((each for each in found if each.socket_cookie == cookie), None)
-        serving = [each for each in found if _serves(each, address, family)]
+        serving = [each for each in found if each.serves(address, family)]
         return max(serving, key=lambda each: (each.address not in _WILDCARDS, each.since_ns), default=None)
 
     def shared(self, listener: Listener, *, time_ns: int) -> bool:
@@ -134,6 +135,10 @@ class Lives:
         return [each for each in living if each.since_ns <= time_ns] + [
             each for each in self._former.get(place, ()) if each.since_ns <= time_ns <= each.until_ns
         ]
+
+    def of_socket(self, cookie: int) -> Listener | None:
+        """Who listens on that socket now."""
+        return self._open.get(cookie)
 
     def of_port(self, port: int) -> list[Listener]:
         """All that listen or listened on a port, in every namespace."""
@@ -157,13 +162,5 @@ class Lives:
     ) -> Listener | None:
         """The last listener there that had ended by then, of those that served `address`."""
         known = self._former.get((netns_cookie, port), ())
-        ended = [each for each in known if each.until_ns <= time_ns and _serves(each, address, family)]
+        ended = [each for each in known if each.until_ns <= time_ns and each.serves(address, family)]
         return max(ended, key=lambda each: each.until_ns, default=None)
-
-
-def _serves(listener: Listener, address: str, family: int) -> bool:
-    if not address or listener.address == address:
-        return True
-    if listener.address not in _WILDCARDS:
-        return False
-    return not family or listener.family == family or (listener.family == _AF_INET6 and not listener.ipv6_only)

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 
 from msgspec.structs import replace
 
@@ -37,13 +39,22 @@ class Processes:
         capacity: processes to keep, the living and the dead half each; those used least lately are forgotten first.
         host: where the host's file system is, for its passwd and the container runtimes' state.
         text_bytes: what command lines and paths of all may take together.
+        proc: looks at processes in the place of `root`.
+        name_of: tells a container's name by its id and runtime, as `containers.container_name` does.
     """
 
     def __init__(
-        self, root: str = "/proc", capacity: int = 16384, *, host: str = "/", text_bytes: int = 16 << 20
+        self,
+        root: str = "/proc",
+        capacity: int = 16384,
+        *,
+        host: str = "/",
+        text_bytes: int = 16 << 20,
+        proc: procfs.Looks | None = None,
+        name_of: Callable[[str, str], str] | None = None,
     ) -> None:
-        self._root = root
-        self._host = host
+        self._proc = proc or procfs.Proc(root)
+        self._name_of = name_of or partial(container_name, root=host)
         self._capacity = capacity
         self._text_bytes = text_bytes
         self._living: OrderedDict[_Key, _Entry] = OrderedDict()
@@ -66,7 +77,7 @@ class Processes:
         known = _merge(entry.process, process) if entry else self._inherited(process)
         if end := self._ends.pop(key, None):
             known = _ended(known, end)
-        found = procfs.read(self._root, known, key[1]) if known.exit_code is None else None
+        found = procfs.read(self._proc, known, key[1]) if known.exit_code is None else None
         self._keep(key, found or known)
 
     def note(self, process: Process) -> bool:
@@ -90,6 +101,11 @@ class Processes:
         if len(self._ends) > ENDS_MAX:
             self._ends.popitem(last=False)
 
+    def known(self, key: tuple[int, int]) -> Process | None:
+        """What is known of a process without looking it up; None where nothing is."""
+        entry = self._find((key[0], key[1] // TICK_NS))
+        return entry.process if entry else None
+
     def get(self, key: tuple[int, int]) -> Process | None:
         """What is known of a process, if need be by looking it up in /proc; None where nothing is.
 
@@ -101,7 +117,7 @@ class Processes:
         entry = self._find(own)
         if entry is None:
             end = self._ends.pop(own, None)
-            found = procfs.read(self._root, Process(pid=pid, start_ns=start_ns), own[1])
+            found = procfs.read(self._proc, Process(pid=pid, start_ns=start_ns), own[1])
             if end:
                 found = _ended(found or Process(pid=pid, start_ns=start_ns), end)
             return self._keep(own, found) if found else None
@@ -131,7 +147,7 @@ class Processes:
         entry.read_ns = now_ns
         if not process.container_name:
             self._container_names.pop(process.container, None)  # its runtime may have written it by now
-        if found := procfs.read(self._root, process, own[1]):
+        if found := procfs.read(self._proc, process, own[1]):
             return self._keep(own, found)
         self._bury(own)
         return process
@@ -143,7 +159,7 @@ class Processes:
         if entry and entry.process.exit_code is not None:
             return False
         try:
-            stat = procfs.stat(self._root, own[0])
+            stat = self._proc.stat(own[0])
         except OSError:  # not to be told: /proc is hidden, or no descriptor is left
             return own in self._living
         if stat and stat.tick == own[1] and stat.living:
@@ -157,7 +173,7 @@ class Processes:
         if start_ns:
             return pid, start_ns // TICK_NS
         try:
-            stat = procfs.stat(self._root, pid)
+            stat = self._proc.stat(pid)
         except OSError:
             stat = None
         return pid, stat.tick if stat else 0
@@ -232,7 +248,7 @@ class Processes:
         if name is None:
             if len(self._container_names) >= CONTAINER_NAMES_MAX:
                 self._container_names.clear()
-            name = container_name(where.container, where.runtime, self._host)
+            name = self._name_of(where.container, where.runtime)
             self._container_names[where.container] = name
         return name
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from functools import lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from whyreset.model import Process
@@ -46,55 +47,105 @@ def stat(root: str, pid: int) -> Stat | None:
         OSError: it may not be told: /proc is hidden, or no descriptor is left.
     """
     try:
-        return _parse(_slurp(f"{root}/{pid}/stat", 1024))
+        return parse(_slurp(f"{root}/{pid}/stat", 1024))
     except (FileNotFoundError, ProcessLookupError):
         return None
 
 
-def read(root: str, known: Process, tick: int) -> Process | None:
-    """`known` with what /proc shows of the process; None when the one that started at that tick is gone."""
-    try:
-        directory = os.open(f"{root}/{known.pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-    except OSError:
-        return None
-    try:
-        now = _parse(_slurp("stat", 1024, directory))
-        if now is None or now.tick != tick:
-            return None
-        exe, command, cgroup, netns = known.exe, known.command, known.cgroup, known.netns
+class Look(Struct, frozen=True, kw_only=True, array_like=True):
+    """What /proc says of a process, as it stands there; None for what may not be read, or is gone already."""
+
+    stat: bytes
+    exe: bytes | None
+    command: bytes | None
+    groups: bytes | None
+    uid: int
+    #: The inode of its network namespace; 0 where that may not be read.
+    netns: int
+
+
+class Looks(Protocol):
+    """Whoever looks at processes."""
+
+    def stat(self, pid: int) -> Stat | None:
+        """Who has that pid now; None for nobody.
+
+        Raises:
+            OSError: it may not be told: /proc is hidden, or no descriptor is left.
+        """
+
+    def look(self, pid: int) -> Look | None:
+        """All at once, of one process even if its pid is given again meanwhile; None where it is gone."""
+
+
+class Proc:
+    """Looks at processes, with whatever rights the caller has.
+
+    Args:
+        root: where proc is mounted.
+    """
+
+    def __init__(self, root: str = "/proc") -> None:
+        self._root = root
+
+    def stat(self, pid: int) -> Stat | None:
+        return stat(self._root, pid)
+
+    def look(self, pid: int) -> Look | None:
         try:
-            exe = _text(os.readlink(b"exe", dir_fd=directory)).removesuffix(" (deleted)")
-            # it reads as empty within exec too
-            command = _split(_slurp("cmdline", _COMMAND_BYTES_MAX, directory)) or (
-                command if last_part(exe) == last_part(known.exe) else ()
-            )
-        except OSError:  # a kernel thread, or its memory is gone already
-            pass
-        try:
-            groups = _slurp("cgroup", 16384, directory)
-            # at its exit a process leaves v1's groups for the root
-            cgroup = cgroup if now.exiting and cgroup else _choose(groups)
+            directory = os.open(f"{self._root}/{pid}", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except OSError:
-            pass
-        return replace(
-            known,
-            start_ns=known.start_ns or tick * TICK_NS,
-            comm=now.comm,
-            exe=exe,
-            command=command,
-            uid=os.fstat(directory).st_uid,
-            cgroup=cgroup,
-            netns=netns or _netns(directory),
-            parent_pid=now.parent,
-        )
-    except OSError:
+            return None
+        try:
+            exe = command = groups = None
+            now = _slurp("stat", 1024, directory)
+            try:
+                exe = os.readlink(b"exe", dir_fd=directory)
+                command = _slurp("cmdline", _COMMAND_BYTES_MAX, directory)
+            except OSError:  # a kernel thread, or its memory is gone already
+                pass
+            try:
+                groups = _slurp("cgroup", 16384, directory)
+            except OSError:
+                pass
+            uid = os.fstat(directory).st_uid
+            return Look(stat=now, exe=exe, command=command, groups=groups, uid=uid, netns=_netns(directory))
+        except OSError:
+            return None
+        finally:
+            os.close(directory)
+
+
+def read(proc: Looks, known: Process, tick: int) -> Process | None:
+    """`known` with what /proc shows of the process; None when the one that started at that tick is gone."""
+    shown = proc.look(known.pid)
+    now = parse(shown.stat) if shown else None
+    if shown is None or now is None or now.tick != tick:
         return None
-    finally:
-        os.close(directory)
+    exe, command, cgroup = known.exe, known.command, known.cgroup
+    if shown.exe is not None:
+        exe = _text(shown.exe).removesuffix(" (deleted)")
+    if shown.command is not None:
+        # it reads as empty within exec too
+        command = _split(shown.command) or (command if last_part(exe) == last_part(known.exe) else ())
+    if shown.groups is not None:
+        # at its exit a process leaves v1's groups for the root
+        cgroup = cgroup if now.exiting and cgroup else _choose(shown.groups)
+    return replace(
+        known,
+        start_ns=known.start_ns or tick * TICK_NS,
+        comm=now.comm,
+        exe=exe,
+        command=command,
+        uid=shown.uid,
+        cgroup=cgroup,
+        netns=known.netns or shown.netns,
+        parent_pid=now.parent,
+    )
 
 
-def _parse(data: bytes) -> Stat | None:
-    """The name may hold anything, also parentheses: the last one ends it."""
+def parse(data: bytes) -> Stat | None:
+    """The contents of /proc/PID/stat. The name may hold anything, also parentheses: the last one ends it."""
     begin, end = data.find(b"("), data.rfind(b")")
     fields = data[end + 2 :].split(b" ", 20)
     if not 0 <= begin < end or len(fields) < 20:

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Container, Iterable
 
-from whyreset.model import Facts, Listener, ListenerEnd, Owner, Process, ProcessEnd, Record
+from whyreset.model import Facts, Life, Listener, ListenerEnd, Owner, Process, ProcessEnd, Record
 from whyreset.owners.lives import Lives
 from whyreset.owners.processes import Processes
 
@@ -22,6 +22,8 @@ Key = tuple[int, int]
 _ACCEPTED = "accept"
 #: Processes found by the walk over open files that wait to be read.
 _UNREAD = 65536
+#: Listeners, and ends of processes, that wait to be told as news; of more the latest.
+_NEWS = 4096
 
 
 class Owners:
@@ -32,6 +34,9 @@ class Owners:
         self.lives = lives
         self._unread: deque[Key] = deque(maxlen=_UNREAD)
         self._holders: dict[int, Key] = {}
+        #: What is new since it was asked for last: listeners that began or ended, processes that ended.
+        self._changed: deque[Listener] = deque(maxlen=_NEWS)
+        self._ended: deque[Key] = deque(maxlen=_NEWS)
 
     def learn(self, events: Iterable[Process | ProcessEnd | Listener | ListenerEnd]) -> None:
         """Takes what the kernel program told, in its order."""
@@ -40,8 +45,9 @@ class Owners:
                 self.processes.seen(event)
             elif isinstance(event, ProcessEnd):
                 self.processes.ended(event)
+                self._ended.append((event.pid, event.start_ns))
             elif isinstance(event, Listener):
-                self.lives.opened(event)
+                self._note(self.lives.opened(event))
             else:
                 self._closed(event)
 
@@ -61,7 +67,41 @@ class Owners:
             if self.processes.note(process):
                 self._unread.append(key)
             if listener is not None:
-                self.lives.opened(listener)
+                self._note(self.lives.opened(listener))
+
+    def news(self, now_ns: int, most: int = 256) -> tuple[tuple[Life, ...], tuple[Process, ...]]:
+        """What is new since it was asked last: listeners that began or ended, and known processes that ended.
+
+        Args:
+            now_ns: CLOCK_BOOTTIME.
+            most: of each; the rest is told the next time.
+        """
+        lives = [self._changed.popleft() for _ in range(min(most, len(self._changed)))]
+        ends = [self._ended.popleft() for _ in range(min(most, len(self._ended)))]
+        found = [self.processes.known(key) for key in ends]
+        return tuple(self._life(each, now_ns) for each in lives), tuple(each for each in found if each is not None)
+
+    def listening(self, socket_cookie: int, now_ns: int) -> Owner | None:
+        """Who listens on that socket.
+
+        Args:
+            socket_cookie: the listener's.
+            now_ns: CLOCK_BOOTTIME.
+        """
+        listener = self.lives.of_socket(socket_cookie)
+        return self.known(listener.owner, "listener", now_ns) if listener else None
+
+    def _life(self, listener: Listener, now_ns: int) -> Life:
+        other = listener.closer not in (None, listener.owner)
+        return Life(
+            listener=listener,
+            owner=self.known(listener.owner, "listener", now_ns),
+            last=self.process(listener.closer, now_ns) if other and listener.closer else None,
+        )
+
+    def _note(self, listener: Listener | None) -> None:
+        if listener is not None:
+            self._changed.append(listener)
 
     def catch_up(self, now_ns: int, most: int = 20) -> None:
         """Reads so many of the processes that were only noted, so that they are known before they are gone.
@@ -74,7 +114,7 @@ class Owners:
             self.processes.refresh(self._unread.popleft(), now_ns)
 
     def _closed(self, end: ListenerEnd) -> None:
-        self.lives.closed(end)
+        self._note(self.lives.closed(end))
         if end.exit_code is not None:
             # a task that closes its sockets while exiting is as good as gone, also where its exit was not told
             self.processes.ended(

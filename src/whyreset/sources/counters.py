@@ -14,7 +14,8 @@ from pathlib import Path
 
 from whyreset.model import Counters, Missing
 from whyreset.sources.base import SourceError
-from whyreset.sources.program import EXT_NAMES, Program
+from whyreset.sources.loading import EXT_NAMES
+from whyreset.sources.program import Program
 
 #: struct tcp_mib members that bear on resets, by the kernel's enumerator, and their names in /proc/net/snmp.
 TCP_NAMES = {

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
-from typing import IO, Any
+from contextlib import suppress
+from typing import Any
 
 import msgspec
 from msgspec import Struct
 
-from whyreset.clock import boottime_ns
-from whyreset.sources import diag
+from whyreset.sources.firewall_tools import PATIENCE_SECONDS, Listed, OwnTools, Tools
 
 _MOST_BYTES = 8 << 20
 _MOST_RULES = 1024
 _MOST_TEXT = 200
-_PATIENCE_SECONDS = 3.0
 _RESET = "tcp reset"
 _SAVED = re.compile(r"\[(\d+):\d+\] (-A .*)")
 
@@ -66,72 +62,39 @@ class Firewall:
 
     Args:
         path: of the namespace; "" for our own.
+        tools: runs the firewall's tools in the namespace at that path.
     """
 
-    def __init__(self, path: str = "") -> None:
+    def __init__(self, path: str = "", tools: Callable[[str], Tools] = OwnTools) -> None:
         self.path = path
-        self._asked: list[tuple[str, subprocess.Popen[bytes], IO[bytes]]] = []
-        self._asked_ns = 0
+        self._tools = tools(path)
         self._unread: list[str] = []
 
     def ask(self) -> None:
         """Begins to read, unless that is under way."""
-        if self._asked:
-            return
-        self._asked_ns, self._unread = boottime_ns(), []
-        try:
-            with ExitStack() as stack:
-                if self.path:
-                    stack.enter_context(diag.inside(self.path))
-                self._start("nft", "nft", "-j", "list", "ruleset")
-                for version, tool in (("ip", "iptables"), ("ip6", "ip6tables")):
-                    if _has_legacy(version):
-                        self._start(tool, f"{tool}-legacy-save", "-c")
-        except OSError as error:
-            self._unread.append(f"its firewall cannot be asked: {error.strerror}")
+        self._tools.ask()
 
     def answer(self) -> Rules | None:
         """What was read; None while it is not complete."""
-        if not self._asked and not self._asked_ns:
+        said = self._tools.answer()
+        if said is None:
             return None
-        late = boottime_ns() - self._asked_ns > _PATIENCE_SECONDS * 1e9
-        if not late and any(process.poll() is None for _, process, _ in self._asked):
-            return None
-        rules: list[Rule] = []
-        for name, process, output in self._asked:
-            rules += self._read(name, process, output)
-        time_ns, self._asked, self._asked_ns = self._asked_ns, [], 0
-        return Rules(time_ns=time_ns, rules=tuple(rules[:_MOST_RULES]), unread=tuple(self._unread))
+        self._unread = list(said.unasked)
+        rules = [rule for listed in said.listed for rule in self._read(listed)]
+        return Rules(time_ns=said.time_ns, rules=tuple(rules[:_MOST_RULES]), unread=tuple(self._unread))
 
     def close(self) -> None:
         """Ends what runs."""
-        for _, process, output in self._asked:
-            process.kill()
-            process.wait()
-            output.close()
-        self._asked = []
+        self._tools.close()
 
-    def _start(self, name: str, *command: str) -> None:
-        output = tempfile.TemporaryFile()  # noqa: SIM115  closed when it was read
-        try:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.DEVNULL, close_fds=True
-            )
-        except OSError as error:
-            output.close()
-            self._unread.append(f"{name} cannot be run: {error.strerror}")
-            return
-        self._asked.append((name, process, output))
-
-    def _read(self, name: str, process: subprocess.Popen[bytes], output: IO[bytes]) -> list[Rule]:
-        with output:
-            if process.poll() is None:
-                process.kill()
-                process.wait()
-                self._unread.append(f"{name} took more than {_PATIENCE_SECONDS:.0f} s to list its rules")
+    def _read(self, listed: Listed) -> list[Rule]:
+        name = listed.name
+        with open(listed.output, "rb") as output:
+            if listed.code is None:
+                self._unread.append(f"{name} took more than {PATIENCE_SECONDS:.0f} s to list its rules")
                 return []
-            if process.returncode:
-                self._unread.append(f"{name} lists no rules (exit code {process.returncode})")
+            if listed.code:
+                self._unread.append(f"{name} lists no rules (exit code {listed.code})")
                 return []
             output.seek(0)
             data = output.read(_MOST_BYTES + 1)
@@ -142,15 +105,6 @@ class Firewall:
             return list(nft_rules(data) if name == "nft" else saved_rules(name, data.decode(errors="replace")))
         self._unread.append(f"{name} lists rules in a form that is not known")
         return []
-
-
-def _has_legacy(version: str) -> bool:
-    """Whether the older tables are there; asking their tool would load them."""
-    try:
-        with open(f"/proc/thread-self/net/{version}_tables_names") as file:
-            return bool(file.read().strip())
-    except OSError:
-        return False
 
 
 def nft_rules(data: bytes) -> Iterator[Rule]:

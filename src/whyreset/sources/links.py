@@ -10,6 +10,7 @@ import os
 import socket
 import struct
 from collections import OrderedDict
+from collections.abc import Callable
 from contextlib import ExitStack
 
 from whyreset.sources import diag
@@ -25,15 +26,30 @@ _BUFFER_BYTES, _VISIT = 1 << 16, 256
 LINKS_MAX, NAMES_MAX = 4096, 16
 
 
+def opened(path: str) -> socket.socket:
+    """A socket that is told of each change in the namespace at that path; whoever has it needs no rights to read it.
+
+    Raises:
+        OSError: there is no such namespace, or it may not be entered.
+    """
+    with ExitStack() as stack:
+        if path:
+            stack.enter_context(diag.inside(path))
+        found = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_ROUTE)
+    found.bind((0, _RTMGRP_LINK))
+    return found
+
+
 class Links:
     """Follows the names of interfaces.
 
     Args:
         path: of the namespace («/proc/911/ns/net»); "" for our own.
+        opener: opens the socket; raises OSError and SourceError.
     """
 
-    def __init__(self, path: str = "") -> None:
-        self._path = path
+    def __init__(self, path: str = "", opener: Callable[[str], socket.socket] = opened) -> None:
+        self._path, self._opener = path, opener
         self._socket: socket.socket | None = None
         #: By index: since when it had which name, the oldest first; 0 where it was there before.
         self._names: OrderedDict[int, list[tuple[int, str]]] = OrderedDict()
@@ -45,14 +61,10 @@ class Links:
             SourceError: with a sentence that says why not.
         """
         try:
-            with ExitStack() as stack:
-                if self._path:
-                    stack.enter_context(diag.inside(self._path))
-                opened = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_ROUTE)
-            self._socket = opened
-            opened.bind((0, _RTMGRP_LINK))
+            # our own needs no rights
+            self._socket = self._opener(self._path) if self._path else opened("")
             self._ask(0)
-            opened.setblocking(False)
+            self._socket.setblocking(False)
         except OSError as error:
             self.close()
             raise SourceError(f"names of interfaces cannot be read: {os.strerror(error.errno or 0)}") from error

@@ -16,7 +16,7 @@ from msgspec import Meta, Struct
 from whyreset.sources.base import SourceError
 from whyreset.sources.grid import Grid, usual_step
 from whyreset.sources.web import Refused, Server
-from whyreset.stored import RESETS, Series
+from whyreset.stored import RESETS, Series, Store
 
 #: By chart: the option that keeps it («auto»: as soon as a counter of it is not 0), and counters.
 _CHARTS = {
@@ -61,7 +61,7 @@ class _Data(Struct):
     data: list[list[float | None]] = []
 
 
-class Netdata:
+class Netdata(Store):
     """One host's counters in a Netdata.
 
     Args:
@@ -76,10 +76,6 @@ class Netdata:
         self._born: list[_Chart] = []
         self._notes: list[str] = []
         self.where = self._server.where
-        self.counters: frozenset[str] = frozenset()
-        self.step = 0
-        self.host = ""
-        self.kept: tuple[float | None, float | None] = (None, None)
 
     def open(self, since: int, until: int) -> None:
         """Asks which charts there are.

@@ -14,7 +14,7 @@ from msgspec import Struct
 from whyreset.sources.base import SourceError
 from whyreset.sources.grid import Grid, usual_step
 from whyreset.sources.web import Server
-from whyreset.stored import COUNTERS, RESETS, Series
+from whyreset.stored import COUNTERS, RESETS, Series, Store
 
 _PREFIX = "node_netstat_"
 #: By metric; the first part is the line of /proc/net/snmp or netstat.
@@ -44,7 +44,7 @@ class _Labels(Struct):
     data: list[dict[str, str]]
 
 
-class Prometheus:
+class Prometheus(Store):
     """One host's counters in a Prometheus.
 
     Args:
@@ -63,10 +63,6 @@ class Prometheus:
         self._resets: dict[float, float] = {}
         self._notes: list[str] = []
         self.where = self._server.where
-        self.counters: frozenset[str] = frozenset()
-        self.step = 0
-        self.host = ""
-        self.kept: tuple[float | None, float | None] = (None, None)
 
     def open(self, since: int, until: int) -> None:
         """Finds the host, its counters and their interval.

@@ -1,10 +1,13 @@
 """The filter of packet sockets: a classic BPF program (networking/filter.rst of the kernel's documentation).
 
-What it passes of TCP: SYN, FIN and RST always; while armed also every segment of some ports, hosts or connections, or
-all. A connection is told by its ports and by the sum of its addresses, which is the same both ways. It finds
-TCP in IPv4 and IPv6 behind up to two VLAN tags (an outer tag that lies in the metadata is no part of the packet),
-behind the IPv6 extension headers that may stand before it, and behind one tunnel: IP in IP, GRE, VXLAN, Geneve. Later
-fragments have no TCP header and do not pass. What the filter cannot read does not pass.
+What it passes of TCP: RST always, SYN and FIN unless only resets are wanted; while armed also every segment of some
+ports, hosts or connections, or all. A connection is told by its ports and by the sum of its addresses, which is the
+same both ways. It finds TCP in IPv4 and IPv6 behind up to two VLAN tags (an outer tag that lies in the metadata
+is no part of the packet), behind the IPv6 extension headers that may stand before it, and behind one tunnel: IP in IP,
+GRE, VXLAN, Geneve. Later fragments have no TCP header and do not pass. What the filter cannot read does not pass.
+
+Every packet of the namespace costs what the filter takes, so what most packets are is told first (`_plain`): reads at
+fixed places, which the kernel's compiler makes loads, while those from X on are calls.
 
 `build` gives the instructions as the kernel takes them. A conditional jump of classic BPF reaches 255 instructions, so
 that each test here steps over a long jump; the kernel's compiler makes one of the two.
@@ -12,20 +15,23 @@ that each test here steps over a long jump; the kernel's compiler makes one of t
 
 from __future__ import annotations
 
-import ipaddress
 import struct
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    import ipaddress
 
 #: The most ports and hosts that a filter tells apart: far below the kernel's limit of 4,096 instructions.
 MOST_PORTS, MOST_HOSTS, MOST_CONNECTIONS = 64, 32, 64
 
-Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
 #: Address and port of both ends, in any order.
-Connection = tuple[Address, int, Address, int]
+Connection: TypeAlias = "tuple[Address, int, Address, int]"
 
 # include/uapi/linux/bpf_common.h, filter.h
 _LDB, _LDH, _LDW = 0x50, 0x48, 0x40  # LD | IND: from X on
-_LDW_AT = 0x20  # LD | ABS
+_LDB_AT, _LDH_AT, _LDW_AT = 0x30, 0x28, 0x20  # LD | ABS
 _LD_IMMEDIATE, _LDX_IMMEDIATE, _LD_MEMORY, _LDX_MEMORY, _ST = 0x00, 0x01, 0x60, 0x61, 0x02
 _ADD, _ADD_X, _AND, _LSH, _RSH, _TAX, _TXA = 0x04, 0x0C, 0x54, 0x64, 0x74, 0x07, 0x87
 _JA, _JEQ, _JSET, _RET = 0x05, 0x15, 0x45, 0x06
@@ -37,7 +43,7 @@ _VLANS = (0x8100, 0x88A8)
 _TCP, _UDP, _IPIP, _SIX_IN_FOUR, _GRE = 6, 17, 4, 41, 47
 _FRAGMENT, _EXTENSIONS = 44, (0, 43, 60)  # hop-by-hop, routing, destination options
 _VXLAN_PORTS, _GENEVE_PORT, _ETHERNET_IN_GRE = (4789, 8472), 6081, 0x6558
-_FIN_SYN_RST = 7
+_RST, _FIN_SYN_RST = 4, 7
 #: Places in the filter's memory.
 _IS_HOST, _NEXT, _FIRST, _SECOND, _FOLDED, _HERE = 0, 1, 2, 3, 4, 5
 _MOST_EXTENSIONS = 2
@@ -103,6 +109,7 @@ def build(
     hosts: Sequence[Address] = (),
     connections: Sequence[Connection] = (),
     everything: bool = False,
+    resets_only: bool = False,
 ) -> list[tuple[int, int, int, int]]:
     """The instructions as (code, jump if true, jump if false, value).
 
@@ -112,6 +119,7 @@ def build(
         hosts: every segment from or to one of them passes.
         connections: every segment of one of them passes.
         everything: every segment passes.
+        resets_only: neither SYN nor FIN makes a segment pass.
     Raises:
         ValueError: there are more of them than MOST_PORTS, MOST_HOSTS and MOST_CONNECTIONS.
     """
@@ -119,10 +127,9 @@ def build(
         raise ValueError(
             f"a filter takes at most {MOST_PORTS} ports, {MOST_HOSTS} hosts and {MOST_CONNECTIONS} connections"
         )
+    flags = _RST if resets_only else _FIN_SYN_RST
     code = _Code()
-    code.add(_LD_IMMEDIATE, 0)
-    code.add(_ST, _IS_HOST)
-    _link(code)
+    _link(code, flags, everything=everything, armed=bool(ports or hosts or connections))
     code.place("internet")
     inner, ethernet = code.name(), code.name()
     folding = bool(connections)
@@ -133,7 +140,7 @@ def build(
     _internet(code, hosts, folding, tunnels=None)
     code.place("tcp")  # X is at its header
     code.add(_LDB, 13)
-    code.when(_FIN_SYN_RST, "pass", _JSET)
+    code.when(flags, "pass", _JSET)
     if everything:
         code.jump("pass")
     if hosts:
@@ -156,16 +163,50 @@ def pack(instructions: Iterable[tuple[int, int, int, int]]) -> bytes:
     return b"".join(struct.pack("=HBBI", *each) for each in instructions)
 
 
-def _link(code: _Code) -> None:
+def _link(code: _Code, flags: int, *, everything: bool, armed: bool) -> None:
     """X: where the IP header begins. Only Ethernet has tags; elsewhere the kernel knows where the network header is."""
-    framed = code.name()
+    framed, other = code.name(), code.name()
     code.add(_LDW_AT, _HATYPE)
     code.whenever((_ETHER, _LOOPBACK), framed)
+    code.add(_LD_IMMEDIATE, 0)
+    code.add(_ST, _IS_HOST)
     code.add(_LDX_IMMEDIATE, _NETWORK_HEADER)
     code.jump("internet")
     code.place(framed)
+    _plain(code, flags, other, everything=everything, armed=armed)
+    code.place(other)
+    code.add(_LD_IMMEDIATE, 0)
+    code.add(_ST, _IS_HOST)
     code.add(_LDX_IMMEDIATE, 0)
     _step_over_tags(code)
+
+
+def _plain(code: _Code, flags: int, other: str, *, everything: bool, armed: bool) -> None:
+    """TCP, and UDP without a tunnel, in IP without options in Ethernet without tags; the rest goes to `other`."""
+    six, udp, read = code.name(), code.name(), code.name()
+    code.add(_LDH_AT, 12)
+    code.when(0x86DD, six)
+    code.unless(0x0800, other)
+    code.add(_LDB_AT, 14)
+    code.unless(0x45, other)
+    code.add(_LDH_AT, 20)
+    code.when(0x1FFF, "drop", _JSET)
+    code.add(_LDB_AT, 23)
+    code.when(_UDP, udp)
+    code.unless(_TCP, other)
+    code.add(_LDB_AT, 47)
+    code.jump(read)
+    code.place(six)
+    code.add(_LDB_AT, 20)
+    code.unless(_TCP, other)
+    code.add(_LDB_AT, 67)
+    code.place(read)
+    code.when(flags, "pass", _JSET)
+    code.jump("pass" if everything else other if armed else "drop")
+    code.place(udp)
+    code.add(_LDH_AT, 36)
+    code.whenever((*_VXLAN_PORTS, _GENEVE_PORT), other)
+    code.jump("drop")
 
 
 def _step_over_tags(code: _Code) -> None:

@@ -37,9 +37,9 @@ def held(port: int = 0, pid: int = 0, walk: int | None = None) -> list[Socket]:
         data = _walk() if walk is None else read_iterator(walk)
     except BpfError as error:
         # what is missing is worth looking up only now
-        from whyreset.sources.program import Program
+        from whyreset.sources import loading
 
-        missing = Program.can_run()
+        missing = loading.can_run()
         why = missing.why if missing else f"the kernel refused the walk over open files ({error.strerror})"
         raise SourceError(why) from error
     except OSError as error:

@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from whyreset.sources.base import SourceError
 from whyreset.sources.grid import Grid, usual_step
-from whyreset.stored import RESETS, Series
+from whyreset.stored import RESETS, Series, Store
 
 #: Of one file, as JSON; a day of seconds has some 60 MB.
 MOST_BYTES = 128 << 20
@@ -68,7 +68,7 @@ class _File(Struct):
     sysstat: _Hosts
 
 
-class Sysstat:
+class Sysstat(Store):
     """The counters in some of sysstat's files.
 
     Args:
@@ -83,10 +83,6 @@ class Sysstat:
         self._rows: list[tuple[float, float, dict[str, float]]] = []
         self._restarts: list[float] = []
         self.where = ", ".join(paths)
-        self.counters: frozenset[str] = frozenset()
-        self.step = 0
-        self.host = ""
-        self.kept: tuple[float | None, float | None] = (None, None)
 
     def open(self, since: int, until: int) -> None:
         """Reads the files.

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from whyreset.model import Cause, Reset
+from whyreset.model import Cause, Reset, Tick
 from whyreset.outputs.terminal.board import Board
 from whyreset.outputs.terminal.view import RowView, SideView, View
 
@@ -25,7 +25,7 @@ def board(**options: Any) -> Board:
 
 def take(one: Board, seconds: float, *resets: Reset) -> bool:
     """Resets of one tick."""
-    return one.take(resets, [], [], at(seconds))
+    return one.take(Tick(resets=tuple(resets)), at(seconds))
 
 
 def sent(view: View) -> SideView:

@@ -5,7 +5,7 @@ import pytest
 from tests.outputs.terminal.boards import HOME, at, board, only, sent, take
 from tests.outputs.values import count, notice, reset
 from whyreset.filter import Filter
-from whyreset.model import Missing
+from whyreset.model import Missing, Tick
 
 # ---- rates ----
 
@@ -55,7 +55,9 @@ def test_what_was_lost_has_its_share() -> None:
         (Filter(ports=frozenset({8080})), ["closed port"]),
     ):
         one = board(chosen=chosen)
-        one.take([reset(count=10)], [count(counted=100, seen=10, lost=90, delta={"lost": 90})], [], at(0))
+        one.take(
+            Tick(resets=(reset(count=10),), counts=(count(counted=100, seen=10, lost=90, delta={"lost": 90}),)), at(0)
+        )
         side = sent(one.view(at(1)))
         assert [row.what for row in side.rows] == names
         assert side.rows[0].share == (0.9 if len(names) == 2 else 1)
@@ -70,7 +72,7 @@ def test_a_closed_account_says_so() -> None:
     assert one.view(at(0)).account == "no reset sent, 0 received"
     take(one, 0, reset())
     assert one.view(at(0)).account == "1 sent, not counted yet"
-    one.take([], [count(counted=5, seen=5, explained=5, received=3)], [], at(1))
+    one.take(Tick(counts=(count(counted=5, seen=5, explained=5, received=3),)), at(1))
     view = one.view(at(1))
     assert view.account == "5 sent, all explained; the kernel's count agrees; 3 received"
     assert view.complete
@@ -89,21 +91,36 @@ def test_what_is_missing_in_an_account_has_a_name(figures: dict[str, int], told:
     """Each of them makes the account incomplete, but what the kernel did not count."""
     one = board()
     for second in range(1, 6):
-        one.take([], [count(counted=5, **figures)], [], at(second))
+        one.take(Tick(counts=(count(counted=5, **figures),)), at(second))
         one.view(at(second))
     view = one.view(at(6))
     assert told in view.account
     assert view.complete == ("uncounted" in figures)
 
 
+def test_what_the_wire_tells_of_the_account_stands_in_it() -> None:
+    """What never left, and what left past the stack; of several namespaces together, and only where there is any."""
+    one = board()
+    there = {"counted": 5, "seen": 5, "explained": 5}
+    one.take(Tick(counts=(count(**there, past_stack=2, off_wire=0), count(**there, off_wire=3, netns_cookie=9))), at(1))
+    told = one.view(at(1)).account
+    assert told.startswith(
+        "10 sent, all explained; the kernel's count agrees; 3 of them never left; 0 received; 2 left"
+    )
+    assert told.endswith("2 left past the TCP stack")
+    one = board()
+    one.take(Tick(counts=(count(past_stack=2),)), at(1))
+    assert one.view(at(1)).account == "no reset sent, 0 received; 2 left past the TCP stack"
+
+
 def test_what_only_waits_to_be_read_is_not_called_unseen() -> None:
     """Neither what the kernel says was traced, nor what looks unseen for less than three seconds."""
     one = board()
-    one.take([], [count(counted=5, seen=3, explained=3, unseen=2, pending=2)], [], at(1))
+    one.take(Tick(counts=(count(counted=5, seen=3, explained=3, unseen=2, pending=2),)), at(1))
     assert one.view(at(1)).account == "3 sent, all explained; the kernel's count agrees; 0 received"
-    one.take([], [count(counted=9, seen=9, explained=9)], [], at(2))
+    one.take(Tick(counts=(count(counted=9, seen=9, explained=9),)), at(2))
     one.view(at(2))
-    one.take([], [count(counted=12, seen=9, explained=9, unseen=3)], [], at(3))
+    one.take(Tick(counts=(count(counted=12, seen=9, explained=9, unseen=3),)), at(3))
     assert "not seen" not in one.view(at(3)).account
     told = [one.view(at(second)).account for second in range(4, 8)]
     assert "3 not seen" in told[-1]
@@ -113,9 +130,9 @@ def test_a_notice_that_comes_again_is_told_once_with_its_sum() -> None:
     """The latest last; what was told long ago is another time."""
     one = board()
     for second, given in ((0, notice(count=7)), (1, notice(text="other")), (60, notice(count=5))):
-        one.take([], [], [given], at(second))
+        one.take(Tick(notices=(given,)), at(second))
     assert one.view(at(61)).notices == ("note: other", "note: 12 resets not told apart")
-    one.take([], [], [notice(count=3)], at(600))
+    one.take(Tick(notices=(notice(count=3),)), at(600))
     assert one.view(at(601)).notices == ("note: 3 resets not told apart",)
 
 

@@ -7,7 +7,7 @@ from rich.cells import cell_len
 
 from tests.outputs.terminal.boards import HOME, at, board
 from tests.outputs.values import alert, reset
-from whyreset.model import Alert
+from whyreset.model import Alert, Tick
 from whyreset.outputs.terminal.render import Size, render
 from whyreset.words import clock
 
@@ -17,7 +17,7 @@ SINCE = clock(alert().since_ns)
 def lines(*raised: Alert, width: int = 80, height: int = 24) -> list[str]:
     """The screen's lines while these are raised and resets come."""
     one = board()
-    one.take([reset()], [], [], at(0))
+    one.take(Tick(resets=(reset(),)), at(0))
     view = one.view(at(1), alerts=raised)
     return [line.plain.rstrip() for line in render(view, Size(width, height), "12:00:14")]
 

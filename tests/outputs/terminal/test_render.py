@@ -11,7 +11,7 @@ from rich.console import Console, Group
 
 from tests.outputs.values import EPOCH, count, notice, owner, reset
 from whyreset.filter import Filter
-from whyreset.model import Cause, Missing, Notice, Reset, Stop
+from whyreset.model import Cause, Missing, Notice, Reset, Stop, Tick
 from whyreset.outputs.terminal.board import Board
 from whyreset.outputs.terminal.render import Size, render, summary
 from whyreset.outputs.terminal.view import View
@@ -31,8 +31,9 @@ def view(*resets: Reset, seconds: int = 12, **options: Any) -> View:
     total = sum(each.count for each in resets if each.facts.direction == "sent")
     figures = {"counted": total * seconds, "seen": total * seconds, "explained": total * seconds}
     for second in range(seconds):
-        board.take(resets, [], [], second * SECOND)
-    board.take([], [count(**figures)] if total else [], options.pop("notices", ()), seconds * SECOND)
+        board.take(Tick(resets=tuple(resets)), second * SECOND)
+    counts = (count(**figures),) if total else ()
+    board.take(Tick(counts=counts, notices=tuple(options.pop("notices", ()))), seconds * SECOND)
     return board.view(seconds * SECOND, missing=MISSING, **options)
 
 
@@ -122,7 +123,7 @@ def test_silence_is_told_calmly(only: str) -> None:
 def test_silence_after_resets_is_silence_again() -> None:
     """When the last row is forgotten."""
     board = Board(0)
-    board.take([reset()], [], [], 0)
+    board.take(Tick(resets=(reset(),)), 0)
     text = "\n".join(lines(board.view(2000 * SECOND)))
     assert "No TCP reset has been sent or received for a quarter of an hour." in text
 

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from tests.outputs.terminal.boards import IN_FLIGHT, SECOND, UNREAD, at, board, only, ports, received, sent, take
 from tests.outputs.values import CAUSE, EPOCH, count, notice, owner, process, reset
 from whyreset.filter import Filter
-from whyreset.model import Remotes, Reset, Stop
+from whyreset.model import Remotes, Reset, Stop, Tick
 from whyreset.outputs.terminal import board as boards
 from whyreset.outputs.terminal import rows
 
@@ -271,9 +271,10 @@ def test_notices_and_namespaces_are_bounded(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(boards, "NAMESPACES", 3)
     one = board()
     one.take(
-        [],
-        [count(netns_cookie=number, counted=2, seen=2, explained=2) for number in range(10)],
-        [notice(text=f"n{number}") for number in range(10)],
+        Tick(
+            counts=tuple([count(netns_cookie=number, counted=2, seen=2, explained=2) for number in range(10)]),
+            notices=tuple([notice(text=f"n{number}") for number in range(10)]),
+        ),
         at(0),
     )
     view = one.view(at(1))

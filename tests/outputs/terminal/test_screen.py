@@ -10,7 +10,7 @@ from typing import Any, TextIO
 import pytest
 
 from tests.outputs.values import EPOCH, alert, count, owner, reset
-from whyreset.model import Alert
+from whyreset.model import Alert, Tick
 from whyreset.outputs.terminal.screen import ScreenPrinter
 
 ALTERNATE, NORMAL, CURSOR = "\x1b[?1049h", "\x1b[?1049l", "\x1b[?25h"
@@ -61,7 +61,7 @@ def printer(terminal: Pair) -> ScreenPrinter:
 def test_a_screen_is_taken_and_given_back_with_a_summary(terminal: Pair) -> None:
     """In this order, and with the cursor."""
     screen = printer(terminal)
-    screen.write([reset(count=3)], [count(counted=3, seen=3, explained=3)], [])
+    screen.write(Tick(resets=(reset(count=3),), counts=(count(counted=3, seen=3, explained=3),)))
     screen.end(EPOCH, reason="SIGINT", totals=TOTALS)
     text = terminal.read()
     drawn, _, left = text.partition(NORMAL)
@@ -111,7 +111,7 @@ def test_a_terminal_that_is_gone_ends_the_watch_as_a_closed_pipe_does(terminal: 
     os.close(terminal.master)
     screen._drawn_ns = 0  # a second later
     with pytest.raises(OSError, match="Input/output error"):
-        screen.write([reset()], [], [])
+        screen.write(Tick(resets=(reset(),)))
     with pytest.raises(OSError, match="Input/output error"):
         screen.close()
     assert signal.getsignal(signal.SIGTSTP) == before
@@ -126,13 +126,14 @@ def test_it_draws_about_once_a_second_however_often_it_is_written_to(
     monkeypatch.setattr("whyreset.outputs.terminal.screen.time.monotonic_ns", lambda: now[0])
     screen = printer(terminal)
     for _ in range(40):
-        screen.write([reset()], [], [])
+        screen.write(Tick(resets=(reset(),)))
         terminal.drain()
         now[0] += 50_000_000
     drawn = terminal.read().count("\x1b[H")
     assert 2 <= drawn <= 4
     for port in range(1, 41):
-        screen.write([reset(port=port, owner=owner(comm=f"p{port}"))] if port % 2 else [], [], [])
+        found = (reset(port=port, owner=owner(comm=f"p{port}")),) if port % 2 else ()
+        screen.write(Tick(resets=found))
         terminal.drain()
         now[0] += 50_000_000
     assert 6 <= terminal.read().count("\x1b[H") <= 11
@@ -149,11 +150,11 @@ def test_an_alert_is_seen_at_once_and_gone_when_it_is_over(terminal: Pair, monke
     assert "WARNING" not in terminal.read()
     raised.append(alert())
     now[0] += 300_000_000
-    screen.write([], [], [], [alert()])
+    screen.write(Tick(alerts=(alert(),)))
     assert "WARNING since" in terminal.read()
     raised.clear()
     now[0] += 300_000_000
-    screen.write([], [], [], [alert(new_status="clear")])
+    screen.write(Tick(alerts=(alert(new_status="clear"),)))
     drawn = terminal.read()
     assert "whyreset" in drawn
     assert "WARNING" not in drawn
@@ -178,7 +179,7 @@ def test_a_signal_within_a_drawing_waits_for_its_end(
     monkeypatch.setattr(screen._live, "update", drawing)
     terminal.read()
     screen._drawn_ns = 0  # a second later
-    screen.write([], [], [])
+    screen.write(Tick())
     assert order == ["drawn", "obeyed"]
     signal.raise_signal(number)
     assert order == ["drawn", "obeyed", "obeyed"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from whyreset.model import Verdict
 from whyreset.observation import Conversations
 from whyreset.outputs.report import phrases, plots
 from whyreset.outputs.report import text as summary
@@ -34,7 +35,13 @@ _HEAD = (
 
 
 def page(
-    files: Sequence[str], read: Conversations, found: Gathering, *, losses: Iterable[str] = (), version: str = ""
+    files: Sequence[str],
+    read: Conversations,
+    found: Gathering,
+    *,
+    losses: Iterable[str] = (),
+    version: str = "",
+    meant: Verdict | None = None,
 ) -> str:
     """The whole page; all text in it is escaped."""
     parts = [
@@ -42,7 +49,7 @@ def page(
         f"<h1>{text(summary.head(files, read))}</h1>",
         f"<p>{text(summary.share(read, found))}</p>",
     ]
-    if verdict := phrases.verdict(found):
+    if verdict := phrases.verdict(found, meant):
         parts.append(f'<p class="verdict">{text(verdict)}</p>')
     if picture := plots.over_time(found.timeline):
         parts += ["<h2>Over time</h2>", picture, f"<p>{plots.legend(found.timeline)}</p>"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from whyreset.model import Verdict
 from whyreset.outputs.report.gather import Gathering, Prober, Row
 from whyreset.outputs.report.top import Top
 from whyreset.words import span
@@ -106,8 +107,15 @@ def scan(prober: Prober) -> str:
     return text + (f"; {prober.opened:,} answered" if prober.opened else "")
 
 
-def verdict(found: Gathering) -> str:
-    """The one sentence that matters most; "" where there is nothing to say."""
+def verdict(found: Gathering, meant: Verdict | None = None) -> str:
+    """The one sentence that matters most; "" where there is nothing to say.
+
+    Args:
+        found: what was gathered.
+        meant: what the findings say of it; where there are none, the commonest cause is what matters.
+    """
+    if meant is not None and meant.shares:
+        return f"{meant.sentence}."
     rows, scans = found.ranked(), found.scans()
     if not rows:
         return ""

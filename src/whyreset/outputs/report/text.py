@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 from collections.abc import Iterator, Sequence
 
+from whyreset.model import Verdict
 from whyreset.observation import Conversations
 from whyreset.outputs.report import phrases
 from whyreset.outputs.report.gather import Gathering, Row
@@ -74,11 +75,14 @@ def summary(
     limit: int,
     by_service: bool = False,
     missing: Sequence[str] = (),
+    meant: Verdict | None = None,
 ) -> list[str]:
     """The whole summary, line by line, safe to print."""
     lines = [head(files, read), share(read, found)]
-    if verdict := phrases.verdict(found):
+    if verdict := phrases.verdict(found, meant):
         lines.append(verdict)
+    if meant is not None:
+        lines += [f"  next: {step.command}  # {step.why}" for step in meant.steps]
     if found.resets:
         ranked = found.ranked_rows() if by_service else found.ranked()
         lines += ["", *rows(ranked, found, limit)]

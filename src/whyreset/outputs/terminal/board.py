@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from whyreset.filter import Filter
-from whyreset.model import Alert, Count, Missing, Notice, Reset
+from whyreset.model import Alert, Count, Missing, Notice, Share, Tick, Verdict
 from whyreset.outputs.plain import notice_text
 from whyreset.outputs.terminal import tell
 from whyreset.outputs.terminal.rows import PAUSED_NS, Row, Side
@@ -49,28 +49,32 @@ class Board:
         # a reset within this host is told where it was sent
         self._received = Side(join_twins=self._chosen.direction == "both", second=second, now_ns=now_ns)
         self._figures: dict[int, Count] = {}
-        self._forgotten = dict.fromkeys(tell.FIGURES, 0)
+        self._verdict: Verdict | None = None
+        self._forgotten = dict.fromkeys((*tell.FIGURES, *tell.ON_WIRE), 0)
         self._unseen: deque[tuple[int, int, int]] = deque(maxlen=8)
         #: by name and text, the latest last: when it was told, and how many in all
         self._notices: dict[tuple[str, str], tuple[int, Notice]] = {}
 
-    def take(self, resets: Iterable[Reset], counts: Iterable[Count], notices: Iterable[Notice], now_ns: int) -> bool:
-        """Takes what one tick brought; True where that makes a new row."""
+    def take(self, tick: Tick, now_ns: int) -> bool:
+        """Takes what one tick brought; True where that makes a new row, or something new to say."""
         second = now_ns // _SECOND_NS
         fresh = False
-        for reset in resets:
+        if tick.verdict is not None:
+            fresh = [each.id for each in tick.verdict.shares] != [each.id for each in self._shares()]
+            self._verdict = tick.verdict
+        for reset in tick.resets:
             side = self._received if reset.facts.direction == "received" else self._sent
             fresh |= side.add(reset, second, now_ns)
-        for count in counts:
+        for count in tick.counts:
             self._book(count)
             if self._chosen.by_detail:
                 continue
             for side, name in ((self._sent, "lost"), (self._received, "received_lost")):
                 if lost := count.delta.get(name):
                     side.add_lost(lost, second, now_ns)
-        for notice in notices:
+        for notice in tick.notices:
             self._note(notice, now_ns)
-        return fresh
+        return fresh or bool(tick.alerts)
 
     def view(
         self,
@@ -103,11 +107,15 @@ class Board:
             complete=not (totals["lost"] or totals["unseen"] or totals["unknown"] or totals["received_lost"]),
             scope=tell.scope(namespaces, self._home),
             alerts=tell.alerts(alerts, self._home),
+            findings=tell.findings(self._verdict, self._home),
             unseen=tuple(tell.missing(each) for each in missing),
             notices=tuple(
                 notice_text(notice) for told_ns, notice in self._notices.values() if now_ns - told_ns <= _NOTICE_NS
             ),
         )
+
+    def _shares(self) -> tuple[Share, ...]:
+        return self._verdict.shares if self._verdict else ()
 
     def _note(self, notice: Notice, now_ns: int) -> None:
         key = notice.name, notice.text
@@ -122,14 +130,14 @@ class Board:
         self._figures.pop(count.netns_cookie, None)
         if len(self._figures) >= NAMESPACES:
             oldest = self._figures.pop(next(iter(self._figures)))
-            for name in tell.FIGURES:
-                self._forgotten[name] += getattr(oldest, name)
+            for name in (*tell.FIGURES, *tell.ON_WIRE):
+                self._forgotten[name] += getattr(oldest, name) or 0
         self._figures[count.netns_cookie] = count
 
     def _totals(self) -> dict[str, int]:
         totals = {
-            name: self._forgotten[name] + sum(getattr(count, name) for count in self._figures.values())
-            for name in tell.FIGURES
+            name: self._forgotten[name] + sum(getattr(count, name) or 0 for count in self._figures.values())
+            for name in (*tell.FIGURES, *tell.ON_WIRE)
         }
         totals["unseen"] -= sum(count.pending for count in self._figures.values())
         return totals

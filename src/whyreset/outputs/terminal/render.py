@@ -11,7 +11,7 @@ from msgspec import Struct
 from rich.cells import cell_len
 from rich.text import Text
 
-from whyreset.outputs.terminal.view import AlertView, RowView, SideView, View
+from whyreset.outputs.terminal.view import AlertView, FindingView, RowView, SideView, View
 from whyreset.words import amount, escape
 
 #: Below these a terminal is narrow or short: parts are left out.
@@ -29,6 +29,9 @@ _LINES, _OPENED, _RESETS = 4, 12, 4
 _BARS = "▁▂▃▄▅▆▇█"
 _PLAIN_BARS = "_.:-=+*#"
 
+#: Findings that are shown, twice as many where there is room.
+_FINDINGS = 2
+_SEVERITY = {"critical": "bold red", "warning": "bold yellow", "notice": "", "harmless": "dim"}
 _TREND = {"new": "yellow", "rising": "red", "falling": "green", "steady": "", "over": ""}
 
 
@@ -54,6 +57,7 @@ def render(view: View, size: Size, clock: str) -> list[Text]:
     if view.only:
         head.append(Text(f"only {escape(view.only)}: rates and shares are of these", style="yellow"))
     head += _alerts(view.alerts, size)
+    head += _findings(view.findings, size)
     if roomy:
         head.append(Text())
     foot = _foot(view, size)
@@ -92,6 +96,23 @@ def _alerts(alerts: tuple[AlertView, ...], size: Size) -> list[Text]:
         lines.append(Text(text, style=style))
     if room > 1 and (left := len(alerts) - len(shown)):
         lines.append(Text(f"and {amount(left, 'more alert')}", style="yellow"))
+    return lines
+
+
+def _findings(findings: tuple[FindingView, ...], size: Size) -> list[Text]:
+    """The first in full with what to do next, others in a line each; harmless ones only where there is room."""
+    large = size.height >= _LARGE
+    most = _FINDINGS * (1 + large)
+    lines: list[Text] = []
+    for each in [each for each in findings if large or each.severity != "harmless"][:most]:
+        suspected = "suspected: " if each.suspected else ""
+        share = f" ({each.share})" if each.share else ""
+        text = escape(f"{suspected}{each.sentence}{share}")
+        full = (not lines or large) and size.height >= _SHORT
+        style = _SEVERITY[each.severity]
+        lines += [Text(part, style=style) for part in _wrap(text, size.width, 3 if full else 1)]
+        if full and each.step:
+            lines.append(Text(f"  next: {escape(each.step)}"))
     return lines
 
 

@@ -17,11 +17,12 @@ from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 from typing import Any, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
 
 from whyreset.filter import Filter
-from whyreset.model import Alert, Count, Missing, Notice, Reset
+from whyreset.model import Alert, Missing, Tick
 from whyreset.outputs.terminal.board import Board
 from whyreset.outputs.terminal.render import Size, render, summary
 from whyreset.words import clock
@@ -31,6 +32,11 @@ _EVERY_NS = 1_000_000_000
 _AT_ONCE_NS = 250_000_000
 #: Terminals that have no block characters.
 _PLAIN = frozenset({"linux", "vt100", "vt220"})
+
+
+def prepare() -> None:
+    """Has everything read from disk that drawing needs: rich loads its table of wide characters when it meets one."""
+    cell_len("\N{FULLWIDTH EXCLAMATION MARK}")
 
 
 class ScreenPrinter:
@@ -86,18 +92,12 @@ class ScreenPrinter:
         for number in (signal.SIGTSTP, signal.SIGQUIT):
             if signal.getsignal(number) != signal.SIG_IGN:  # whoever started us may want it ignored
                 self._handlers[number] = signal.signal(number, self._signalled)
-        self.write((), (), ())
+        self.write(Tick())
 
-    def write(
-        self,
-        resets: Iterable[Reset],
-        counts: Iterable[Count],
-        notices: Iterable[Notice],
-        alerts: Iterable[Alert] = (),
-    ) -> None:
+    def write(self, tick: Tick) -> None:
         """Takes what one tick brought, and draws when it is time."""
         now_ns = time.monotonic_ns()
-        self._fresh |= self._board.take(resets, counts, notices, now_ns) or any(True for _ in alerts)
+        self._fresh |= self._board.take(tick, now_ns)
         self._obey()
         with self._undisturbed():
             if not self._holds():

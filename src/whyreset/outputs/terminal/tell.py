@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from whyreset.model import Alert, Missing, Record, Reset
+from whyreset.model import Alert, Missing, Record, Reset, Subject, Verdict
 from whyreset.outputs import sentences
 from whyreset.outputs.alerts import raised_texts
 from whyreset.outputs.terminal.rows import MANY, Row, top_ports
-from whyreset.outputs.terminal.view import AlertView, Detail
-from whyreset.words import amount, clock
+from whyreset.outputs.terminal.view import AlertView, Detail, FindingView
+from whyreset.words import amount, clock, percent
 
 FIGURES = ("counted", "seen", "explained", "unknown", "lost", "unseen", "uncounted", "received", "received_lost")
+#: What is known where packets are read.
+ON_WIRE = ("past_stack", "off_wire")
 #: Ports and namespaces that are named before the rest is only counted.
 _NAMED = 3
 
@@ -113,6 +115,31 @@ def _place(address: str, port: int) -> str:
     return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
+def _in(subject: Subject, home: int) -> str:
+    return f", in netns {subject.netns_name or subject.netns}" if subject.netns not in (0, home) else ""
+
+
+def findings(verdict: Verdict | None, home: int) -> tuple[FindingView, ...]:
+    """What resets mean; a command goes with the first.
+
+    Args:
+        verdict: the latest; None before there is one.
+        home: inode number of the namespace that needs no name.
+    """
+    if verdict is None:
+        return ()
+    return tuple(
+        FindingView(
+            severity=each.severity,
+            suspected=each.confidence == "suspected",
+            sentence=f"{each.sentence}{_in(each.subject, home)}",
+            share=f"{percent(each.count, verdict.resets)} of {amount(verdict.resets, 'reset')}" if each.count else "",
+            step=verdict.steps[0].command if verdict.steps and not number else "",
+        )
+        for number, each in enumerate(verdict.shares)
+    )
+
+
 def account(totals: Mapping[str, int], *, seen: int) -> str:
     """The account in one line: what the kernel counted, and what became of each.
 
@@ -125,6 +152,8 @@ def account(totals: Mapping[str, int], *, seen: int) -> str:
     received = f"{totals['received'] + totals['received_lost']:,} received"
     if totals["received_lost"]:
         received += f", {totals['received_lost']:,} of them too fast to see each"
+    if totals.get("past_stack"):
+        received += f"; {totals['past_stack']:,} left past the TCP stack"
     if not known:
         return f"{seen:,} sent, not counted yet" if seen else f"no reset sent, {received}"
     parts = [
@@ -135,6 +164,8 @@ def account(totals: Mapping[str, int], *, seen: int) -> str:
     told = f"{totals['explained']:,} explained, {', '.join(parts)}" if parts else "all explained"
     beyond = totals["uncounted"]
     agrees = f"the kernel counted {known - beyond:,}" if beyond else "the kernel's count agrees"
+    if totals.get("off_wire"):
+        agrees += f"; {totals['off_wire']:,} of them never left"
     return f"{known:,} sent, {told}; {agrees}; {received}"
 
 

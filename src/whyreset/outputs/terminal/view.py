@@ -6,6 +6,8 @@ from typing import Literal
 
 from msgspec import Struct
 
+from whyreset.model import Severity
+
 #: Of a row: just begun, more or less than in the minute before, as before, or nothing for a while.
 Trend = Literal["new", "rising", "falling", "steady", "over"]
 
@@ -83,6 +85,18 @@ class AlertView(Struct, frozen=True, kw_only=True):
     texts: tuple[str, ...]
 
 
+class FindingView(Struct, frozen=True, kw_only=True):
+    """What resets mean together."""
+
+    severity: Severity
+    suspected: bool
+    sentence: str
+    #: «98.7 % of 43 resets»; "" where it explains none.
+    share: str
+    #: What to do next: a command; "" for none.
+    step: str = ""
+
+
 class View(Struct, frozen=True, kw_only=True):
     """The screen."""
 
@@ -99,6 +113,8 @@ class View(Struct, frozen=True, kw_only=True):
     scope: str
     #: Alerts that are raised, the most important first.
     alerts: tuple[AlertView, ...]
+    #: What the last minute's resets mean, the weightiest first.
+    findings: tuple[FindingView, ...]
     #: What cannot be seen, and how to get it.
     unseen: tuple[str, ...]
     #: Losses and limits of the last minutes.

@@ -1,0 +1,23 @@
+"""Labelled scenarios for real: each is told as what it is, in time, and nothing else is found."""
+
+import pytest
+
+from tests import needs
+from tests.hosts import Watch
+from tests.hosts.cases import Stage
+from tests.meanings import SCENARIOS
+from tests.meanings.play import play
+from tests.meanings.scenario import Scenario
+
+#: The rest is played by `make bench-findings`, with fresh seeds.
+SHORT = ("a service crashes",)
+
+
+@pytest.mark.parametrize("scenario", [each for each in SCENARIOS if each.name in SHORT], ids=lambda each: each.name)
+def test_a_scenario_is_told_as_what_it_is(scenario: Scenario, machine: None) -> None:
+    """What must be found is found within its time; nothing else is."""
+    for name in scenario.needs:
+        needs.command(name)
+    with Watch(*scenario.options, each=False) as watch, Stage(4, alone=scenario.alone) as stage:
+        [outcome] = play(watch, stage, [scenario], seed=1)
+    assert outcome.right, outcome

@@ -1,0 +1,12 @@
+"""Labelled scenarios that findings are held to, each told as what it is and nothing else."""
+
+from tests.meanings import floods, limits, scans, services, workers
+from tests.meanings.scenario import Scenario
+
+SCENARIOS: tuple[Scenario, ...] = (
+    *services.SCENARIOS,
+    *workers.SCENARIOS,
+    *scans.SCENARIOS,
+    *floods.SCENARIOS,
+    *limits.SCENARIOS,
+)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Collection, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -20,8 +20,22 @@ from whyreset.clock import boottime_ns as _boottime_ns
 from whyreset.clock import epoch_ns as _epoch_ns
 from whyreset.core import lives
 from whyreset.hands import OWN_HANDS, Hands
+from whyreset.looking import Looking
 from whyreset.meaning import Meaning
-from whyreset.model import Alert, Count, Counters, Finding, Group, Missing, Notice, Record, Reset, Tick, Verdict
+from whyreset.model import (
+    Alert,
+    Attempt,
+    Count,
+    Counters,
+    Finding,
+    Group,
+    Missing,
+    Notice,
+    Record,
+    Reset,
+    Tick,
+    Verdict,
+)
 from whyreset.onwire import OnWire
 from whyreset.outputs.desk import Desk
 from whyreset.owners.lives import Lives
@@ -32,7 +46,6 @@ from whyreset.owners.sockets import Owners
 from whyreset.pipeline import Pipeline, singles
 from whyreset.questions import Answer, Question
 from whyreset.sources.counters import CounterSource
-from whyreset.sources.diag import STATES
 from whyreset.sources.kernel import KernelSource
 from whyreset.sources.limits import LimitSource
 from whyreset.sources.loading import Loading
@@ -117,6 +130,7 @@ class Agent:
         self._meaning = Meaning(
             self._owners, self._netns_name, settings.within, start=f"{os.getpid():x}-", raw=hands.raw_senders
         )
+        self._looking = Looking(hands)
         self._recents = Recents()
         self._answerer = Answerer(self._owners, self._recents, self._netns_name, since_ns=time.time_ns())
         self._desk = Desk(hands.listen, hands.trusts)
@@ -135,7 +149,6 @@ class Agent:
         self._take_after_ns = 0
         self._losses: dict[str, tuple[int, int]] = {}
         self._walk_after_ns = 0
-        self._look_after_ns = 0
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -165,6 +178,7 @@ class Agent:
             # at its end a process of older kernels has no memory left that would tell its command
             self._owners.catch_up(_boottime_ns(), _AT_START)
             self._account = self._baseline()
+            self._looking.begin()
             self._desk.open()
         except BaseException:
             self.close()
@@ -244,6 +258,7 @@ class Agent:
             host = self._limits.read(time.monotonic())
             alerts = self._alerting.read((now_ns + epoch_ns) / 1e9, counters, host)
             notices = self._notices(now_ns + epoch_ns)
+            attempts = self._attempts()
             self._meaning.see(
                 (reset for _, reset in explained),
                 now_ns,
@@ -251,7 +266,9 @@ class Agent:
                 counts=counts,
                 host=host,
                 contacts=self._kernel.contacts(_CONTACTS),
-                established=self._established(self._meaning.looks()),
+                established=self._looking.established(self._meaning.looks(), self._program.held_sockets),
+                places=self._looking.look(counts, attempts, self._account, host, now_ns),
+                attempts=attempts,
             )
             findings = self._meaning.judge(now_ns + epoch_ns)
             alerts = self._meaning.explain(alerts)
@@ -311,6 +328,10 @@ class Agent:
             lines = self._account.lines(time_ns, everything=everything)
         return [replace(line, netns_name=self._netns_name(line.netns)) for line in lines]
 
+    def _attempts(self) -> list[Attempt]:
+        assert self._account is not None
+        return [replace(each, netns=self._account.inode(each.netns_cookie)) for each in self._kernel.attempts()]
+
     def _drain_wire(self, now_ns: int) -> None:
         if self._wire:
             self._wire.drain(now_ns)
@@ -347,26 +368,6 @@ class Agent:
         self._owners.hold(lives.held(self._program.held_sockets(), wanted), wanted)
         spent_ns = time.thread_time_ns() - spent_ns
         self._walk_after_ns = now_ns + round(spent_ns / _WALK_SHARE)
-
-    def _established(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], int]:
-        """How many connections processes hold on these ports, by namespace cookie; none where that costs too much."""
-        if not places or time.monotonic_ns() < self._look_after_ns:
-            return {}
-        spent_ns = time.thread_time_ns()
-        walk = self._program.held_sockets()
-        found = dict.fromkeys(places, 0)
-        for port in {port for _, port in places}:
-            cookies = {
-                (each.netns_cookie, each.cookie)
-                for each in lives.sockets(walk, STATES, port=port)
-                if each.state == "ESTABLISHED" and each.local_port == port
-            }
-            for netns_cookie, _ in cookies:
-                if (netns_cookie, port) in found:
-                    found[netns_cookie, port] += 1
-        spent_ns = time.thread_time_ns() - spent_ns
-        self._look_after_ns = time.monotonic_ns() + round(spent_ns / _WALK_SHARE)
-        return found
 
     def _notices(self, time_ns: int) -> list[Notice]:
         """A notice for each figure of loss that grew, at most one a minute of each."""

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from whyreset.findings.base import SECOND_NS, Batch
 from whyreset.findings.judge import Judge
-from whyreset.model import Alert, Contact, Count, Finding, Host, Life, Process, Reset, Verdict
+from whyreset.model import Alert, Attempt, Contact, Count, Finding, Host, Life, Owner, Place, Process, Reset, Verdict
 
 #: What the verdict of a running watch is of.
 VERDICT_NS = 60 * SECOND_NS
@@ -34,6 +34,12 @@ class News(Protocol):
 
     def news(self, now_ns: int, most: int = 256) -> tuple[tuple[Life, ...], tuple[Process, ...]]:
         """Listeners that began or ended, and known processes that ended, since it was asked last."""
+
+    def listening(self, socket_cookie: int, now_ns: int) -> Owner | None:
+        """Who listens on that socket."""
+
+    def process(self, key: tuple[int, int], now_ns: int) -> Process:
+        """What is known of a process by its pid and start."""
 
 
 class Meaning:
@@ -76,6 +82,8 @@ class Meaning:
         host: Host | None = None,
         contacts: Iterable[Contact] = (),
         established: Mapping[tuple[int, int], int] | None = None,
+        places: Iterable[Place] = (),
+        attempts: Iterable[Attempt] = (),
     ) -> None:
         """Takes in what one visit brought.
 
@@ -87,6 +95,8 @@ class Meaning:
             host: its gauges and limits, once a second.
             contacts: remotes whose first contacts say more than before, once a second.
             established: connections of the ports that `looks` named, where they were counted.
+            places: namespaces that were looked into.
+            attempts: connections of this host that nobody answered.
         """
         lives, ends = self._owners.news(now_ns)
         resets = tuple(resets)
@@ -101,6 +111,8 @@ class Meaning:
             contacts=tuple(contacts),
             raw=self._look(resets, now_ns),
             established=established or {},
+            places=tuple(self._peopled(each, now_ns) for each in places),
+            attempts=tuple(self._named(each, now_ns) for each in attempts),
         )
         self._is_new = self._is_new or bool(batch.resets or batch.lives)
         self._judge.see(batch)
@@ -151,6 +163,21 @@ class Meaning:
     def _placed(self, life: Life) -> Life:
         # of a namespace that is gone the number may be another's by now
         return life if life.listener.until_ns else replace(life, netns_name=self._netns_name(life.listener.netns))
+
+    def _peopled(self, place: Place, now_ns: int) -> Place:
+        """With the owners of its listeners."""
+        queues = [replace(each, owner=self._owners.listening(each.socket_cookie, now_ns)) for each in place.queues]
+        holders = [
+            replace(each, owner=self._owners.listening(each.socket_cookie, now_ns)) if each.socket_cookie else each
+            for each in place.holders
+        ]
+        name = self._netns_name(place.netns)
+        return replace(place, netns_name=name, queues=tuple(queues), holders=tuple(holders))
+
+    def _named(self, attempt: Attempt, now_ns: int) -> Attempt:
+        """With the process that began it."""
+        process = self._owners.process(attempt.owner, now_ns) if attempt.owner else None
+        return replace(attempt, netns_name=self._netns_name(attempt.netns), process=process)
 
     def _of(self, alert: Alert) -> Verdict:
         since_ns = alert.time_ns - alert.window * SECOND_NS - _BEFORE_NS

@@ -117,6 +117,78 @@ class Socket(Struct, frozen=True, kw_only=True):
     queue: tuple[int, int] | None = None
     #: Number of its file; 0 where it has none (any more).
     inode: int = 0
+    #: What it dropped since it was made: of a listener, handshakes that it had no room for. None where not asked for.
+    drops: int | None = None
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """A listener's queues at one moment."""
+
+    port: int
+    address: str
+    socket_cookie: int
+    #: Connections that wait to be accepted. The kernel lets in one more than the limit.
+    waiting: int
+    #: The smaller of listen(2)'s backlog and net.core.somaxconn: of connections that wait, and of half-open ones.
+    limit: int
+    #: Handshakes that are not complete; None where they were not counted.
+    half_open: int | None = None
+    #: Handshakes that it dropped since the look before; None where there was none.
+    drops: int | None = None
+    #: None where nobody is known.
+    owner: Owner | None = None
+
+
+class Holder(Struct, frozen=True, kw_only=True):
+    """Sockets that hold memory of TCP, by the port that names the service."""
+
+    port: int
+    #: The port is one that somebody listens on here; else it is the remote one.
+    served: bool
+    sockets: int
+    #: Of these, those that were closed by their process and still have data to send.
+    orphans: int
+    memory_bytes: int
+    #: Whose listener that is; None where nobody is known.
+    owner: Owner | None = None
+    #: Cookie of that listener; 0 where there is none.
+    socket_cookie: int = 0
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """A network namespace that was looked into, since a counter had said that there is something to see."""
+
+    netns: int
+    netns_cookie: int
+    netns_name: str = ""
+    #: Its settings under /proc/sys/net by their last name («tcp_syn_retries», «somaxconn»); those that could be read.
+    settings: dict[str, int] = {}
+    #: Its listeners, as far as there was room; none where only settings were asked for.
+    queues: tuple[Queue, ...] = ()
+    #: Who holds most memory there, and most orphans, where that was asked for.
+    holders: tuple[Holder, ...] = ()
+    #: Why it could not be looked into; "" where it was.
+    unread: str = ""
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """Connections of one process to one destination that this host gave up without any answer to its SYN."""
+
+    netns_cookie: int
+    netns: int = 0
+    netns_name: str = ""
+    remote: str
+    port: int
+    #: (pid, start_ns); what is known of that process is filled in later.
+    owner: tuple[int, int] | None
+    process: Process | None = None
+    count: int
+    #: How long they had been tried, at the least and at the most; 0 where that is not known.
+    shortest_ns: int
+    longest_ns: int
+    #: CLOCK_BOOTTIME of the first and last end.
+    first_ns: int
+    last_ns: int
 
 
 class ProcessEnd(Struct, frozen=True, kw_only=True):
@@ -483,7 +555,7 @@ class Shares(Struct, frozen=True, kw_only=True):
     expected: int = 0
 
 
-class Place(Struct, frozen=True, kw_only=True, gc=False):
+class Target(Struct, frozen=True, kw_only=True, gc=False):
     """An address and port of this host that a remote tried in vain."""
 
     #: "" where more addresses were tried than are told apart.
@@ -511,7 +583,7 @@ class Contact(Struct, frozen=True, kw_only=True):
     failed: int
     exact: bool = True
     #: The first of these places, and the lowest and the highest port of all.
-    places: tuple[Place, ...] = ()
+    places: tuple[Target, ...] = ()
     low: int = 0
     high: int = 0
     #: Addresses of this host among them; an estimate beyond a few.

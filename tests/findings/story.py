@@ -10,6 +10,9 @@
     6      raw raw socket of nmap[4711]           who holds raw sockets, as it is found when it is looked
     6      accept 203.0.113.5 443                 a connection from there was accepted, and has closed
     5      established 6379=8                      connections of a port, counted
+    5      place 8080=6/5:4/0 somaxconn=4096       a look there: queue/limit:dropped/half-open by port; settings
+    5      place unread                            it could not be looked into
+    6      attempt 5432 x2 7s from 192.0.2.9 by=app    SYNs that nobody answered, each tried for so long
     0..60/5 sent closed-port {9000+i} from 203.0.113.5     the same every 5 s; i counts from 0
 
 A line is a time in seconds («1m», «2h» too), a verb and its words. Of `sent` and `received`: cause, port («-» for
@@ -28,7 +31,21 @@ from tests.outputs.values import count, reset
 from whyreset import causes
 from whyreset.findings.base import Batch
 from whyreset.findings.judge import Judge
-from whyreset.model import Cause, Finding, Host, Life, Listener, Owner, Process, Remotes, Reset, Stop
+from whyreset.model import (
+    Attempt,
+    Cause,
+    Finding,
+    Host,
+    Life,
+    Listener,
+    Owner,
+    Place,
+    Process,
+    Queue,
+    Remotes,
+    Reset,
+    Stop,
+)
 
 SECOND = 1_000_000_000
 #: When stories begin: nanoseconds since the epoch; CLOCK_BOOTTIME was 1,000 s then.
@@ -46,8 +63,9 @@ _TRIES = {
     "ack": ("stray-segment", "A", 0),
     "maimon": ("stray-segment", "FA", 0),
 }
-#: Words of resets that are no facts.
-_KEYS = ("by", "closer", "certainty", "age", "exit", "unread", "idle_ms", "bytes_in", "bytes_out")
+#: Keys of a reset that are no facts: words of the story, figures of its sample.
+_WORDS = ("by", "closer", "certainty", "age", "exit")
+_FIGURES = ("unread", "idle_ms", "ended_ms", "bytes_in", "bytes_out")
 _UNITS = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0}
 _SIGNALS = {"SIGSEGV": 11, "SIGKILL": 9, "SIGTERM": 15, "SIGABRT": 6}
 
@@ -107,6 +125,7 @@ class Story:
     def _listen(self, port: str, name: str, *more: str) -> dict[str, Any]:
         words = dict(each.split("=", 1) for each in more)
         address = words.pop("address", "0.0.0.0")
+        backlog = int(words.pop("backlog", 128))
         process = self._process(name, **words)
         self._number += 1
         listener = Listener(
@@ -119,7 +138,7 @@ class Story:
             socket_cookie=self._number,
             owner=(process.pid, process.start_ns),
             since_ns=self.now_ns - BOOT,
-            backlog=128,
+            backlog=backlog,
         )
         life = Life(listener=listener, owner=_owner(process))
         self._listeners.setdefault(int(port), []).append(life)
@@ -171,6 +190,50 @@ class Story:
     def _established(self, *words: str) -> dict[str, Any]:
         return {"established": {(COOKIE, int(port)): int(value) for port, value in (each.split("=") for each in words)}}
 
+    def _place(self, *words: str) -> dict[str, Any]:
+        pairs = dict(each.split("=") for each in words if "=" in each)
+        queues = [self._queue(int(name), value) for name, value in pairs.items() if name.isdigit()]
+        settings = {name: int(value) for name, value in pairs.items() if not name.isdigit()}
+        unread = "no process is in it any more" if "unread" in words else ""
+        place = Place(netns=NETNS, netns_cookie=COOKIE, settings=settings, queues=tuple(queues), unread=unread)
+        return {"places": (place,)}
+
+    def _queue(self, port: int, text: str) -> Queue:
+        """«waiting/limit[:dropped[/half-open]]»."""
+        queue, _, rest = text.partition(":")
+        dropped, _, half_open = rest.partition("/")
+        waiting, _, limit = queue.partition("/")
+        [life] = self._listeners.get(port, [None])[:1]
+        return Queue(
+            port=port,
+            address="0.0.0.0",
+            socket_cookie=life.listener.socket_cookie if life else port,
+            waiting=int(waiting),
+            limit=int(limit),
+            drops=int(dropped) if dropped else None,
+            half_open=int(half_open) if half_open else None,
+            owner=life.owner if life else None,
+        )
+
+    def _attempt(self, port: str, *words: str) -> dict[str, Any]:
+        tried = next((_seconds(each) for each in words if re.fullmatch(r"[\d.]+s", each)), 0.0)
+        number, [remote], keys = _words([each for each in words if not re.fullmatch(r"[\d.]+s", each)])
+        process = self._processes.get(keys.get("by", ""))
+        attempt = Attempt(
+            netns=NETNS,
+            netns_cookie=COOKIE,
+            remote=remote,
+            port=int(port),
+            owner=(process.pid, process.start_ns) if process else None,
+            process=process,
+            count=number,
+            shortest_ns=round(tried * SECOND),
+            longest_ns=round(tried * SECOND),
+            first_ns=self.now_ns - BOOT,
+            last_ns=self.now_ns - BOOT,
+        )
+        return {"attempts": (attempt,)}
+
     def _host(self, *words: str) -> dict[str, Any]:
         """Gauges, and limits as limits.NAME=VALUE."""
         values = {name: float(value) for name, value in (each.split("=") for each in words)}
@@ -216,7 +279,7 @@ class Story:
     def _reset(self, direction: str, cause: str, port: str, *more: str) -> Reset:
         number, remotes, keys = _words(more)
         service = None if port == "-" else int(port)
-        facts = {name: _value(text) for name, text in keys.items() if name not in _KEYS}
+        facts = {name: _value(text) for name, text in keys.items() if name not in (*_WORDS, *_FIGURES)}
         owner = self._known(keys["by"]) if "by" in keys else None
         former = self._former.get(service or 0) if cause == "closed-port" and direction == "sent" else None
         listening = self._listeners.get(service or 0) if not owner and cause != "closed-port" else None
@@ -241,7 +304,7 @@ class Story:
                 "time_ns": self.now_ns - BOOT,
                 "opened_ns": self.now_ns - BOOT - round(float(keys.get("age", 0)) * SECOND),
                 "exit_code": _SIGNALS[keys["exit"]] if "exit" in keys else 0,
-                **{name: int(keys[name]) for name in ("unread", "idle_ms", "bytes_in", "bytes_out") if name in keys},
+                **{name: int(keys[name]) for name in _FIGURES if name in keys},
             },
             port=service,
             time_ns=self.now_ns,

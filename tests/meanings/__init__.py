@@ -1,6 +1,6 @@
 """Labelled scenarios that findings are held to, each told as what it is and nothing else."""
 
-from tests.meanings import checks, floods, scans, services, workers
+from tests.meanings import checks, floods, limits, scans, services, workers
 from tests.meanings.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -8,5 +8,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     *workers.SCENARIOS,
     *scans.SCENARIOS,
     *floods.SCENARIOS,
+    *limits.SCENARIOS,
     *checks.SCENARIOS,
 )

@@ -24,7 +24,7 @@ from whyreset.core.hashing cimport fold, hash_address
 import os
 import socket
 
-from whyreset.model import Contact, Place
+from whyreset.model import Contact, Target
 
 cdef extern from * nogil:
     int __builtin_clzll(unsigned long long)
@@ -365,7 +365,7 @@ cdef class Contacts:
             failed=r.places_used if not r.crowded else max(<int>PLACES + 1, round(count_registers(r.registers))),
             exact=not r.crowded,
             places=tuple([
-                Place(
+                Target(
                     address=here[r.places[i].address] if r.places[i].address < len(here) else "",
                     port=r.places[i].port,
                     first_s=r.places[i].first_s,

@@ -1,4 +1,5 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
+from whyreset.core.attempts cimport Attempts
 from whyreset.core.events cimport close_event, reset_event
 
 cdef struct closed:
@@ -14,6 +15,7 @@ cdef class Memory:
     cdef uint32_t *tags
     cdef uint64_t buckets
     cdef uint64_t seed
+    cdef readonly Attempts attempts
     cdef readonly uint64_t held
     cdef readonly uint64_t forgotten
     cdef void add(self, const close_event *event) noexcept nogil

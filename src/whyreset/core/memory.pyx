@@ -9,6 +9,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy
 
+from whyreset.core.attempts cimport Attempts
 from whyreset.core.events cimport ACTIVE_OPEN, EXITING, FIN_RECEIVED, close_event, reset_event
 
 import os
@@ -53,7 +54,7 @@ cdef void recall(reset_event *e, const closed *row) noexcept nogil:
 
 
 cdef class Memory:
-    """Room for `capacity` closed connections (rounded up to a power of two)."""
+    """Room for `capacity` closed connections (rounded up to a power of two). `attempts` has those never answered."""
 
     def __cinit__(self, size_t capacity=65536):
         self.buckets = 1
@@ -63,6 +64,7 @@ cdef class Memory:
         self.tags = <uint32_t *>calloc(self.buckets * WAYS, sizeof(uint32_t))
         if self.rows == NULL or self.tags == NULL:
             raise MemoryError
+        self.attempts = Attempts()
         self.seed = int.from_bytes(os.urandom(8), "little")
 
     def __dealloc__(self):
@@ -108,5 +110,6 @@ cdef class Memory:
                 self.forgotten += 1
             row = &self.rows[oldest]
             self.tags[oldest] = <uint32_t>(h >> 32) | 1
+        self.attempts.add(event)
         row.event = event[0]
         row.reset_ns = 0

@@ -16,7 +16,20 @@ from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
 
-from whyreset.model import Confidence, Contact, Count, Host, Life, Process, Reset, Severity, Step, Subject
+from whyreset.model import (
+    Attempt,
+    Confidence,
+    Contact,
+    Count,
+    Host,
+    Life,
+    Place,
+    Process,
+    Reset,
+    Severity,
+    Step,
+    Subject,
+)
 from whyreset.words import name, service
 
 SECOND_NS = 1_000_000_000
@@ -44,6 +57,9 @@ class Batch(Struct, frozen=True, kw_only=True):
     raw: Mapping[int, tuple[str, ...]] = {}
     #: Connections of services that a finder asked to have counted (`Looker`), by namespace cookie and port.
     established: Mapping[tuple[int, int], int] = {}
+    #: Namespaces that were looked into since their counters spoke of trouble, and connections that nobody answered.
+    places: tuple[Place, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
 
 class Claims(Struct, frozen=True, kw_only=True):

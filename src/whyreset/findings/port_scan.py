@@ -8,6 +8,7 @@ straight failures. The walk goes down no further than to the other bound, by fou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
@@ -15,7 +16,7 @@ from whyreset.findings import scan_words as words
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, source
 from whyreset.findings.listened import Listened
 from whyreset.findings.scan_words import Scan
-from whyreset.model import Confidence, Contact, Place, Subject
+from whyreset.model import Confidence, Contact, Subject, Target
 
 #: Steps of the walk from its beginning up to «scan», and down to «benign».
 UP, DOWN = 4, 4
@@ -37,6 +38,8 @@ TOGETHER_NS = 5 * SECOND_NS
 COMPARED = 64
 #: Connections as any program makes them to fewer places than that wait so long: who wants those ports tries again.
 SURE, WAIT_NS = 8, SECOND_NS
+#: More who are only suspected at once are no scans: their addresses are made up, or there is another reason for it.
+SUSPECTS = 4
 #: Segments that no stack sends.
 _ODD = frozenset({"fin", "null", "xmas", "other"})
 _CAUSES = frozenset({"closed-port", "scan-probe", "stray-segment"})
@@ -74,9 +77,14 @@ class PortScan:
             if now_ns < scan.ready_ns:
                 continue
             clusters.setdefault((key[0], scan.leader), []).append(scan)
+        drafts = []
         for key, scans in clusters.items():
             scans.sort(key=lambda scan: scan.contact.remote != key[1])
-            yield self._draft(key, scans, now_ns)
+            drafts.append(self._draft(key, scans, now_ns))
+        suspicions = Counter(each.subject.netns_cookie for each in drafts if each.confidence == "suspected")
+        for draft in drafts:
+            if draft.confidence != "suspected" or suspicions[draft.subject.netns_cookie] <= SUSPECTS:
+                yield draft
 
     def _draft(self, key: _Key, scans: list[Scan], now_ns: int) -> Draft:
         contact = scans[0].contact
@@ -162,7 +170,7 @@ class PortScan:
         return scan.contact.remote
 
 
-def judge(contact: Contact, failed: int, places: Sequence[Place]) -> Confidence | None:
+def judge(contact: Contact, failed: int, places: Sequence[Target]) -> Confidence | None:
     """How surely a remote scans; None where it does not, or not yet.
 
     Args:

@@ -136,6 +136,10 @@ class Lives:
             each for each in self._former.get(place, ()) if each.since_ns <= time_ns <= each.until_ns
         ]
 
+    def of_socket(self, cookie: int) -> Listener | None:
+        """Who listens on that socket now."""
+        return self._open.get(cookie)
+
     def of_port(self, port: int) -> list[Listener]:
         """All that listen or listened on a port, in every namespace."""
         return [each for each in self._all() if each.port == port]

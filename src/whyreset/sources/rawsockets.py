@@ -56,14 +56,16 @@ def held(
     return tuple(text if count == 1 else f"{count} x {text}" for text, count in counted.items()), tuple(unread)
 
 
-def of_namespace(inode: int) -> tuple[str, ...]:
-    """Those of a namespace, known by its number, that can send TCP; none where it has no name and no process.
+def of_namespace(inode: int, ours: Collection[int] = ()) -> tuple[str, ...]:
+    """Those of a namespace that can send TCP; none where it has no name and no process.
 
-    This process' own are left out.
+    Args:
+        inode: its number.
+        ours: pids of processes whose sockets are left out.
     """
     path = diag.namespaces().get(inode)
     found = held(path, senders=True)[0] if path is not None else ()
-    return tuple(each for each in found if f"[{os.getpid()}]" not in each)
+    return tuple(each for each in found if not any(f"[{pid}]" in each for pid in ours))
 
 
 def _protocol(local: str) -> int:

@@ -10,7 +10,16 @@ from tests.meanings.play import play
 from tests.meanings.scenario import Scenario
 
 #: The rest is played by `make bench-findings`, with fresh seeds.
-SHORT = ("a service crashes",)
+SHORT = (
+    "a service crashes",
+    "a connect scan",
+    "a scan with decoys",
+    "a scan within a flood",
+    "a scraper of dead exporters",
+    "spoofed SYNs for an open port",
+    "a scanner here",
+    "checks by connection alone",
+)
 
 
 @pytest.mark.parametrize("scenario", [each for each in SCENARIOS if each.name in SHORT], ids=lambda each: each.name)

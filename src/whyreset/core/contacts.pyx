@@ -362,7 +362,7 @@ cdef class Contacts:
             first_ns=r.failed_ns,
             last_ns=r.last_ns,
             tries=r.tries,
-            failed=r.places_used if not r.crowded else max(<int>PLACES + 1, round(count_registers(r.registers))),
+            failed=r.places_used if not r.crowded else min(max(<int>PLACES + 1, round(count_registers(r.registers))), r.tries),
             exact=not r.crowded,
             places=tuple([
                 Target(

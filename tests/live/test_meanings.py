@@ -19,6 +19,13 @@ SHORT = (
     "spoofed SYNs for an open port",
     "a scanner here",
     "checks by connection alone",
+    "a program does not accept",
+    "one burst that overflows an accept queue",
+    "a dependency that refuses",
+    "a blocked dependency",
+    "resets that get lost",
+    "clients that vanish",
+    "many old duplicates in TIME-WAIT",
 )
 
 

@@ -12,6 +12,13 @@ from tests.meanings.scenario import Scenario
 #: The rest is played by `make bench-findings`, with fresh seeds.
 SHORT = (
     "a service crashes",
+    "a connect scan",
+    "a scan with decoys",
+    "a scan within a flood",
+    "a scraper of dead exporters",
+    "spoofed SYNs for an open port",
+    "a scanner here",
+    "checks by connection alone",
     "a program does not accept",
     "one burst that overflows an accept queue",
     "a dependency that refuses",

@@ -84,9 +84,12 @@ class ServiceDown:
         for reset in batch.resets:
             if reset.cause.name == "closed-port" and reset.facts.direction == "sent" and reset.owner and reset.stop:
                 self._refused(reset, reset.owner.process, reset.stop, batch)
-        if batch.lives or batch.ends:
-            for _, down in self._down.items():  # noqa: PERF102
-                self._follow(down, batch.epoch_ns)
+        places = {(life.listener.netns_cookie, life.listener.port) for life in batch.lives}
+        ended = {process.pid for process in batch.ends}
+        if places or ended:
+            for (cookie, pid, _, _), down in self._down.items():
+                if pid in ended or any((cookie, port) in places for port in down.wanted):
+                    self._follow(down, batch.epoch_ns)
         self._down.drop(lambda down: batch.now_ns - down.last_ns > QUIET_NS)
 
     def drafts(self, now_ns: int) -> Iterable[Draft]:

@@ -10,7 +10,10 @@ from tests.meanings.play import play
 from tests.meanings.scenario import Scenario
 
 #: The rest is played by `make bench-findings`, with fresh seeds.
-SHORT = ("a service crashes",)
+SHORT = (
+    *("a service crashes", "a service is restarted as planned", "nginx is reloaded under load"),
+    *("a worker of nginx is killed under load", "redis is at maxclients", "a proxy's clients leave"),
+)
 
 
 @pytest.mark.parametrize("scenario", [each for each in SCENARIOS if each.name in SHORT], ids=lambda each: each.name)

@@ -11,8 +11,19 @@ from tests.meanings.scenario import Scenario
 
 #: The rest is played by `make bench-findings`, with fresh seeds.
 SHORT = (
-    *("a service crashes", "a service is restarted as planned", "nginx is reloaded under load"),
-    *("a worker of nginx is killed under load", "redis is at maxclients", "a proxy's clients leave"),
+    "a service crashes",
+    "a service is restarted as planned",
+    "nginx is reloaded under load",
+    "a worker of nginx is killed under load",
+    "redis is at maxclients",
+    "a proxy's clients leave",
+    "a program does not accept",
+    "one burst that overflows an accept queue",
+    "a dependency that refuses",
+    "a blocked dependency",
+    "resets that get lost",
+    "clients that vanish",
+    "many old duplicates in TIME-WAIT",
 )
 
 

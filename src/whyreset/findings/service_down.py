@@ -22,7 +22,9 @@ QUIET_NS = 600 * SECOND_NS
 #: A service that ended in order and listens again so soon was restarted; until then it may be.
 RESTART_NS = 10 * SECOND_NS
 #: Who is refused so long after an end in order, and so rarely, may not know that the service was taken away.
-LATE_NS, RARELY = 600 * SECOND_NS, 5
+LATE_NS, RARELY = 60 * SECOND_NS, 5
+#: Who comes so late may be a scan that tries other ports, too: that is told from other findings within so long.
+PATIENCE_NS = 2 * SECOND_NS
 #: The listeners of one service end within that time of one another.
 _TOGETHER_NS = 2 * SECOND_NS
 _CUT_NS = 2 * SECOND_NS
@@ -95,6 +97,8 @@ class ServiceDown:
     def drafts(self, now_ns: int) -> Iterable[Draft]:
         """One for each service."""
         for key, down in self._down.items():
+            if down.first_ns - down.stop.time_ns > LATE_NS and now_ns - down.first_ns < PATIENCE_NS:
+                continue
             # what is over already when it is told first is told as going on once, so that it has a beginning
             over = bool(down.again_ns) and down.told
             down.told = True

@@ -151,3 +151,10 @@ def test_it_is_over_when_nobody_wants_it_any_more() -> None:
     judge.see(Batch(now_ns=later_ns, epoch_ns=BOOT))
     [closed] = judge.judge(later_ns)
     assert (closed.id, closed.state) == (opened.id, "closed")
+
+
+def test_a_scan_that_meets_a_service_that_ended_long_ago_is_not_its_client() -> None:
+    """Its first SYN goes to that port, and what it is is known a moment later: until then nothing is told."""
+    text = "0 listen 8080 api\n1 exit api 1\n100 sent closed-port 8080 from 203.0.113.5"
+    assert told(text, 101) == []
+    assert [each.severity for each in told(text, 103)] == ["critical"]

@@ -126,6 +126,24 @@ def test_drops_for_other_reasons_are_no_full_queue() -> None:
     assert overflowing(SynQueueOverflow(), place(queue(80, half_open=1)), counter="ListenDrops") == []
 
 
+def test_resets_alone_tell_it_where_counters_are_read_seldom() -> None:
+    """Three seconds of them are enough; what the kernel counts of them later is not counted twice."""
+    finder = AcceptQueueOverflow()
+    for second in range(1, 5):
+        finder.see(batch(second, resets=(of("accept-queue-full", second, 80, many=5),)))
+    finder.see(batch(5, counts=(count(netns=NETNS, netns_cookie=COOKIE, moved={"ListenOverflows": 20}),)))
+    [draft] = drafts(finder, 5)
+    assert (draft.subject.port, draft.count) == (80, 20)
+
+
+def test_a_syn_that_the_kernel_refuses_is_no_full_queue() -> None:
+    """It is of the same family, and says nothing of the accept queue."""
+    finder = AcceptQueueOverflow()
+    for second in range(1, 9):
+        finder.see(batch(second, resets=(of("invalid-syn", second, 80, many=5),)))
+    assert drafts(finder, 9) == []
+
+
 @pytest.mark.parametrize(
     ("finder", "counter"), [(AcceptQueueOverflow, "ListenOverflows"), (SynQueueOverflow, "TCPReqQFullDrop")]
 )

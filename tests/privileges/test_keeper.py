@@ -84,6 +84,14 @@ REFUSED = {
     "packets of another namespace": ("requests.OpenPackets(Shape(path='/proc/1/ns/net'))", "packets=1"),
     "all of each packet": ("requests.OpenPackets(Shape(snap_bytes=65535))", "packets=1"),
     "every segment": ("requests.OpenPackets(Shape(wanted=Wanted(everything=True)))", "packets=1"),
+    "every segment though the kernel tells": (
+        "requests.OpenPackets(Shape(wanted=Wanted(everything=True)))",
+        "packets=1, everything=True, loading=ALL",
+    ),
+    "a port that is none": ("requests.OpenPackets(Shape(wanted=Wanted(ports=(-1,))))", "packets=1"),
+    "a number that is none": ("requests.OpenPackets(Shape(wanted=Wanted(ports=(1 << 60,))))", "packets=1"),
+    "a host that is none": ("requests.OpenPackets(Shape(wanted=Wanted(hosts=('nowhere',))))", "packets=1"),
+    "too many ports": ("requests.OpenPackets(Shape(wanted=Wanted(ports=tuple(range(1, 99)))))", "packets=1"),
     "a ring without end": ("requests.OpenPackets(Shape(blocks=1 << 30))", "packets=1"),
     "a ring of less than nothing": ("requests.OpenPackets(Shape(blocks=-1))", "packets=1"),
     "a socket that is not open": ("requests.Want(0, Wanted())", "packets=1"),
@@ -198,6 +206,23 @@ namespaces.on_disk = lambda: {number: "x" * 100 for number in range(8192)}
     )
     assert said["names"] == 8192
     assert said["open"] == said["later"]
+
+
+def test_processes_are_seen_where_proc_is_hidden_from_others() -> None:
+    """With hidepid, as some hosts mount it, the worker sees nobody; its keeper does."""
+    hide = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+assert not libc.unshare(0x20000) and not libc.mount(b"none", b"/", None, 0x44000, None)
+assert not libc.mount(b"proc", b"/proc", b"proc", 0, b"hidepid=2"), ctypes.get_errno()
+"""
+    said = worker(
+        """
+tell(seen=os.path.exists(f'/proc/{os.getppid()}'), comm=hands.stat(os.getppid()).comm, nobody=hands.stat(1 << 22))
+""",
+        before=hide,
+    )
+    assert said == {"seen": False, "comm": Path("/proc/self/comm").read_text().strip(), "nobody": None}
 
 
 def test_it_keeps_no_right_that_it_does_not_need() -> None:

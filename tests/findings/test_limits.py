@@ -93,6 +93,14 @@ def test_a_listeners_own_count_names_it_though_its_queue_is_empty_at_the_look() 
     ]
 
 
+def test_a_burst_at_one_listener_does_not_belong_to_the_trouble_of_another() -> None:
+    """It dropped handshakes too, but once."""
+    finder = AcceptQueueOverflow()
+    overflowing(finder, place(queue(80, 6, drops=3), queue(81, 0, drops=12)), seconds=1)
+    found = overflowing(finder, place(queue(80, 6, drops=3), queue(81, 0, drops=0)))
+    assert [each.subject.port for each in found] == [80]
+
+
 def test_the_only_listener_of_a_namespace_is_the_one() -> None:
     """Also where it had no count, and its queue was empty again."""
     [draft] = overflowing(AcceptQueueOverflow(), place(queue(80)))

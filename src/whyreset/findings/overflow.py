@@ -36,10 +36,15 @@ class Listening(Struct, kw_only=True):
     #: Looks, and those of them that found the queue full.
     looks: int = 0
     full: int = 0
-    #: Handshakes that it dropped, by its own count.
+    #: Handshakes that it dropped, by its own count, and looks that found more of them.
     dropped: int = 0
+    drops: int = 0
     #: Clients that it reset for that.
     reset: int = 0
+
+    def is_lasting(self) -> bool:
+        """Its own trouble was no matter of a moment."""
+        return max(self.drops, self.full) >= 2 or self.reset >= FEW
 
 
 class Trouble(Struct, kw_only=True):
@@ -77,6 +82,8 @@ class Trouble(Struct, kw_only=True):
         """The ports that are meant, and whether that is certain."""
         known = list(self.ports.values())
         if counted := [each for each in known if each.dropped or each.reset]:
+            # a burst at one does not belong to the trouble of another
+            counted = [each for each in counted if each.is_lasting()] or counted
             return sorted(counted, key=lambda each: -each.dropped - each.reset), True
         if full := [each for each in known if each.full]:
             return sorted(full, key=lambda each: -each.full), len(full) == 1 == len(self.listening)
@@ -171,6 +178,7 @@ class Overflows:
                 port = trouble.ports[queue.port] = _listening(queue)
             port.owner = queue.owner or port.owner
             port.dropped += queue.drops or 0
+            port.drops += bool(queue.drops)
             # of sockets that share a port the one that is full is shown
             if is_full or not full.get(queue.port):
                 port.address, port.waiting, port.limit = queue.address, queue.waiting, queue.limit

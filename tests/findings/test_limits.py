@@ -20,6 +20,7 @@ from whyreset.findings.syn_queue_overflow import SynQueueOverflow
 from whyreset.findings.time_wait_trouble import TimeWaitTrouble
 from whyreset.findings.too_many_orphans import TooManyOrphans
 from whyreset.model import Attempt, Cause, Finding, Holder, Host, Place, Process, Queue, Remotes, Reset, Step, Subject
+from whyreset.observation import Traits
 
 
 def batch(number: float, **fields: Any) -> Batch:
@@ -257,6 +258,18 @@ def test_a_service_that_began_while_watching_is_no_restart() -> None:
     """The connections of the one before would be remembered: these were never known."""
     story = "0 run other\n5 listen 8080 api\n6..9/1 sent half-open 8080 from 192.0.2.{1+i} trigger=PA certainty=likely"
     assert "has not known them since watching began" in told(story, "stale-peers")[0].sentence
+
+
+def test_packets_alone_say_no_more_than_that_a_host_does_not_know_them() -> None:
+    """Nor do they tell a full accept queue from what else refuses."""
+    stale, full = StalePeers(), AcceptQueueOverflow()
+    for second in range(1, 6):
+        traits = Traits(flags="R", handshake="none", opener="")
+        stale.see(batch(second, resets=(of("half-open", second, 80, traits=traits),)))
+        full.see(batch(second, resets=(of("accept-queue-full", second, 80, traits=traits),)))
+    [draft] = drafts(stale, 6)
+    assert (draft.confidence, "who reset them answered as a host does" in draft.sentence) == ("likely", True)
+    assert drafts(full, 6) == []
 
 
 def test_a_host_that_started_lately_explains_connections_that_it_does_not_know() -> None:

@@ -31,7 +31,8 @@ class AcceptQueueOverflow:
         self._home = batch.host.netns if batch.host else self._home
         self._overflows.see(batch)
         for reset in batch.resets:
-            if reset.cause.name in _CAUSES and reset.facts.direction == "sent":
+            # packets alone do not tell it from what else refuses a handshake's end
+            if reset.cause.name in _CAUSES and reset.facts.direction == "sent" and reset.facts.traits is None:
                 self._overflows.reset(reset)
 
     def drafts(self, now_ns: int) -> Iterable[Draft]:

@@ -17,7 +17,8 @@ from tests.hosts.hosts import await_true
 from tests.privileges.parted import worker
 from whyreset.privileges import requests
 from whyreset.privileges.grants import Grants
-from whyreset.privileges.keeper import _DONE, needed
+from whyreset.privileges.keeper import _DONE, Keeper, needed
+from whyreset.privileges.requests import NotGrantedError
 from whyreset.privileges.rights import CAP_SYS_ADMIN, CAP_SYS_PTRACE
 from whyreset.sources.loading import ALL
 
@@ -268,3 +269,14 @@ def test_signals_that_both_get_are_for_the_worker(number: signal.Signals) -> Non
     """A terminal or a service manager sends them to all; the keeper ends after its worker, not before."""
     said = worker("tell(keeper=hands._keeper)\nsys.stdin.readline()\ntell(alive=alive())", at_keeper=number)
     assert said["alive"]
+
+
+def test_namespaces_are_looked_into_only_where_that_was_granted() -> None:
+    """Queues of listeners and raw sockets are shown to a watch, and to nobody else."""
+    requested = (requests.LookInto(()), requests.RawSenders(0))
+    for request in requested:
+        with pytest.raises(NotGrantedError):
+            Keeper(Grants(), os.getpid(), None).do(request, ())
+    granted = Keeper(Grants(looking=True), os.getpid(), None)
+    assert [granted.do(request, ()).value for request in requested] == [(), ()]
+    assert CAP_SYS_ADMIN in needed(Grants(looking=True))

@@ -47,6 +47,7 @@ def capturing_grants(path: str, *, netns: tuple[str, ...], snap: int, force: boo
 
     return Grants(
         loading=ALL,
+        looking=True,
         packets=_PLACES_MAX,
         snap_bytes=max(snap, 320),
         netns=netns,

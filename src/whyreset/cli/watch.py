@@ -109,6 +109,7 @@ def watch(
     loading = Loading(exact_owners=exact_owners, ring_bytes=ring_kib * 1024 if ring_kib else None, tier=tier or "")
     grants = Grants(
         loading=loading if tier != "packets" else None,
+        looking=tier != "packets",
         packets=(1 + len(netns) if by_packets else 0) + bool(evidence),
         everything=by_packets,
         netns=netns if packets else (),

@@ -209,6 +209,16 @@ class Account:
         """Inode numbers of those that are being watched."""
         return [side.netns for cookie, side in self._sides.items() if cookie != _NO_COOKIE and not side.gone]
 
+    def inode(self, cookie: int) -> int:
+        """The inode number of a namespace; 0 where it is not known."""
+        side = self._sides.get(cookie)
+        return side.netns if side else 0
+
+    def latest(self, cookie: int) -> dict[str, int]:
+        """What the kernel has counted in a namespace since that began, as it was read last."""
+        side = self._sides.get(cookie)
+        return side.latest if side else {}
+
     def blind(self) -> int:
         """Resets sent of which nothing is known: lost, or counted by the kernel but never traced."""
         return sum(

@@ -21,6 +21,7 @@ from whyreset.sources.conntrack import Conntrack, Translations
 from whyreset.sources.firewall_tools import OwnTools, Tools
 from whyreset.sources.loading import Loaded, LoadedHere, Loading
 from whyreset.sources.packet_socket import Opened, PacketSocket, Shape
+from whyreset.sources.queues import Queues, QueueSource
 
 
 class HandsError(Exception):
@@ -48,6 +49,12 @@ class Hands(Protocol):
 
     def raw_sockets(self, path: str, ours: Collection[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """See `rawsockets.held`."""
+
+    def raw_senders(self, netns: int) -> tuple[str, ...]:
+        """See `rawsockets.of_namespace`."""
+
+    def queues(self) -> Queues:
+        """What looks into namespaces whose counters speak of trouble."""
 
     def is_local(self, path: str, address: str) -> bool | None:
         """Whether an address is that namespace's own; None where that cannot be told."""
@@ -106,6 +113,12 @@ class OwnHands(Proc):
 
     def raw_sockets(self, path: str, ours: Collection[int]) -> tuple[tuple[str, ...], tuple[str, ...]]:
         return rawsockets.held(path, ours)
+
+    def raw_senders(self, netns: int) -> tuple[str, ...]:
+        return rawsockets.of_namespace(netns, (os.getpid(),))
+
+    def queues(self) -> Queues:
+        return QueueSource()
 
     def is_local(self, path: str, address: str) -> bool | None:
         try:

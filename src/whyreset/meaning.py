@@ -5,19 +5,26 @@ It joins `owners` (listeners and processes that began or ended) with `findings`,
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from msgspec.structs import replace
 
 from whyreset.findings.base import SECOND_NS, Batch
 from whyreset.findings.judge import Judge
-from whyreset.model import Alert, Count, Finding, Host, Life, Process, Reset, Verdict
+from whyreset.model import Alert, Attempt, Contact, Count, Finding, Host, Life, Owner, Place, Process, Reset, Verdict
 
 #: What the verdict of a running watch is of.
 VERDICT_NS = 60 * SECOND_NS
 #: An alert's verdict looks back over its window, and so much more: a surge begins before it is one.
 _BEFORE_NS = 10 * SECOND_NS
+#: So often it is looked who holds raw sockets, at the most.
+_RAW_NS = 10 * SECOND_NS
+_RAW_NAMESPACES = 256
+_UNASKED = "unsolicited-syn-ack"
+#: Share of a core that judging between the seconds may cost.
+_EARLY_SHARE = 0.002
 #: Rules of this name are about resets received.
 _RECEIVED = "received"
 
@@ -28,6 +35,12 @@ class News(Protocol):
     def news(self, now_ns: int, most: int = 256) -> tuple[tuple[Life, ...], tuple[Process, ...]]:
         """Listeners that began or ended, and known processes that ended, since it was asked last."""
 
+    def listening(self, socket_cookie: int, now_ns: int) -> Owner | None:
+        """Who listens on that socket."""
+
+    def process(self, key: tuple[int, int], now_ns: int) -> Process:
+        """What is known of a process by its pid and start."""
+
 
 class Meaning:
     """Finds what resets mean.
@@ -37,15 +50,27 @@ class Meaning:
         netns_name: the name of a namespace by its inode number.
         within: says of which namespaces the verdict is, by inode number and name.
         start: what ids of findings begin with, so that those of two runs differ.
+        raw: who holds raw and packet sockets in a namespace, by its inode number, as sentences.
     """
 
     def __init__(
-        self, owners: News, netns_name: Callable[[int], str], within: Callable[[int, str], bool], *, start: str = ""
+        self,
+        owners: News,
+        netns_name: Callable[[int], str],
+        within: Callable[[int, str], bool],
+        *,
+        start: str = "",
+        raw: Callable[[int], tuple[str, ...]] = lambda _: (),
     ) -> None:
         self._owners = owners
         self._within = within
         self._netns_name = netns_name
         self._judge = Judge(start=start)
+        self._raw = raw
+        self._raw_after_ns: dict[int, int] = {}
+        #: Something came that was not judged yet, and when that may be done before the second is over.
+        self._is_new = False
+        self._early_after_ns = 0
 
     def see(
         self,
@@ -55,6 +80,10 @@ class Meaning:
         epoch_ns: int,
         counts: Iterable[Count] = (),
         host: Host | None = None,
+        contacts: Iterable[Contact] = (),
+        established: Mapping[tuple[int, int], int] | None = None,
+        places: Iterable[Place] = (),
+        attempts: Iterable[Attempt] = (),
     ) -> None:
         """Takes in what one visit brought.
 
@@ -64,23 +93,46 @@ class Meaning:
             epoch_ns: what to add to that for nanoseconds since the epoch.
             counts: accounts of the namespaces, once a second.
             host: its gauges and limits, once a second.
+            contacts: remotes whose first contacts say more than before, once a second.
+            established: connections of the ports that `looks` named, where they were counted.
+            places: namespaces that were looked into.
+            attempts: connections of this host that nobody answered.
         """
         lives, ends = self._owners.news(now_ns)
-        self._judge.see(
-            Batch(
-                now_ns=now_ns + epoch_ns,
-                epoch_ns=epoch_ns,
-                resets=tuple(resets),
-                lives=tuple(self._placed(each) for each in lives),
-                ends=ends,
-                counts=tuple(counts),
-                host=host,
-            )
+        resets = tuple(resets)
+        batch = Batch(
+            now_ns=now_ns + epoch_ns,
+            epoch_ns=epoch_ns,
+            resets=resets,
+            lives=tuple(self._placed(each) for each in lives),
+            ends=ends,
+            counts=tuple(counts),
+            host=host,
+            contacts=tuple(contacts),
+            raw=self._look(resets, now_ns),
+            established=established or {},
+            places=tuple(self._peopled(each, now_ns) for each in places),
+            attempts=tuple(self._named(each, now_ns) for each in attempts),
         )
+        self._is_new = self._is_new or bool(batch.resets or batch.lives)
+        self._judge.see(batch)
+
+    def looks(self) -> set[tuple[int, int]]:
+        """Ports whose connections are to be counted, as namespace cookie and port; mostly none."""
+        return self._judge.looks()
 
     def judge(self, now_ns: int) -> list[Finding]:
         """What began, changed or ended since it was asked last; nanoseconds since the epoch, here and below."""
-        return self._judge.judge(now_ns)
+        spent_ns = time.thread_time_ns()
+        findings = self._judge.judge(now_ns)
+        spent_ns = time.thread_time_ns() - spent_ns
+        self._is_new = False
+        self._early_after_ns = now_ns + round(spent_ns / _EARLY_SHARE)
+        return findings
+
+    def judge_early(self, now_ns: int) -> list[Finding]:
+        """The same between two seconds, where something new came: a crash is told at once, unless that costs much."""
+        return self.judge(now_ns) if self._is_new and now_ns >= self._early_after_ns else []
 
     def open(self, now_ns: int) -> list[Finding]:
         """The findings that go on."""
@@ -94,9 +146,38 @@ class Meaning:
         """Alerts that are raised, each with the verdict over its window in its namespace."""
         return [replace(each, verdict=self._of(each)) if _is_raised(each) else each for each in alerts]
 
+    def _look(self, resets: Iterable[Reset], now_ns: int) -> dict[int, tuple[str, ...]]:
+        """Who may have sent the SYNs that the stack did not send, while they still hold their sockets."""
+        found: dict[int, tuple[str, ...]] = {}
+        for reset in resets:
+            cookie = reset.sample.netns_cookie
+            if reset.cause.name != _UNASKED or reset.facts.direction != "sent" or cookie in found:
+                continue
+            if now_ns >= self._raw_after_ns.get(cookie, 0):
+                if len(self._raw_after_ns) >= _RAW_NAMESPACES:
+                    self._raw_after_ns.clear()
+                self._raw_after_ns[cookie] = now_ns + _RAW_NS
+                found[cookie] = self._raw(reset.sample.netns)
+        return found
+
     def _placed(self, life: Life) -> Life:
         # of a namespace that is gone the number may be another's by now
         return life if life.listener.until_ns else replace(life, netns_name=self._netns_name(life.listener.netns))
+
+    def _peopled(self, place: Place, now_ns: int) -> Place:
+        """With the owners of its listeners."""
+        queues = [replace(each, owner=self._owners.listening(each.socket_cookie, now_ns)) for each in place.queues]
+        holders = [
+            replace(each, owner=self._owners.listening(each.socket_cookie, now_ns)) if each.socket_cookie else each
+            for each in place.holders
+        ]
+        name = self._netns_name(place.netns)
+        return replace(place, netns_name=name, queues=tuple(queues), holders=tuple(holders))
+
+    def _named(self, attempt: Attempt, now_ns: int) -> Attempt:
+        """With the process that began it."""
+        process = self._owners.process(attempt.owner, now_ns) if attempt.owner else None
+        return replace(attempt, netns_name=self._netns_name(attempt.netns), process=process)
 
     def _of(self, alert: Alert) -> Verdict:
         since_ns = alert.time_ns - alert.window * SECOND_NS - _BEFORE_NS

@@ -12,6 +12,9 @@ from msgspec import Struct
 
 from whyreset.observation import Traits
 
+#: include/linux/socket.h.
+_AF_INET6 = 10
+
 Direction = Literal["sent", "received", "observed"]
 Certainty = Literal["certain", "likely", "unknown"]
 #: Of a finding: proven, good evidence short of proof, or too little yet to say it aloud.
@@ -75,6 +78,14 @@ class Listener(Struct, frozen=True, kw_only=True, gc=False):
     #: The namespace's inode number.
     netns: int = 0
 
+    def serves(self, address: str, family: int = 0) -> bool:
+        """Whether who connects to that address comes to it; "" and 0 for any."""
+        if not address or self.address == address:
+            return True
+        if self.address not in ("0.0.0.0", "::"):
+            return False
+        return not family or self.family == family or (self.family == _AF_INET6 and not self.ipv6_only)
+
 
 class Life(Struct, frozen=True, kw_only=True):
     """A listener that is known, and its processes."""
@@ -106,6 +117,78 @@ class Socket(Struct, frozen=True, kw_only=True):
     queue: tuple[int, int] | None = None
     #: Number of its file; 0 where it has none (any more).
     inode: int = 0
+    #: What it dropped since it was made: of a listener, handshakes that it had no room for. None where not asked for.
+    drops: int | None = None
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """A listener's queues at one moment."""
+
+    port: int
+    address: str
+    socket_cookie: int
+    #: Connections that wait to be accepted. The kernel lets in one more than the limit.
+    waiting: int
+    #: The smaller of listen(2)'s backlog and net.core.somaxconn: of connections that wait, and of half-open ones.
+    limit: int
+    #: Handshakes that are not complete; None where they were not counted.
+    half_open: int | None = None
+    #: Handshakes that it dropped since the look before; None where there was none.
+    drops: int | None = None
+    #: None where nobody is known.
+    owner: Owner | None = None
+
+
+class Holder(Struct, frozen=True, kw_only=True):
+    """Sockets that hold memory of TCP, by the port that names the service."""
+
+    port: int
+    #: The port is one that somebody listens on here; else it is the remote one.
+    served: bool
+    sockets: int
+    #: Of these, those that were closed by their process and still have data to send.
+    orphans: int
+    memory_bytes: int
+    #: Whose listener that is; None where nobody is known.
+    owner: Owner | None = None
+    #: Cookie of that listener; 0 where there is none.
+    socket_cookie: int = 0
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """A network namespace that was looked into, since a counter had said that there is something to see."""
+
+    netns: int
+    netns_cookie: int
+    netns_name: str = ""
+    #: Its settings under /proc/sys/net by their last name («tcp_syn_retries», «somaxconn»); those that could be read.
+    settings: dict[str, int] = {}
+    #: Its listeners, as far as there was room; none where only settings were asked for.
+    queues: tuple[Queue, ...] = ()
+    #: Who holds most memory there, and most orphans, where that was asked for.
+    holders: tuple[Holder, ...] = ()
+    #: Why it could not be looked into; "" where it was.
+    unread: str = ""
+
+
+class Attempt(Struct, frozen=True, kw_only=True):
+    """Connections of one process to one destination that this host gave up without any answer to its SYN."""
+
+    netns_cookie: int
+    netns: int = 0
+    netns_name: str = ""
+    remote: str
+    port: int
+    #: (pid, start_ns); what is known of that process is filled in later.
+    owner: tuple[int, int] | None
+    process: Process | None = None
+    count: int
+    #: How long they had been tried, at the least and at the most; 0 where that is not known.
+    shortest_ns: int
+    longest_ns: int
+    #: CLOCK_BOOTTIME of the first and last end.
+    first_ns: int
+    last_ns: int
 
 
 class ProcessEnd(Struct, frozen=True, kw_only=True):
@@ -386,6 +469,8 @@ class Host(Struct, frozen=True, kw_only=True):
     netns: int = 0
     #: Seconds since boot.
     uptime: float = 0.0
+    #: When its list of installed packages changed last, in nanoseconds since the epoch; 0 where that is not known.
+    packages_changed_ns: int = 0
     #: By the names of /proc/net/sockstat and /proc/net/snmp: how many there are now.
     gauges: dict[str, float] = {}
     #: Limits, by the names that Netdata's rules know them by.
@@ -470,6 +555,49 @@ class Shares(Struct, frozen=True, kw_only=True):
     remotes: tuple[tuple[str, int], ...] = ()
     #: Of these, those that were declared to be expected.
     expected: int = 0
+
+
+class Target(Struct, frozen=True, kw_only=True, gc=False):
+    """An address and port of this host that a remote tried in vain."""
+
+    #: "" where more addresses were tried than are told apart.
+    address: str
+    port: int
+    #: Seconds of CLOCK_BOOTTIME when it tried first.
+    first_s: int = 0
+    #: How often it came back to this very place.
+    again: int = 0
+
+
+class Contact(Struct, frozen=True, kw_only=True):
+    """What a remote's first contacts with this host came to, within a day at most. Times are of CLOCK_BOOTTIME."""
+
+    netns: int
+    netns_cookie: int
+    #: An address, or for IPv6 the network that it is in («2001:db8:0:1::/64»).
+    remote: str
+    #: Of its first contact that failed, and of its last contact.
+    first_ns: int
+    last_ns: int
+    #: Segments that were answered with a reset, though they belong to no connection.
+    tries: int
+    #: Distinct places (address and port) that they were for; an estimate (about 9 %) where it is not `exact`.
+    failed: int
+    exact: bool = True
+    #: The first of these places, and the lowest and the highest port of all.
+    places: tuple[Target, ...] = ()
+    low: int = 0
+    high: int = 0
+    #: Addresses of this host among them; an estimate beyond a few.
+    addresses: int = 1
+    #: How it tried, by the segments' flags: "connect" (a SYN as stacks send it), "syn" (one as programs make it),
+    #: "fin", "null", "xmas", "ack", "maimon" (FIN with ACK), "other".
+    techniques: tuple[str, ...] = ()
+    #: Ports at which a connection of it was accepted and has closed since, the first of them; and how many connections.
+    opened: tuple[int, ...] = ()
+    accepted: int = 0
+    #: It completed a handshake with this host, so that its address is its own.
+    handshake: bool = False
 
 
 class Subject(Struct, frozen=True, kw_only=True):

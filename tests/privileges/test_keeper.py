@@ -99,6 +99,7 @@ REFUSED = {
     "the firewall of another namespace": ("requests.AskTools('/proc/1/ns/net')", "packets=1"),
     "raw sockets of another namespace": ("requests.RawSockets('/run/netns/x', ())", "packets=1"),
     "addresses of another namespace": ("requests.IsLocal('/run/netns/x', '192.0.2.1')", "packets=1"),
+    "a look into namespaces": ("requests.LookInto(())", "looking=False"),
     "what runs beside": ("requests.Beside()", ""),
     "a file": ("requests.OpenFile('/tmp/x.pcapng', False)", ""),
     "another file than the capture's": ("requests.OpenFile('/tmp/y.pcapng', False)", "capture='/tmp/x.pcapng'"),

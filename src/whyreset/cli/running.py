@@ -102,7 +102,7 @@ def watching(stack: ExitStack, settings: Settings, hands: Hands) -> Agent | Coun
 
 def import_stand_ins(*, packets: bool) -> None:
     """What may stand in for the agent is imported with the user's rights too."""
-    for name in ("counting", *(["tapping"] if packets else [])):
+    for name in ("counting", *(["onwire", "tapping"] if packets else [])):
         import_module(f"whyreset.{name}")
 
 

@@ -1,5 +1,6 @@
 from collections.abc import Sequence
 
+from whyreset.core.contacts import Contacts
 from whyreset.core.memory import Memory
 from whyreset.core.merge import Merge
 from whyreset.core.ring import Ring
@@ -7,6 +8,7 @@ from whyreset.model import Group
 
 class Recorder:
     memory: Memory
+    contacts: Contacts
     records: int
     misread: int
     crowded: int

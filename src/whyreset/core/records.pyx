@@ -11,8 +11,9 @@ from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcpy, memset
 
+from whyreset.core.contacts cimport Contacts
 from whyreset.core.events cimport *
-from whyreset.core.memory cimport Memory, closed
+from whyreset.core.memory cimport Memory, closed, recall
 from whyreset.core.merge cimport Merge
 from whyreset.core.ring cimport Ring
 from whyreset.core.sequence cimport is_segment_of, sequence_difference
@@ -80,6 +81,7 @@ cdef class Recorder:
     cdef Ring resets
     cdef Ring closes
     cdef readonly Memory memory
+    cdef readonly Contacts contacts
     cdef Table table
     cdef Twins twins
     cdef Values values
@@ -100,6 +102,7 @@ cdef class Recorder:
         self.closes = closes
         self.memory = memory
         self.table = Table(group_limit, kind_limit or group_limit, sample_limit, samples_per_group, samples_per_kind or sample_limit)
+        self.contacts = Contacts()
         self.twins = Twins()
         self.merge = merge
         self.hold = HOLD if merge is None else HOLD_FOR_WIRE
@@ -151,6 +154,7 @@ cdef class Recorder:
                 break
             if length == sizeof(close_event):
                 self.memory.add(<close_event *>record)
+                self.contacts.closed(<close_event *>record)
             else:
                 self.misread += 1
         self.closes.release(position)
@@ -248,6 +252,8 @@ cdef class Recorder:
             e = &joined
         elif self.met(e) == REFUSED and e.trigger_flags & (SYN | ACK) == ACK:
             self.remember_refused(e)
+        if e.direction == RESET_SENT and not key.facts.ended:
+            self.contacts.refused(e)
         self.fill_key(e, &key)
         index = self.table.place(&key, self.number)
         self.table.count(index, e, self.number)
@@ -280,13 +286,13 @@ cdef class Recorder:
             if e.state_before == 0:
                 e.state_before = row.event.state_before
             if e.state == TIME_WAIT:
-                self.recall(e, row)
+                recall(e, row)
                 e.state_before = row.event.state_before
                 ended_ms[0] = self.milliseconds(row.event.time_ns, e.time_ns)
             return
         if row == NULL or row.event.time_ns > e.time_ns + REPORT_DELAY or not is_segment_of(e, row):
             return
-        self.recall(e, row)
+        recall(e, row)
         e.state_before = row.event.state_before
         was_reset = row.reset_ns != 0 and row.reset_ns <= e.time_ns + REPORT_DELAY
         ended_ns = row.reset_ns if was_reset else row.event.time_ns
@@ -343,22 +349,6 @@ cdef class Recorder:
 
     cdef uint32_t milliseconds(self, uint64_t since, uint64_t until) noexcept nogil:
         return <uint32_t>min((until - since) // 1000000, <uint64_t>0xFFFFFFFE) if until > since else 0
-
-    cdef void recall(self, reset_event *e, const closed *row) noexcept nogil:
-        """The socket is gone: what it knew comes from the memory."""
-        e.opened_ns = row.event.opened_ns
-        e.owner_pid = row.event.owner_pid
-        e.owner_start_ns = row.event.owner_start_ns
-        e.owner_via = row.event.owner_via
-        e.bytes_in = row.event.bytes_in
-        e.bytes_out = row.event.bytes_out
-        e.snd_nxt = row.event.snd_nxt
-        e.rcv_nxt = row.event.rcv_nxt
-        e.srtt_us = row.event.srtt_us
-        e.idle_jiffies = row.event.idle_jiffies
-        e.unread = 0
-        e.flags |= row.event.flags & (ACTIVE_OPEN | FIN_RECEIVED | EXITING)
-        e.exit_code = row.event.exit_code
 
     cdef bint is_echo_of_receive(self, const reset_event *e) noexcept nogil:
         """tcp_reset() is also how the kernel ends a closed socket that data came for; no reset was received then."""

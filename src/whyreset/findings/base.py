@@ -9,14 +9,27 @@ from __future__ import annotations
 
 import ipaddress
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache
 from itertools import islice
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from msgspec import Struct
 
-from whyreset.model import Confidence, Count, Host, Life, Process, Reset, Severity, Step, Subject
+from whyreset.model import (
+    Attempt,
+    Confidence,
+    Contact,
+    Count,
+    Host,
+    Life,
+    Place,
+    Process,
+    Reset,
+    Severity,
+    Step,
+    Subject,
+)
 from whyreset.words import name, service
 
 SECOND_NS = 1_000_000_000
@@ -28,7 +41,7 @@ class Batch(Struct, frozen=True, kw_only=True):
     """What came since the last one, about a tenth of a second ago. Times are nanoseconds since the epoch."""
 
     now_ns: int
-    #: What to add to CLOCK_BOOTTIME, which the times within `lives` and `ends` are of.
+    #: What to add to CLOCK_BOOTTIME, which the times within `lives`, `ends` and `contacts` are of.
     epoch_ns: int = 0
     resets: tuple[Reset, ...] = ()
     #: Listeners that began (`until_ns` is 0) or ended, in their order; in the first batch those that there were.
@@ -38,6 +51,15 @@ class Batch(Struct, frozen=True, kw_only=True):
     #: Once a second: accounts of the namespaces where something moved, and the host's gauges and limits.
     counts: tuple[Count, ...] = ()
     host: Host | None = None
+    #: Once a second: remotes whose first contacts say more than before.
+    contacts: tuple[Contact, ...] = ()
+    #: By namespace's cookie, who holds raw and packet sockets there, as sentences; where SYN-ACKs came unasked for.
+    raw: Mapping[int, tuple[str, ...]] = {}
+    #: Connections of services that a finder asked to have counted (`Looker`), by namespace cookie and port.
+    established: Mapping[tuple[int, int], int] = {}
+    #: Namespaces that were looked into since their counters spoke of trouble, and connections that nobody answered.
+    places: tuple[Place, ...] = ()
+    attempts: tuple[Attempt, ...] = ()
 
 
 class Claims(Struct, frozen=True, kw_only=True):
@@ -47,8 +69,8 @@ class Claims(Struct, frozen=True, kw_only=True):
     causes: frozenset[str]
     direction: str = "sent"
     netns_cookie: int | None = None
-    #: Service's ports; none for any.
-    ports: frozenset[int] = frozenset()
+    #: Service's ports; none for any. None among them: those of a crowd, whose ports were not told apart.
+    ports: frozenset[int | None] = frozenset()
     #: Labels as `label` gives them, of owner or closer; none for any.
     owners: frozenset[str] = frozenset()
     #: Sources as `source` gives them; none for any.
@@ -98,6 +120,14 @@ class Finder(Protocol):
 
     def drafts(self, now_ns: int) -> Iterable[Draft]:
         """All that it holds to be so now; one that is over is given once more with `over`, or not at all."""
+
+
+@runtime_checkable
+class Looker(Protocol):
+    """A finder that asks for what it costs something to see."""
+
+    def looks(self) -> Iterable[tuple[int, int]]:
+        """Ports whose connections are to be counted, once a second or rarer, as namespace cookie and port."""
 
 
 Key = TypeVar("Key", bound=Hashable)

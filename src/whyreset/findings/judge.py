@@ -14,7 +14,7 @@ from typing import Literal
 from msgspec import Struct
 
 from whyreset.findings import FINDERS
-from whyreset.findings.base import SECOND_NS, Batch, Draft, Finder, Table
+from whyreset.findings.base import SECOND_NS, Batch, Draft, Finder, Looker, Table
 from whyreset.findings.verdict import verdict
 from whyreset.findings.window import Window, fits_time
 from whyreset.model import Finding, Share, Verdict
@@ -75,6 +75,10 @@ class Judge:
         self._window.add(batch.resets, batch.now_ns)
         for finder in self._finders:
             finder.see(batch)
+
+    def looks(self) -> set[tuple[int, int]]:
+        """Ports whose connections the finders want to be counted, as namespace cookie and port."""
+        return {each for finder in self._finders if isinstance(finder, Looker) for each in finder.looks()}
 
     def judge(self, now_ns: int) -> list[Finding]:
         """What began, changed or ended since it was asked last; about once a second is often enough."""

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from whyreset.model import Listener, ListenerEnd
 
-_AF_INET, _AF_INET6 = 2, 10
+_AF_INET = 2
 _WILDCARDS = ("0.0.0.0", "::")
 #: How an IPv6 socket that serves IPv4 alone is bound (RFC 4291 section 2.5.5.2); Java does so.
 _MAPPED = "::ffff:"
@@ -119,7 +119,7 @@ class Lives:
         found = self._there(netns_cookie, port, time_ns)
         if cookie:
             return next((each for each in found if each.socket_cookie == cookie), None)
-        serving = [each for each in found if _serves(each, address, family)]
+        serving = [each for each in found if each.serves(address, family)]
         return max(serving, key=lambda each: (each.address not in _WILDCARDS, each.since_ns), default=None)
 
     def shared(self, listener: Listener, *, time_ns: int) -> bool:
@@ -135,6 +135,10 @@ class Lives:
         return [each for each in living if each.since_ns <= time_ns] + [
             each for each in self._former.get(place, ()) if each.since_ns <= time_ns <= each.until_ns
         ]
+
+    def of_socket(self, cookie: int) -> Listener | None:
+        """Who listens on that socket now."""
+        return self._open.get(cookie)
 
     def of_port(self, port: int) -> list[Listener]:
         """All that listen or listened on a port, in every namespace."""
@@ -158,13 +162,5 @@ class Lives:
     ) -> Listener | None:
         """The last listener there that had ended by then, of those that served `address`."""
         known = self._former.get((netns_cookie, port), ())
-        ended = [each for each in known if each.until_ns <= time_ns and _serves(each, address, family)]
+        ended = [each for each in known if each.until_ns <= time_ns and each.serves(address, family)]
         return max(ended, key=lambda each: each.until_ns, default=None)
-
-
-def _serves(listener: Listener, address: str, family: int) -> bool:
-    if not address or listener.address == address:
-        return True
-    if listener.address not in _WILDCARDS:
-        return False
-    return not family or listener.family == family or (listener.family == _AF_INET6 and not listener.ipv6_only)

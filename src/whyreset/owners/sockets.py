@@ -81,6 +81,16 @@ class Owners:
         found = [self.processes.known(key) for key in ends]
         return tuple(self._life(each, now_ns) for each in lives), tuple(each for each in found if each is not None)
 
+    def listening(self, socket_cookie: int, now_ns: int) -> Owner | None:
+        """Who listens on that socket.
+
+        Args:
+            socket_cookie: the listener's.
+            now_ns: CLOCK_BOOTTIME.
+        """
+        listener = self.lives.of_socket(socket_cookie)
+        return self.known(listener.owner, "listener", now_ns) if listener else None
+
     def _life(self, listener: Listener, now_ns: int) -> Life:
         other = listener.closer not in (None, listener.owner)
         return Life(
@@ -92,6 +102,11 @@ class Owners:
     def _note(self, listener: Listener | None) -> None:
         if listener is not None:
             self._changed.append(listener)
+
+    @property
+    def behind(self) -> bool:
+        """Whether there is something to catch up on."""
+        return bool(self._unread)
 
     def catch_up(self, now_ns: int, most: int = 20) -> None:
         """Reads so many of the processes that were only noted, so that they are known before they are gone.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from importlib import import_module
 from typing import Any, TypeVar
 
@@ -12,6 +12,7 @@ import msgspec
 
 from whyreset.files import Files
 from whyreset.hands import HandsError
+from whyreset.model import Place
 from whyreset.owners import procfs
 from whyreset.owners.procfs import Stat
 from whyreset.privileges import requests, rights
@@ -21,6 +22,8 @@ from whyreset.sources.conntrack import Translations
 from whyreset.sources.firewall_tools import Listed, Said, Tools
 from whyreset.sources.loading import MAPS, Loaded, Loading, Told
 from whyreset.sources.packet_socket import Opened, Shape, Wanted
+from whyreset.sources.queues import NAMESPACES, Queues
+from whyreset.sources.queues import Wanted as LookWanted
 
 _ANSWER_BYTES_MAX = 64 << 20
 #: What the standard library, and we, import within functions: it may lie where only root reads.
@@ -126,6 +129,12 @@ class Asking:
     def raw_sockets(self, path: str, ours: Collection[int]) -> tuple[_Lines, _Lines]:
         return self.tell(requests.RawSockets(path, tuple(ours)), tuple[_Lines, _Lines])
 
+    def raw_senders(self, netns: int) -> tuple[str, ...]:
+        return self.tell(requests.RawSenders(netns), _Lines)
+
+    def queues(self) -> Queues:
+        return _Queues(self)
+
     def is_local(self, path: str, address: str) -> bool | None:
         found: bool | None = self.request(requests.IsLocal(path, address), bool | None)[0]
         return found
@@ -183,6 +192,19 @@ class _Loaded:
             os.close(descriptor)
         if maps:
             _quietly(self._asking, requests.Unload())
+
+
+class _Queues:
+    """Looks through the keeper's eyes."""
+
+    def __init__(self, asking: Asking) -> None:
+        self._asking = asking
+
+    def begin(self) -> None:
+        self._asking.tell(requests.LookInto(()), tuple[Place, ...])
+
+    def look(self, wanted: Sequence[LookWanted], now_ns: int) -> Sequence[Place]:
+        return self._asking.tell(requests.LookInto(tuple(wanted[:NAMESPACES])), tuple[Place, ...])
 
 
 class _Packets:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import struct
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -17,6 +19,7 @@ from whyreset.sources.conntrack import Translations
 from whyreset.sources.firewall_tools import Tools
 from whyreset.sources.loading import MAPS, Loaded
 from whyreset.sources.packet_socket import Opened, Wanted
+from whyreset.sources.queues import Queues
 
 _BLOCK_BYTES_MAX, _BLOCKS_MAX, _WAIT_MS_MAX = 1 << 20, 4096, 10_000
 
@@ -42,6 +45,7 @@ class Keeper:
         self._tools: dict[str, Tools] = {}
         self._translations: dict[str, Translations] = {}
         self._listening = False
+        self._queues: Queues | None = None
 
     def prepare(self) -> None:
         """Does what is certain to be asked for, while the worker still begins; then keeps only the rights for more."""
@@ -197,6 +201,25 @@ class Keeper:
         self._check_wire(request.path)
         return Reply(self._hands.raw_sockets(request.path, request.ours))
 
+    def _raw_senders(self, request: requests.RawSenders) -> Reply:
+        self._check_looking()
+        # the worker holds the packet sockets that were opened for it too
+        ours = (f"[{self._worker}]", f"[{os.getpid()}]")
+        found = self._hands.raw_senders(request.netns)
+        return Reply(tuple(each for each in found if not any(pid in each for pid in ours)))
+
+    def _look_into(self, request: requests.LookInto) -> Reply:
+        self._check_looking()
+        if self._queues is None:
+            self._queues = self._hands.queues()
+            self._queues.begin()
+        # by this clock, so that no more is looked at than a small share of a core allows
+        return Reply(tuple(self._queues.look(request.wanted, time.monotonic_ns())))
+
+    def _check_looking(self) -> None:
+        if not self._grants.looking:
+            raise NotGrantedError("a look into namespaces")
+
     def _is_local(self, request: requests.IsLocal) -> Reply:
         self._check_wire(request.path)
         return Reply(self._hands.is_local(request.path, request.address))
@@ -256,6 +279,8 @@ _DONE: dict[type[object], Callable[[Keeper, Any], Reply]] = {
     requests.ToolsAnswer: Keeper._tools_answer,
     requests.Translated: Keeper._translated,
     requests.RawSockets: Keeper._raw_sockets,
+    requests.RawSenders: Keeper._raw_senders,
+    requests.LookInto: Keeper._look_into,
     requests.IsLocal: Keeper._is_local,
     requests.Namespaces: Keeper._namespaces,
     requests.NamespaceNames: Keeper._namespace_names,
@@ -274,8 +299,8 @@ def needed(grants: Grants) -> frozenset[int]:
     kept = {rights.CAP_SYS_PTRACE}
     if grants.packets:
         kept |= {rights.CAP_NET_RAW, rights.CAP_NET_ADMIN, rights.CAP_DAC_READ_SEARCH}
-        if grants.netns:
-            kept.add(rights.CAP_SYS_ADMIN)
+    if grants.looking or (grants.packets and grants.netns):
+        kept.add(rights.CAP_SYS_ADMIN)
     if grants.writes:
         kept |= {rights.CAP_DAC_OVERRIDE, rights.CAP_CHOWN}
     return frozenset(kept)

@@ -13,6 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from whyreset.sources.packet_socket import Shape, Wanted
+from whyreset.sources.queues import Wanted as LookWanted
 
 #: A request takes no more room; an answer goes to a file without a name beyond this.
 REQUEST_BYTES_MAX = 8192
@@ -24,6 +25,7 @@ DESCRIPTORS_MAX = 12
 
 Pid = Annotated[int, Meta(ge=1, le=1 << 22)]
 Number = Annotated[int, Meta(ge=0, le=255)]
+Inode = Annotated[int, Meta(ge=0, le=(1 << 32) - 1)]
 Path = Annotated[str, Meta(max_length=4096)]
 Name = Annotated[str, Meta(max_length=256)]
 
@@ -109,6 +111,18 @@ class RawSockets(_Request):
     ours: Annotated[tuple[int, ...], Meta(max_length=64)]
 
 
+class RawSenders(_Request):
+    """Sentences on the raw and packet sockets of that namespace that can send TCP."""
+
+    netns: Inode
+
+
+class LookInto(_Request):
+    """What is to be seen of the queues of listeners in those namespaces; of none: the looking begins."""
+
+    wanted: Annotated[tuple[LookWanted, ...], Meta(max_length=8)]
+
+
 class IsLocal(_Request):
     """Whether the address is that namespace's own; None for not known."""
 
@@ -184,6 +198,8 @@ Request = (
     | ToolsAnswer
     | Translated
     | RawSockets
+    | RawSenders
+    | LookInto
     | IsLocal
     | Namespaces
     | NamespaceNames

@@ -11,13 +11,14 @@ import errno
 import os
 import socket
 import struct
+from collections import Counter
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import islice
 
 from msgspec import Struct
 
-from whyreset.model import Socket
+from whyreset.model import Holder, Socket
 
 #: include/net/tcp_states.h.
 STATES = (
@@ -38,11 +39,19 @@ _SOCKID_BYTES = 48
 #: struct inet_diag_msg: family, state, timer, retrans, ports, addresses, interface, cookie, expires, queues, uid, file.
 _MESSAGE = struct.Struct("=BBBB2s2s16s16sIQIIIII")
 _STATE, _COOKIE_AT, _COOKIE = 1, 44, struct.Struct("=Q")
+_FILE_AT, _FILE = 68, struct.Struct("=I")
+_LOCAL_PORT_AT = 4
 _LISTEN = STATES.index("LISTEN")
+#: Without a file in these, a socket is an orphan.
+_CLOSED = frozenset(STATES.index(name) for name in ("FIN_WAIT1", "FIN_WAIT2", "CLOSING", "LAST_ACK"))
+_TIME_WAIT = 1 << STATES.index("TIME_WAIT")
+_HALF_OPEN = 1 << STATES.index("SYN_RECV") | 1 << STATES.index("NEW_SYN_RECV")
 _ALL, _OPEN = 0xFFFFFFFF, 1 << STATES.index("ESTABLISHED") | 1 << STATES.index("CLOSE_WAIT")
 _FAMILIES = (socket.AF_INET, socket.AF_INET6)
 _ATTRIBUTE = struct.Struct("=HH")
-_INET_DIAG_REQ_BYTECODE, _INET_DIAG_SKV6ONLY = 1, 11
+_INET_DIAG_REQ_BYTECODE, _INET_DIAG_SKMEMINFO, _INET_DIAG_SKV6ONLY = 1, 7, 11
+#: What of SKMEMINFO's numbers is read (linux/sock_diag.h): allocated to receive, to send, ahead, queued; drops.
+_RMEM, _FORWARD, _WMEM_QUEUED, _DROPS = 0, 4, 5, 8
 #: struct inet_diag_bc_op.
 _OPERATION = struct.Struct("=BBH")
 _JUMP, _S_GE, _S_LE, _D_GE, _D_LE = 1, 2, 3, 4, 5
@@ -103,13 +112,87 @@ def view(port: int, address: str = "", known: Container[int] | None = None) -> V
     return View(netns=netns, cookie=cookie, sockets=found, local=is_local(address) if address else None)
 
 
+def listeners(most: int) -> list[Socket]:
+    """The listeners of the namespace that the calling thread is in, with their queues and what they have dropped.
+
+    Args:
+        most: so many at most.
+    Raises:
+        OSError: sock_diag is not there, or not allowed.
+    """
+    netns, cookie = here()
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asking:
+        bodies = (body for family in _FAMILIES for body in _dump(asking, family, 0, 1 << _LISTEN, meminfo=True))
+        return [_socket(body, netns, cookie) for body in islice(bodies, most)]
+
+
+def half_open(most: int) -> Counter[int]:
+    """How many handshakes are not complete in the namespace that the calling thread is in, by the listener's port.
+
+    Args:
+        most: so many are counted at most.
+    Raises:
+        OSError: sock_diag is not there, or not allowed.
+    """
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asking:
+        bodies = (body for family in _FAMILIES for body in _dump(asking, family, 0, _HALF_OPEN))
+        return Counter(_port(body, _LOCAL_PORT_AT) for body in islice(bodies, most))
+
+
+def holders(most: int) -> list[Holder]:
+    """Who holds memory of TCP in the namespace that the calling thread is in, by port.
+
+    Args:
+        most: so many sockets are looked at.
+    Raises:
+        OSError: sock_diag is not there, or not allowed.
+    """
+    found: dict[tuple[bool, int], list[int]] = {}
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asking:
+        serving = {
+            _port(body, _LOCAL_PORT_AT): _COOKIE.unpack_from(body, _COOKIE_AT)[0]
+            for family in _FAMILIES
+            for body in _dump(asking, family, 0, 1 << _LISTEN)
+        }
+        states = _ALL & ~(_TIME_WAIT | _HALF_OPEN | 1 << _LISTEN)
+        bodies = (body for family in _FAMILIES for body in _dump(asking, family, 0, states, meminfo=True))
+        for body in islice(bodies, most):
+            local = _port(body, _LOCAL_PORT_AT)
+            key = (True, local) if local in serving else (False, _port(body, _LOCAL_PORT_AT + 2))
+            sums = found.setdefault(key, [0, 0, 0])
+            sums[0] += 1
+            sums[1] += body[_STATE] in _CLOSED and not _FILE.unpack_from(body, _FILE_AT)[0]
+            sums[2] += _memory(_meminfo(body[_MESSAGE.size :]))
+    return [
+        Holder(
+            port=port,
+            served=served,
+            sockets=sums[0],
+            orphans=sums[1],
+            memory_bytes=sums[2],
+            socket_cookie=serving.get(port, 0) if served else 0,
+        )
+        for (served, port), sums in found.items()
+    ]
+
+
+def _port(body: memoryview, at: int) -> int:
+    return int.from_bytes(body[at : at + 2], "big")
+
+
+def _memory(meminfo: tuple[int, ...]) -> int:
+    """Bytes that queues hold, and that are held ahead."""
+    return meminfo[_RMEM] + meminfo[_FORWARD] + meminfo[_WMEM_QUEUED] if len(meminfo) > _DROPS else 0
+
+
 def _is_known(body: memoryview, known: Container[int] | None) -> bool:
     return known is not None and _COOKIE.unpack_from(body, _COOKIE_AT)[0] in known
 
 
-def _dump(asking: socket.socket, family: int, port: int, states: int) -> Iterator[memoryview]:
+def _dump(asking: socket.socket, family: int, port: int, states: int, *, meminfo: bool = False) -> Iterator[memoryview]:
     """The answers' bodies. A kernel without this family answers with an error, which is no socket."""
-    body = _REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, states) + bytes(_SOCKID_BYTES)
+    extensions = 1 << (_INET_DIAG_SKMEMINFO - 1) if meminfo else 0
+    body = _REQUEST.pack(family, socket.IPPROTO_TCP, extensions, 0, states) + bytes(_SOCKID_BYTES)
     if port:
         code = _either(port)
         body += _ATTRIBUTE.pack(_ATTRIBUTE.size + len(code), _INET_DIAG_REQ_BYTECODE) + code
@@ -155,6 +238,7 @@ def _socket(body: memoryview, netns: int, cookie: int) -> Socket:
     family, state, _, _, sport, dport, local, remote, _, own, _, waiting, limit, _, inode = _MESSAGE.unpack_from(body)
     name = STATES[state] if state < len(STATES) else ""
     remote_port = int.from_bytes(dport, "big")
+    meminfo = _meminfo(body[_MESSAGE.size :])
     return Socket(
         netns=netns,
         netns_cookie=cookie,
@@ -168,18 +252,30 @@ def _socket(body: memoryview, netns: int, cookie: int) -> Socket:
         ipv6_only=family == socket.AF_INET6 and _ipv6_only(body[_MESSAGE.size :]),
         queue=(waiting, limit) if name == "LISTEN" else None,
         inode=inode,
+        drops=meminfo[_DROPS] if len(meminfo) > _DROPS else None,
     )
 
 
 def _ipv6_only(attributes: memoryview) -> bool:
+    value = _attribute(attributes, _INET_DIAG_SKV6ONLY)
+    return len(value) == 1 and bool(value[0])
+
+
+def _meminfo(attributes: memoryview) -> tuple[int, ...]:
+    value = _attribute(attributes, _INET_DIAG_SKMEMINFO)
+    return struct.unpack_from(f"={len(value) // 4}I", value)
+
+
+def _attribute(attributes: memoryview, wanted: int) -> memoryview:
+    """The value of an attribute; empty where it is not there."""
     while len(attributes) >= _ATTRIBUTE.size:
         size, kind = _ATTRIBUTE.unpack_from(attributes)
-        if kind == _INET_DIAG_SKV6ONLY and size == _ATTRIBUTE.size + 1:
-            return bool(attributes[_ATTRIBUTE.size])
-        if size < _ATTRIBUTE.size:
+        if not _ATTRIBUTE.size <= size <= len(attributes):
             break
+        if kind == wanted:
+            return attributes[_ATTRIBUTE.size : size]
         attributes = attributes[(size + 3) & ~3 :]
-    return False
+    return memoryview(b"")
 
 
 def _address(family: int, data: bytes) -> str:

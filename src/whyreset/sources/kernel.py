@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whyreset.core.merge import Merge
 from whyreset.core.records import Recorder
-from whyreset.model import Group, Missing
+from whyreset.model import Attempt, Contact, Group, Missing
 from whyreset.sources.base import SourceError
 from whyreset.sources.program import Program
 
@@ -78,6 +78,14 @@ class KernelSource:
         self._running.drain(now_ns, everything)
         return self._running.flush()
 
+    def contacts(self, most: int) -> list[Contact]:
+        """Remotes whose first contacts say more than when they were told last, so many at most."""
+        return self._running.contacts.take(most)
+
+    def attempts(self) -> tuple[Attempt, ...]:
+        """Connections of this host that got no answer to their SYN, given up since the last call."""
+        return self._running.memory.attempts.take()
+
     def losses(self) -> dict[str, tuple[int, str]]:
         """What was lost so far, by name: how much, and what that means for the user."""
         recorder, kernel = self._running, self._program.losses()
@@ -89,6 +97,14 @@ class KernelSource:
             "forgotten": (
                 recorder.memory.forgotten,
                 "closed connections forgotten for newer ones: late segments of theirs are told less exactly",
+            ),
+            "contacts-forgotten": (
+                recorder.contacts.forgotten,
+                "remotes forgotten for newer ones: a slow scan of theirs may not be found",
+            ),
+            "attempts-beyond": (
+                recorder.memory.attempts.beyond,
+                "connections given up without an answer, to more destinations at once than are told apart",
             ),
             "closes-lost": (
                 kernel["closes"],

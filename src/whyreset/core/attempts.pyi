@@ -1,0 +1,6 @@
+from whyreset.model import Attempt
+
+class Attempts:
+    beyond: int
+    def __init__(self, room: int = ...) -> None: ...
+    def take(self) -> tuple[Attempt, ...]: ...

@@ -1,0 +1,115 @@
+"""Which network namespaces are worth a look, and what it shows: only those whose counters say that something is wrong.
+
+It joins the account (what moved, where) with `sources/queues.py`, for whoever holds the clock.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from whyreset.account import Account
+from whyreset.hands import Hands
+from whyreset.model import Attempt, Count, Host, Place
+from whyreset.sources import diag
+from whyreset.sources.queues import Wanted
+
+#: Handshakes that found no room: in the accept queue, among the half-open ones.
+_ACCEPT = ("ListenOverflows", "ListenDrops")
+_HALF_OPEN = ("TCPReqQFullDrop", "TCPReqQFullDoCookies")
+#: A first SYN is sent again after a second (RFC 6298 section 2.1): who gave up earlier has not waited for an answer.
+_PATIENCE_NS = 1_000_000_000
+#: Memory of TCP is short, or orphans are too many.
+_MEMORY = ("TCPAbortOnMemory", "TCPMemoryPressures")
+#: To look at all sockets is worth it so often at the most, and of orphans from so large a part of the limit on.
+_HOLDERS_NS, _ORPHANS = 10_000_000_000, 0.5
+#: How long settings are taken to stay as they are, and of how many namespaces that is kept.
+_SETTINGS_NS, _NAMESPACES = 60_000_000_000, 256
+
+
+class Looking:
+    """Looks.
+
+    Args:
+        hands: who may enter namespaces.
+    """
+
+    def __init__(self, hands: Hands) -> None:
+        self._source = hands.queues()
+        self._home_cookie = diag.here()[1]
+        self._settings_at: OrderedDict[int, int] = OrderedDict()
+        self._holders_after_ns = 0
+
+    def begin(self) -> None:
+        """To be called once, before the first look."""
+        self._source.begin()
+
+    def look(
+        self, counts: Iterable[Count], attempts: Iterable[Attempt], account: Account, host: Host, now_ns: int
+    ) -> tuple[Place, ...]:
+        """What there is to see now; most often nothing, at no cost.
+
+        Args:
+            counts: what moved in this second.
+            attempts: connections that nobody answered.
+            account: tells what the kernel has counted in a namespace.
+            host: its gauges and limits.
+            now_ns: any steady clock.
+        """
+        counts = list(counts)
+        wanted = sorted((each for each in counts if _moved(each, _ACCEPT + _HALF_OPEN)), key=_weight, reverse=True)
+        queues = [
+            Wanted(
+                netns=each.netns,
+                netns_cookie=each.netns_cookie,
+                queues=True,
+                half_open=bool(_moved(each, _HALF_OPEN)),
+                all_new=account.latest(each.netns_cookie).get("ListenDrops") == each.moved.get("ListenDrops", 0),
+            )
+            for each in wanted
+            if not each.gone
+        ]
+        queues += self._short_of_memory(counts, host, now_ns)
+        seen = {each.netns_cookie for each in queues}
+        for each in attempts:
+            cookie = each.netns_cookie
+            if each.netns and each.longest_ns >= _PATIENCE_NS and cookie not in seen and self._is_stale(cookie, now_ns):
+                seen.add(cookie)
+                queues.append(Wanted(netns=each.netns, netns_cookie=cookie))
+        return tuple(self._source.look(queues, now_ns)) if queues else ()
+
+    def _short_of_memory(self, counts: Iterable[Count], host: Host, now_ns: int) -> Iterable[Wanted]:
+        """Where it shows, and our own namespace, once in a while."""
+        moved = [each for each in counts if _moved(each, _MEMORY) and not each.gone]
+        if now_ns < self._holders_after_ns or not (moved or is_short(host)):
+            return
+        self._holders_after_ns = now_ns + _HOLDERS_NS
+        for each in moved:
+            yield Wanted(netns=each.netns, netns_cookie=each.netns_cookie, holders=True)
+        if all(each.netns != host.netns for each in moved):
+            yield Wanted(netns=host.netns, netns_cookie=self._home_cookie, holders=True)
+
+    def _is_stale(self, cookie: int, now_ns: int) -> bool:
+        """Whether a namespace's settings should be read (again)."""
+        if now_ns - self._settings_at.get(cookie, -_SETTINGS_NS) < _SETTINGS_NS:
+            return False
+        self._settings_at[cookie] = now_ns
+        self._settings_at.move_to_end(cookie)
+        if len(self._settings_at) > _NAMESPACES:
+            self._settings_at.popitem(last=False)
+        return True
+
+
+def is_short(host: Host) -> bool:
+    """Whether its gauges say that TCP's memory is short, or that there are many orphans."""
+    gauges, limits = host.gauges, host.limits
+    memory = gauges.get("mem", 0) > limits.get("tcp_mem_pressure", float("inf"))
+    return memory or gauges.get("orphan", 0) > max(_ORPHANS * limits.get("tcp_max_orphans", float("inf")), 64)
+
+
+def _moved(count: Count, names: Iterable[str]) -> int:
+    return sum(count.moved.get(name, 0) for name in names)
+
+
+def _weight(count: Count) -> int:
+    return _moved(count, _ACCEPT + _HALF_OPEN)

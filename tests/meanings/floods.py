@@ -1,0 +1,123 @@
+"""Scenarios of floods, backscatter, and of what looks like them."""
+
+import time
+from collections.abc import Callable
+
+from tests.hosts.flood import answer_everyone
+from tests.meanings.scans import address
+from tests.meanings.scenario import Scenario, Scene, Wanted
+
+#: Segments of a flood, and microseconds between two.
+_COUNT, _PAUSE = 4000, 800
+
+
+def hping3(scene: Scene, port: int, *options: str, count: int = _COUNT) -> None:
+    """A bounded flood to a port of host b, which has a way back to everybody."""
+    answer_everyone(scene.stage.pair)
+    scene.mark()
+    plain = ("hping3", "-q", "-i", f"u{_PAUSE}", "-c", str(count), "-p", str(port))
+    scene.a.run(*plain, *options, scene.address, check=False, timeout=40)
+
+
+def flood(*options: str, listens: bool = False) -> Callable[[Scene], None]:
+    """A flood of one kind, to a port where somebody listens or nobody does."""
+
+    def play(scene: Scene) -> None:
+        if listens:
+            scene.actor(scene.b, "server").listen(scene.port)
+        hping3(scene, scene.port, *options)
+
+    return play
+
+
+def challenged(scene: Scene) -> None:
+    """Resets are guessed into connections: in the window, but not exact."""
+    port = scene.port
+    listener = scene.actor(scene.b, "server").listen(port)
+    clients = []
+    for number in range(4):
+        client = scene.actor(scene.a, "client").connect(scene.address, port)
+        clients.append((client, listener.accept()))
+        assert number < 4
+    scene.mark()
+    for number in range(1200):
+        client, accepted = clients[number % len(clients)]
+        _, expected = accepted.seqs()
+        scene.stage.raw("R", client.port, port, seq=expected + 10 + number)
+        time.sleep(0.002)
+    for client, _ in clients:
+        assert client.state() == "ESTABLISHED"
+
+
+def scanner_here(scene: Scene) -> None:
+    """A scanner on host a finds open ports of host b: its own kernel resets their answers."""
+    server = scene.actor(scene.b, "server")
+    for port in scene.ports[:12]:
+        server.listen(port)
+    scene.mark()
+    ports = f"{scene.ports[0]}-{scene.ports[-1]}"
+    plain = ["nmap", "-n", "-Pn", "--send-ip", "-sS", "--scan-delay", "50ms", "--max-retries", "0"]
+    scene.a.run(*plain, "-p", ports, scene.address, timeout=40)
+
+
+def burst(scene: Scene) -> None:
+    """A short burst of ACKs, as peers send them after a fail-over."""
+    hping3(scene, scene.port, "-A", count=100)
+
+
+def crowd(scene: Scene) -> None:
+    """Many clients want a service that has died, as fast as they can."""
+    source = address(scene)
+    server = scene.actor(scene.b, "server")
+    server.listen(scene.port)
+    server.crash()
+    wrk = ["wrk", "-t1", "-c50", "-d3s", f"http://{scene.address}:{scene.port}/"]
+    assert source
+    scene.a.run(*wrk, check=False, timeout=30)
+
+
+_SPOOFED = ("spoofed", "TTL 64")
+
+SCENARIOS = (
+    Scenario(
+        "spoofed SYNs for a closed port",
+        flood("-S", "--rand-source"),
+        wanted=(Wanted("reset-flood", says=("SYNs", "{port}", *_SPOOFED)),),
+        needs=("hping3",),
+    ),
+    Scenario(
+        "SYNs for a closed port from one address",
+        flood("-S"),
+        wanted=(Wanted("reset-flood", says=("SYNs", "{port}", "may be spoofed")),),
+        needs=("hping3",),
+    ),
+    Scenario(
+        "spoofed ACKs for an open port",
+        flood("-A", "--rand-source", listens=True),
+        wanted=(Wanted("reset-flood", within=4.0, says=("ACKs", "{port}", *_SPOOFED)),),
+        needs=("hping3",),
+    ),
+    Scenario(
+        "spoofed SYNs for an open port",
+        flood("-S", "--rand-source", listens=True),
+        wanted=(Wanted("syn-flood", within=4.0),),
+        allowed=frozenset({"syn-queue-overflow"}),
+        needs=("hping3",),
+    ),
+    Scenario("a flood of resets", flood("-R", "--rand-source", listens=True), needs=("hping3",)),
+    Scenario(
+        "spoofed SYN-ACKs",
+        flood("-S", "-A", "--rand-source"),
+        wanted=(Wanted("backscatter", says=("this host never began",)),),
+        needs=("hping3",),
+    ),
+    Scenario("guessed resets", challenged, wanted=(Wanted("reset-flood", within=4.0, says=("challenge ACKs",)),)),
+    Scenario(
+        "a scanner here",
+        scanner_here,
+        wanted=(Wanted("backscatter", within=6.0, host="a", says=("nmap",)), Wanted("port-scan")),
+        needs=("nmap",),
+    ),
+    Scenario("a burst of ACKs", burst, needs=("hping3",)),
+    Scenario("a crowd at a dead service", crowd, allowed=frozenset({"service-down"}), needs=("wrk",)),
+)

@@ -313,7 +313,7 @@ class Agent:
     def _calm(self) -> bool:
         """Whether a visit would find nothing: most do, so that what an idle host costs is looking whether."""
         calm = not (self._asked or self._begun or self._wire or self._desk.busy() or self._owners.behind)
-        return calm and not self._program.waiting()
+        return calm and not self._program.waiting() and not self._meaning.waiting()
 
     def take_triggers(self, tape: Tape) -> None:
         """Puts the segments that the kernel program copied since the last call onto a tape (core/triggers.pyi)."""

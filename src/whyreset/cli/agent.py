@@ -72,13 +72,14 @@ def agent(
 
     grants = Grants(
         loading=Loading(exact_owners=exact_owners),
+        looking=True,
         # for what the stack did not send, and for what is kept
         packets=2 * (1 + len(netns)) if packets else 0,
         everything=packets,
         netns=netns if packets else (),
         state=state or "",
         home=str(Path(store).absolute().parent),
-        home_files=(Path(store).name, "alerts.json"),
+        home_files=(Path(store).name, "alerts.json", ".alerts.json"),
     )
     with refusals("watch"), split(grants, user or "") as hands:
         from msgspec.structs import replace

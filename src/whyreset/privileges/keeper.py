@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ from whyreset.sources.loading import MAPS, Loaded
 from whyreset.sources.packet_socket import Opened, Wanted
 from whyreset.sources.queues import Queues
 
+#: Namespaces that were found, and held.
+_PATHS_MAX = 64
 _BLOCK_BYTES_MAX, _BLOCKS_MAX, _WAIT_MS_MAX = 1 << 20, 4096, 10_000
 
 
@@ -71,7 +74,10 @@ class Keeper:
                 raise NotGrantedError("nothing came to be put there")
             self._outputs.put(request.path, descriptors[0])
             return Reply()
-        return _DONE[type(request)](self, request)
+        try:
+            return _DONE[type(request)](self, request)
+        except (ValueError, OverflowError, struct.error) as error:  # no address, too many ports, no number of one
+            raise NotGrantedError(f"such a value ({error})") from error
 
     def close(self) -> None:
         """Ends what would not end with this process."""
@@ -129,10 +135,7 @@ class Keeper:
 
     def _want(self, request: requests.Want) -> Reply:
         self._check_wanted(request.wanted)
-        try:
-            self._ring(request.number).want(request.wanted)
-        except ValueError as error:  # no address, or too many
-            raise NotGrantedError(str(error)) from error
+        self._ring(request.number).want(request.wanted)
         return Reply()
 
     def _dropped(self, request: requests.Dropped) -> Reply:
@@ -153,7 +156,9 @@ class Keeper:
         return opened
 
     def _check_wanted(self, wanted: Wanted) -> None:
-        if wanted.everything and not self._grants.everything:
+        """Every segment is for causes from packets alone: where the kernel program runs nobody needs them."""
+        alone = self._loaded is None or isinstance(self._loaded, SourceError)
+        if wanted.everything and not (self._grants.everything and alone):
             raise NotGrantedError("every segment")
 
     # ---- namespaces ----
@@ -168,8 +173,41 @@ class Keeper:
         if path not in self._paths:
             raise NotGrantedError("that network namespace")
 
+    def _hold(self, request: requests.Hold) -> Reply:
+        self._check_place(request.path)
+        if len(self._paths) > _PATHS_MAX:
+            raise NotGrantedError("so many network namespaces")
+        held = self._hands.hold(request.path)
+        self._paths.add(held)
+        return Reply(held)
+
+    def _is_used(self, request: requests.IsUsed) -> Reply:
+        self._check_place(request.path)
+        return Reply(self._hands.is_used(request.path))
+
+    def _let_go(self, request: requests.LetGo) -> Reply:
+        self._check_place(request.path)
+        # the number of its descriptor may soon be another file's
+        if request.path:
+            self._paths.discard(request.path)
+            if tools := self._tools.pop(request.path, None):
+                tools.close()
+            if translations := self._translations.pop(request.path, None):
+                translations.close()
+            self._hands.let_go(request.path)
+        return Reply()
+
+    def _socket_holders(self, _: requests.SocketHolders) -> Reply:
+        if not self._grants.everything:
+            raise NotGrantedError("who holds sockets")
+        return Reply(self._hands.socket_holders())
+
     def _namespace_names(self, _: requests.NamespaceNames) -> Reply:
         return Reply(self._hands.namespace_names())
+
+    def _open_links(self, request: requests.OpenLinks) -> Reply:
+        self._check_wire(request.path)
+        return Reply(None, (self._hands.open_links(request.path).detach(),))
 
     def _ask_tools(self, request: requests.AskTools) -> Reply:
         self._tools_of(request.path).ask()
@@ -272,6 +310,7 @@ _DONE: dict[type[object], Callable[[Keeper, Any], Reply]] = {
     requests.Dropped: Keeper._dropped,
     requests.Interface: Keeper._interface,
     requests.ClosePackets: Keeper._close_packets,
+    requests.OpenLinks: Keeper._open_links,
     requests.AskTools: Keeper._ask_tools,
     requests.ToolsAnswer: Keeper._tools_answer,
     requests.Translated: Keeper._translated,
@@ -280,6 +319,10 @@ _DONE: dict[type[object], Callable[[Keeper, Any], Reply]] = {
     requests.LookInto: Keeper._look_into,
     requests.IsLocal: Keeper._is_local,
     requests.Namespaces: Keeper._namespaces,
+    requests.Hold: Keeper._hold,
+    requests.IsUsed: Keeper._is_used,
+    requests.LetGo: Keeper._let_go,
+    requests.SocketHolders: Keeper._socket_holders,
     requests.NamespaceNames: Keeper._namespace_names,
     requests.Look: Keeper._look,
     requests.ContainerName: Keeper._container_name,

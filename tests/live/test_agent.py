@@ -208,7 +208,7 @@ def test_a_service_manager_is_told(machine: None, store: Path, tmp_path: Path) -
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(address))
         manager.settimeout(20)
-        env = {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "400000"}
+        env = {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "2000000"}
         with Agent(store, env=env) as agent:
             assert manager.recv(4096).startswith(b"READY=1\n")
             assert manager.recv(4096) == b"WATCHDOG=1"

@@ -80,6 +80,11 @@ class Keeping:
         for each in self._sources:
             each.close()
 
+    @property
+    def keeps_packets(self) -> bool:
+        """Whether packets can be read here."""
+        return bool(self._sources)
+
     def begin(self, time_ns: int, *, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]) -> None:
         """Opens the history: everything is attached.
 

@@ -5,12 +5,10 @@ It joins the account (what moved, where) with `sources/queues.py`, for whoever h
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 
 from whyreset.account import Account
-from whyreset.core import lives
 from whyreset.hands import Hands
 from whyreset.model import Attempt, Count, Host, Place
 from whyreset.sources import diag
@@ -25,8 +23,6 @@ _PATIENCE_NS = 1_000_000_000
 _MEMORY = ("TCPAbortOnMemory", "TCPMemoryPressures")
 #: To look at all sockets is worth it so often at the most, and of orphans from so large a part of the limit on.
 _HOLDERS_NS, _ORPHANS = 10_000_000_000, 0.5
-#: Share of a core that walks over open files may cost.
-_WALK_SHARE = 0.005
 #: How long settings are taken to stay as they are, and of how many namespaces that is kept.
 _SETTINGS_NS, _NAMESPACES = 60_000_000_000, 256
 
@@ -43,7 +39,6 @@ class Looking:
         self._home_cookie = diag.here()[1]
         self._settings_at: OrderedDict[int, int] = OrderedDict()
         self._holders_after_ns = 0
-        self._walk_after_ns = 0
 
     def begin(self) -> None:
         """To be called once, before the first look."""
@@ -82,30 +77,6 @@ class Looking:
                 seen.add(cookie)
                 queues.append(Wanted(netns=each.netns, netns_cookie=cookie))
         return tuple(self._source.look(queues, now_ns)) if queues else ()
-
-    def established(self, places: Collection[tuple[int, int]], held: Callable[[], bytes]) -> dict[tuple[int, int], int]:
-        """How many connections processes hold on these ports; none where that costs too much.
-
-        Args:
-            places: namespace cookies and ports.
-            held: walks over all open files.
-        """
-        if not places or time.monotonic_ns() < self._walk_after_ns:
-            return {}
-        spent_ns = time.thread_time_ns()
-        walk = held()
-        found = dict.fromkeys(places, 0)
-        for port in {port for _, port in places}:
-            cookies = {
-                (each.netns_cookie, each.cookie)
-                for each in lives.sockets(walk, diag.STATES, port=port)
-                if each.state == "ESTABLISHED" and each.local_port == port
-            }
-            for netns_cookie, _ in cookies:
-                if (netns_cookie, port) in found:
-                    found[netns_cookie, port] += 1
-        self._walk_after_ns = time.monotonic_ns() + round((time.thread_time_ns() - spent_ns) / _WALK_SHARE)
-        return found
 
     def _short_of_memory(self, counts: Iterable[Count], host: Host, now_ns: int) -> Iterable[Wanted]:
         """Where it shows, and our own namespace, once in a while."""

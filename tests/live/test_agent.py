@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 
+from tests.cli.test_missing import as_nobody
 from tests.cli.whyreset import is_one_sentence, run
 from tests.evidence import tshark
 from tests.hosts import Host, Pair
@@ -217,13 +221,9 @@ def test_a_full_disk_does_not_end_it(machine: None, tmp_path: Path) -> None:
         Agent(store, "--state", str(tmp_path / "alerts.json"), before=mounted) as agent,
     ):
         pid = agent.process.pid
-        with open(f"/proc/{pid}/root{store.parent}/filler", "wb") as filler:
-            try:
-                while True:
-                    filler.write(bytes(4096))
-                    filler.flush()
-            except OSError:
-                pass
+        with open(f"/proc/{pid}/root{store.parent}/filler", "wb", buffering=0) as filler, suppress(OSError):
+            while True:
+                filler.write(bytes(4096))
         for port in range(1, 200):
             refuse(host, port, 1)
         time.sleep(2.5)
@@ -234,20 +234,16 @@ def test_a_full_disk_does_not_end_it(machine: None, tmp_path: Path) -> None:
     assert "there is no room left on the disk" in lost[0]["text"]
 
 
-def test_without_rights_it_counts(machine: None, tmp_path: Path) -> None:
+def test_without_rights_it_counts(machine: None) -> None:
     """As a user without capabilities: families by counters are kept, and what is missing is said once."""
-    folder = tmp_path / "of nobody"
-    folder.mkdir()
-    folder.chmod(0o777)
-    for each in (tmp_path, *tmp_path.parents):
-        if each.name.startswith("pytest"):
-            each.chmod(0o755)
-    before = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set=-all", "--")
-    with Agent(folder / "history.db", before=before) as agent:
-        assert agent.start["tier"] == "counters"
-        assert {each["source"] for each in agent.start["missing"]} >= {"kernel", "packets"}
-        assert agent.stop() == 0
-    assert kept(folder / "history.db")[0]["tier"] == "counters"
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        store = Path(folder) / "history.db"
+        with Agent(store, before=as_nobody()) as agent:
+            assert agent.start["tier"] == "counters"
+            assert {each["source"] for each in agent.start["missing"]} >= {"kernel", "packets"}
+            assert agent.stop() == 0
+        assert kept(store)[0]["tier"] == "counters"
 
 
 def test_nothing_is_said_of_what_nobody_kept(tmp_path: Path) -> None:

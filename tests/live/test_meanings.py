@@ -10,7 +10,16 @@ from tests.meanings.play import play
 from tests.meanings.scenario import Scenario
 
 #: The rest is played by `make bench-findings`, with fresh seeds.
-SHORT = ("a service crashes",)
+SHORT = (
+    "a service crashes",
+    "a program does not accept",
+    "one burst that overflows an accept queue",
+    "a dependency that refuses",
+    "a blocked dependency",
+    "resets that get lost",
+    "clients that vanish",
+    "many old duplicates in TIME-WAIT",
+)
 
 
 @pytest.mark.parametrize("scenario", [each for each in SCENARIOS if each.name in SHORT], ids=lambda each: each.name)

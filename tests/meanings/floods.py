@@ -115,7 +115,7 @@ SCENARIOS = (
     Scenario(
         "a scanner here",
         scanner_here,
-        wanted=(Wanted("backscatter", host="a", says=("nmap",)), Wanted("port-scan")),
+        wanted=(Wanted("backscatter", within=6.0, host="a", says=("nmap",)), Wanted("port-scan")),
         needs=("nmap",),
     ),
     Scenario("a burst of ACKs", burst, needs=("hping3",)),

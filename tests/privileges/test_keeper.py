@@ -17,7 +17,8 @@ from tests.hosts.hosts import await_true
 from tests.privileges.parted import worker
 from whyreset.privileges import requests
 from whyreset.privileges.grants import Grants
-from whyreset.privileges.keeper import _DONE, needed
+from whyreset.privileges.keeper import _DONE, Keeper, needed
+from whyreset.privileges.requests import NotGrantedError
 from whyreset.privileges.rights import CAP_SYS_ADMIN, CAP_SYS_PTRACE
 from whyreset.sources.loading import ALL
 
@@ -84,6 +85,14 @@ REFUSED = {
     "packets of another namespace": ("requests.OpenPackets(Shape(path='/proc/1/ns/net'))", "packets=1"),
     "all of each packet": ("requests.OpenPackets(Shape(snap_bytes=65535))", "packets=1"),
     "every segment": ("requests.OpenPackets(Shape(wanted=Wanted(everything=True)))", "packets=1"),
+    "every segment though the kernel tells": (
+        "requests.OpenPackets(Shape(wanted=Wanted(everything=True)))",
+        "packets=1, everything=True, loading=ALL",
+    ),
+    "a port that is none": ("requests.OpenPackets(Shape(wanted=Wanted(ports=(-1,))))", "packets=1"),
+    "a number that is none": ("requests.OpenPackets(Shape(wanted=Wanted(ports=(1 << 60,))))", "packets=1"),
+    "a host that is none": ("requests.OpenPackets(Shape(wanted=Wanted(hosts=('nowhere',))))", "packets=1"),
+    "too many ports": ("requests.OpenPackets(Shape(wanted=Wanted(ports=tuple(range(1, 99)))))", "packets=1"),
     "a ring without end": ("requests.OpenPackets(Shape(blocks=1 << 30))", "packets=1"),
     "a ring of less than nothing": ("requests.OpenPackets(Shape(blocks=-1))", "packets=1"),
     "a socket that is not open": ("requests.Want(0, Wanted())", "packets=1"),
@@ -91,6 +100,7 @@ REFUSED = {
     "the firewall of another namespace": ("requests.AskTools('/proc/1/ns/net')", "packets=1"),
     "raw sockets of another namespace": ("requests.RawSockets('/run/netns/x', ())", "packets=1"),
     "addresses of another namespace": ("requests.IsLocal('/run/netns/x', '192.0.2.1')", "packets=1"),
+    "a look into namespaces": ("requests.LookInto(())", "looking=False"),
     "what runs beside": ("requests.Beside()", ""),
     "a file": ("requests.OpenFile('/tmp/x.pcapng', False)", ""),
     "another file than the capture's": ("requests.OpenFile('/tmp/y.pcapng', False)", "capture='/tmp/x.pcapng'"),
@@ -199,6 +209,23 @@ namespaces.on_disk = lambda: {number: "x" * 100 for number in range(8192)}
     assert said["open"] == said["later"]
 
 
+def test_processes_are_seen_where_proc_is_hidden_from_others() -> None:
+    """With hidepid, as some hosts mount it, the worker sees nobody; its keeper does."""
+    hide = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+assert not libc.unshare(0x20000) and not libc.mount(b"none", b"/", None, 0x44000, None)
+assert not libc.mount(b"proc", b"/proc", b"proc", 0, b"hidepid=2"), ctypes.get_errno()
+"""
+    said = worker(
+        """
+tell(seen=os.path.exists(f'/proc/{os.getppid()}'), comm=hands.stat(os.getppid()).comm, nobody=hands.stat(1 << 22))
+""",
+        before=hide,
+    )
+    assert said == {"seen": False, "comm": Path("/proc/self/comm").read_text().strip(), "nobody": None}
+
+
 def test_it_keeps_no_right_that_it_does_not_need() -> None:
     """A plain watch's can look at processes, and no more; it can gain nothing either."""
     said = worker("tell(**{name: keeper_has(name) for name in ('CapEff', 'CapPrm', 'CapBnd', 'CapInh', 'NoNewPrivs')})")
@@ -242,3 +269,14 @@ def test_signals_that_both_get_are_for_the_worker(number: signal.Signals) -> Non
     """A terminal or a service manager sends them to all; the keeper ends after its worker, not before."""
     said = worker("tell(keeper=hands._keeper)\nsys.stdin.readline()\ntell(alive=alive())", at_keeper=number)
     assert said["alive"]
+
+
+def test_namespaces_are_looked_into_only_where_that_was_granted() -> None:
+    """Queues of listeners and raw sockets are shown to a watch, and to nobody else."""
+    requested = (requests.LookInto(()), requests.RawSenders(0))
+    for request in requested:
+        with pytest.raises(NotGrantedError):
+            Keeper(Grants(), os.getpid(), None).do(request, ())
+    granted = Keeper(Grants(looking=True), os.getpid(), None)
+    assert [granted.do(request, ()).value for request in requested] == [(), ()]
+    assert CAP_SYS_ADMIN in needed(Grants(looking=True))

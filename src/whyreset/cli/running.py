@@ -43,10 +43,11 @@ def stopping(*more: signal.Signals) -> list[str]:
 def capturing_grants(path: str, *, netns: tuple[str, ...], snap: int, force: bool, rotated: bool) -> Grants:
     """What a capture into that file may ask for."""
     from whyreset.privileges.grants import Grants
-    from whyreset.sources.loading import ALL
+    from whyreset.sources.loading import Loading
 
     return Grants(
-        loading=ALL,
+        loading=Loading(triggers=True),
+        looking=True,
         packets=_PLACES_MAX,
         snap_bytes=max(snap, 320),
         netns=netns,
@@ -108,7 +109,7 @@ def watching(stack: ExitStack, settings: Settings, hands: Hands) -> Agent | Coun
 
 def import_stand_ins(*, packets: bool) -> None:
     """What may stand in for the agent is imported with the user's rights too."""
-    for name in ("counting", *(["tapping"] if packets else [])):
+    for name in ("counting", *(["onwire", "tapping"] if packets else [])):
         import_module(f"whyreset.{name}")
 
 

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from whyreset.findings.base import Batch, Claims, Draft, called, times
 from whyreset.findings.overflow import Listening, Overflows, Trouble, limit_of, look_steps
+from whyreset.findings.steps import inside
 from whyreset.model import Confidence, Queue, Step, Subject
 from whyreset.words import span
 
@@ -81,7 +82,8 @@ class AcceptQueueOverflow:
         if listening is not None:
             yield from look_steps(subject, listening, self._home)
             return
-        yield Step("ss -ltn", "of each listener what waits (Recv-Q) and what may wait (Send-Q), in that namespace")
+        every = Step("ss -ltn", "of each listener what waits (Recv-Q) and what may wait (Send-Q)")
+        yield from inside(subject, self._home, every)
 
 
 def _is_full(queue: Queue, _settings: dict[str, int]) -> bool:

@@ -10,7 +10,7 @@ from functools import lru_cache
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, times
-from whyreset.findings.steps import enter
+from whyreset.findings.steps import inside
 from whyreset.model import Owner, Reset, Step, Subject
 
 #: Ports that are remembered, and networks of each.
@@ -105,13 +105,12 @@ class KeepaliveLosses:
             losses.resets.append(reset.number)
 
     def _steps(self, losses: _Losses) -> Iterable[Step]:
-        inside = enter(losses.subject, self._home)
         port = losses.subject.port
-        yield Step(
-            f"{inside}ss -tno '( sport = :{port} or dport = :{port} )'", "connections with their keepalive timers"
-        )
-        yield Step(
-            f"{inside}sysctl net.ipv4.tcp_keepalive_time net.ipv4.tcp_keepalive_probes", "what programs start from"
+        return inside(
+            losses.subject,
+            self._home,
+            Step(f"ss -tno '( sport = :{port} or dport = :{port} )'", "connections with their keepalive timers"),
+            Step("sysctl net.ipv4.tcp_keepalive_time net.ipv4.tcp_keepalive_probes", "what programs start from"),
         )
 
 

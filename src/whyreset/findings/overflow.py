@@ -12,9 +12,8 @@ from collections.abc import Callable
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Batch, Table
-from whyreset.findings.steps import enter
+from whyreset.findings.steps import inside, quoted
 from whyreset.model import Count, Owner, Place, Queue, Reset, Step, Subject
-from whyreset.words import escape
 
 #: Without another for so long it is over; clients send their SYN again after 1, 2, 4, 8 and 16 s.
 QUIET_NS = 30 * SECOND_NS
@@ -178,13 +177,8 @@ def limit_of(listening: Listening, settings: dict[str, int]) -> str:
 
 def look_steps(subject: Subject, listening: Listening, home: int) -> list[Step]:
     """How to see it for oneself."""
-    inside = enter(subject, home)
-    steps = [
-        Step(
-            f"{inside}ss -ltnp 'sport = :{listening.port}'",
-            "Recv-Q is what waits now, Send-Q what may wait at the most",
-        )
-    ]
+    look = f"ss -ltnp 'sport = :{listening.port}'"
+    steps = inside(subject, home, Step(look, "Recv-Q is what waits now, Send-Q what may wait at the most"))
     if listening.owner:
         process = listening.owner.process
         steps.append(
@@ -194,7 +188,7 @@ def look_steps(subject: Subject, listening: Listening, home: int) -> list[Step]:
             )
         )
         if process.unit:
-            steps.append(Step(f"journalctl -u {escape(process.unit)} -n 50", "what it says"))
+            steps.append(Step(f"journalctl -u {quoted(process.unit)} -n 50", "what it says"))
     return steps
 
 

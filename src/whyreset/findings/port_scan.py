@@ -8,6 +8,7 @@ straight failures. The walk goes down no further than to the other bound, by fou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
@@ -37,6 +38,8 @@ TOGETHER_NS = 5 * SECOND_NS
 COMPARED = 64
 #: Connections as any program makes them to fewer places than that wait so long: who wants those ports tries again.
 SURE, WAIT_NS = 8, SECOND_NS
+#: More who are only suspected at once are no scans: their addresses are made up, or there is another reason for it.
+SUSPECTS = 4
 #: Segments that no stack sends.
 _ODD = frozenset({"fin", "null", "xmas", "other"})
 _CAUSES = frozenset({"closed-port", "scan-probe", "stray-segment"})
@@ -74,9 +77,14 @@ class PortScan:
             if now_ns < scan.ready_ns:
                 continue
             clusters.setdefault((key[0], scan.leader), []).append(scan)
+        drafts = []
         for key, scans in clusters.items():
             scans.sort(key=lambda scan: scan.contact.remote != key[1])
-            yield self._draft(key, scans, now_ns)
+            drafts.append(self._draft(key, scans, now_ns))
+        suspicions = Counter(each.subject.netns_cookie for each in drafts if each.confidence == "suspected")
+        for draft in drafts:
+            if draft.confidence != "suspected" or suspicions[draft.subject.netns_cookie] <= SUSPECTS:
+                yield draft
 
     def _draft(self, key: _Key, scans: list[Scan], now_ns: int) -> Draft:
         contact = scans[0].contact
@@ -103,7 +111,8 @@ class PortScan:
             claims=(
                 Claims(
                     causes=_CAUSES,
-                    netns_cookie=key[0],
+                    # of captures all hosts are one
+                    netns_cookie=key[0] or None,
                     remotes=frozenset(scan.contact.remote for scan in scans),
                     since_ns=min(scan.first_ns for scan in scans),
                     until_ns=last_ns + SECOND_NS,
@@ -125,8 +134,9 @@ class PortScan:
         )
         failed = len(ports)
         if not contact.exact:
-            # of the others each may have had a listener that is known
-            failed = max(failed, contact.failed - len(contact.places) - self._listened.count(contact.netns_cookie))
+            # of the others each may be one that had a listener
+            excused = max(len(contact.places) - failed, self._listened.count(contact.netns_cookie))
+            failed = max(failed, contact.failed - excused)
         confidence = judge(contact, failed, ports)
         if confidence is None:
             self._scans.pop(key)

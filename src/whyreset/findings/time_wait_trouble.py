@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, source, times
-from whyreset.findings.steps import enter
+from whyreset.findings.steps import inside
 from whyreset.model import Owner, Reset, Severity, Step, Subject
 
 PORTS, PEERS = 256, 64
@@ -116,13 +116,12 @@ class TimeWaitTrouble:
             trouble.resets.append(reset.number)
 
     def _steps(self, trouble: _Trouble, name: str) -> Iterable[Step]:
-        inside = enter(trouble.subject, self._home)
         port = trouble.subject.port
-        yield Step(
-            f"{inside}ss -tan state time-wait '( sport = :{port} or dport = :{port} )' | wc -l", "how many there are"
-        )
+        many = f"ss -tan state time-wait '( sport = :{port} or dport = :{port} )' | wc -l"
+        steps = [Step(many, "how many there are")]
         if name == "time-wait-reuse":
-            yield Step(f"{inside}sysctl net.ipv4.ip_local_port_range net.ipv4.tcp_tw_reuse", "how many ports there are")
+            steps.append(Step("sysctl net.ipv4.ip_local_port_range net.ipv4.tcp_tw_reuse", "how many ports there are"))
+        return inside(trouble.subject, self._home, *steps)
 
 
 def _evidence(trouble: _Trouble, name: str) -> Iterable[str]:

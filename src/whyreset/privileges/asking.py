@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Collection, Mapping, Sequence
+from importlib import import_module
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,6 +26,8 @@ from whyreset.sources.queues import NAMESPACES, Queues
 from whyreset.sources.queues import Wanted as LookWanted
 
 _ANSWER_BYTES_MAX = 64 << 20
+#: What the standard library, and we, import within functions: it may lie where only root reads.
+_LATER = ("array", "heapq", "urllib.parse")
 _Lines = tuple[str, ...]
 T = TypeVar("T")
 
@@ -91,6 +94,8 @@ class Asking:
     # ---- rights ----
 
     def settle(self) -> None:
+        for name in _LATER:
+            import_module(name)
         if self._owner:
             rights.become(*self._owner)
         else:
@@ -114,6 +119,9 @@ class Asking:
         return _Packets(self, number, netns, cookie, inode, descriptors[0])
 
     # ---- namespaces ----
+
+    def open_links(self, path: str) -> socket.socket:
+        return socket.socket(fileno=self.request(requests.OpenLinks(path), None)[1][0])
 
     def tools(self, path: str) -> Tools:
         return _Tools(self, path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -73,7 +74,10 @@ class Keeper:
                 raise NotGrantedError("nothing came to be put there")
             self._outputs.put(request.path, descriptors[0])
             return Reply()
-        return _DONE[type(request)](self, request)
+        try:
+            return _DONE[type(request)](self, request)
+        except (ValueError, OverflowError, struct.error) as error:  # no address, too many ports, no number of one
+            raise NotGrantedError(f"such a value ({error})") from error
 
     def close(self) -> None:
         """Ends what would not end with this process."""
@@ -131,10 +135,7 @@ class Keeper:
 
     def _want(self, request: requests.Want) -> Reply:
         self._check_wanted(request.wanted)
-        try:
-            self._ring(request.number).want(request.wanted)
-        except ValueError as error:  # no address, or too many
-            raise NotGrantedError(str(error)) from error
+        self._ring(request.number).want(request.wanted)
         return Reply()
 
     def _dropped(self, request: requests.Dropped) -> Reply:
@@ -155,7 +156,9 @@ class Keeper:
         return opened
 
     def _check_wanted(self, wanted: Wanted) -> None:
-        if wanted.everything and not self._grants.everything:
+        """Every segment is for causes from packets alone: where the kernel program runs nobody needs them."""
+        alone = self._loaded is None or isinstance(self._loaded, SourceError)
+        if wanted.everything and not (self._grants.everything and alone):
             raise NotGrantedError("every segment")
 
     # ---- namespaces ----
@@ -201,6 +204,10 @@ class Keeper:
 
     def _namespace_names(self, _: requests.NamespaceNames) -> Reply:
         return Reply(self._hands.namespace_names())
+
+    def _open_links(self, request: requests.OpenLinks) -> Reply:
+        self._check_wire(request.path)
+        return Reply(None, (self._hands.open_links(request.path).detach(),))
 
     def _ask_tools(self, request: requests.AskTools) -> Reply:
         self._tools_of(request.path).ask()
@@ -303,6 +310,7 @@ _DONE: dict[type[object], Callable[[Keeper, Any], Reply]] = {
     requests.Dropped: Keeper._dropped,
     requests.Interface: Keeper._interface,
     requests.ClosePackets: Keeper._close_packets,
+    requests.OpenLinks: Keeper._open_links,
     requests.AskTools: Keeper._ask_tools,
     requests.ToolsAnswer: Keeper._tools_answer,
     requests.Translated: Keeper._translated,

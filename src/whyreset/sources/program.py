@@ -28,7 +28,7 @@ _TALLY_KEY = struct.Struct("=QII")
 _TALLY = struct.Struct("=QQ")
 #: Namespaces that the table is mapped for at first.
 _ROWS = 128
-_LOSSES = ("namespaces", "lives", "closes")
+_LOSSES = ("namespaces", "lives", "closes", "triggers")
 
 
 class Program:
@@ -44,6 +44,8 @@ class Program:
         self._load = load
         self._held: Loaded | None = None
         self._poll: select.epoll | None = None
+        #: What `wait` shall end on, while it has not.
+        self._awaited: int | None = None
 
     @staticmethod
     def can_run() -> Missing | None:
@@ -69,8 +71,8 @@ class Program:
 
     def _map_everything(self) -> None:
         held = self._loaded
-        self.resets, self.closes, self.lives = (
-            Ring(held.map_fd(name), held.told.entries[name]) for name in ("resets", "closes", "lives")
+        self.resets, self.closes, self.lives, self.triggers = (
+            Ring(held.map_fd(name), held.told.entries[name]) for name in ("resets", "closes", "lives", "triggers")
         )
         self._poll = select.epoll()
         for name in ("resets", "closes", "lives"):
@@ -106,15 +108,24 @@ class Program:
             **limits,
         )
 
-    def wait(self, seconds: float) -> None:
-        """Waits until a ring fills faster than expected, at most so long."""
-        if self._poll is not None:
-            self._poll.poll(max(seconds, 0.0))
+    def waiting(self) -> bool:
+        """Whether resets or lives wait to be read. Closes do not count: they are only asked about resets."""
+        return bool(self.resets.pending or self.lives.pending)
+
+    def wait(self, seconds: float) -> bool:
+        """Waits until a ring fills faster than expected, at most so long; True where what `wake_on` named ended it."""
+        if self._poll is None:
+            return False
+        woken = any(number == self._awaited for number, _ in self._poll.poll(max(seconds, 0.0)))
+        if woken:
+            self._awaited = None
+        return woken
 
     def wake_on(self, descriptor: int) -> None:
-        """Lets `wait` end once when there is something to read; this has to be asked for again each time."""
-        if self._poll is None or descriptor < 0:
+        """Lets `wait` end once when there is something to read; after it has, this has to be asked for again."""
+        if self._poll is None or descriptor in (-1, self._awaited):
             return
+        self._awaited = descriptor
         try:
             self._poll.modify(descriptor, select.EPOLLIN | select.EPOLLONESHOT)
         except FileNotFoundError:
@@ -174,7 +185,7 @@ class Program:
 
     def close(self) -> None:
         """Detaches and unloads; nothing of it stays in the kernel, unless somebody else still holds a ring."""
-        for name in ("resets", "closes", "lives", "_head", "_rows"):
+        for name in ("resets", "closes", "lives", "triggers", "_head", "_rows"):
             # what is mapped keeps its map
             self.__dict__.pop(name, None)
         if self._poll is not None:

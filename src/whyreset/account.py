@@ -220,7 +220,7 @@ class Account:
         return side.latest if side else {}
 
     def blind(self, cookies: Iterable[int]) -> int:
-        """Resets sent by these namespaces of which nothing is known: lost, or counted by the kernel but never traced."""
+        """Resets sent by these namespaces of which nothing is known: lost, or counted by the kernel but not traced."""
         sides = [side for cookie in cookies if (side := self._sides.get(cookie))]
         return sum(
             side.lost + max(side.latest.get(_COUNTED, 0) - side.baseline.get(_COUNTED, 0) - side.traced, 0)

@@ -16,7 +16,7 @@ from whyreset.files import OWN, Files
 from whyreset.outputs import desk
 from whyreset.owners import containers, namespaces
 from whyreset.owners.procfs import Look, Proc, Stat
-from whyreset.sources import diag, rawsockets, sockets
+from whyreset.sources import diag, links, rawsockets, sockets
 from whyreset.sources.conntrack import Conntrack, Translations
 from whyreset.sources.firewall_tools import OwnTools, Tools
 from whyreset.sources.loading import Loaded, LoadedHere, Loading
@@ -41,6 +41,9 @@ class Hands(Protocol):
 
     def open_packets(self, shape: Shape) -> Opened:
         """Opens a packet socket; raises SourceError."""
+
+    def open_links(self, path: str) -> socket.socket:
+        """See `links.opened`; raises OSError."""
 
     def tools(self, path: str) -> Tools:
         """The firewall's tools in that namespace."""
@@ -124,6 +127,9 @@ class OwnHands(Proc):
 
     def open_packets(self, shape: Shape) -> Opened:
         return PacketSocket(shape)
+
+    def open_links(self, path: str) -> socket.socket:
+        return links.opened(path)
 
     def tools(self, path: str) -> Tools:
         return OwnTools(path)

@@ -21,7 +21,7 @@ from whyreset.model import Group, Missing, Record, Surroundings
 from whyreset.sources.base import SourceError
 from whyreset.sources.conntrack import Translations
 from whyreset.sources.firewall import Firewall, Rule, Rules
-from whyreset.sources.packets import RESETS, Packets
+from whyreset.sources.packets import RESETS, Packets, Wanted
 
 #: After a loss nothing is concluded for so long: what waits to be judged is younger.
 _DOUBT_NS = 3_000_000_000
@@ -69,22 +69,38 @@ class OnWire:
         paths: of the namespaces («/proc/911/ns/net»), "" for our own.
         ring_blocks: size of each ring; None for the built-in one.
         hands: opens sockets and enters namespaces.
+        snap_bytes, wanted: what is kept of a packet, and which ones pass (`sources.packets.Packets`).
+        beside: who else takes the packets of each namespace, in the order of `paths`.
     """
 
     name = "packets"
 
     def __init__(
-        self, paths: Sequence[str] = ("",), *, ring_blocks: int | None = None, hands: Hands = OWN_HANDS
+        self,
+        paths: Sequence[str] = ("",),
+        *,
+        ring_blocks: int | None = None,
+        hands: Hands = OWN_HANDS,
+        snap_bytes: int = 256,
+        wanted: Wanted = RESETS,
+        beside: Sequence[Sink] = (),
     ) -> None:
         self.merge = Merge()
         self._hands = hands
+        self._snap_bytes, self._wanted = snap_bytes, wanted
         self._paths = list(dict.fromkeys(paths))
         self._blocks = ring_blocks or min(max(_ALL_BLOCKS // max(len(self._paths), 1), _LEAST_BLOCKS), _MOST_BLOCKS)
+        self._beside = [[each] for each in beside] or [[] for _ in self._paths]
         self._places: list[_Place] = []
         self._doubt_until_ns = 0
         self._blind = self._crowded = 0
         #: Resets that left here in the name of others, without having come in.
         self.foreign = 0
+
+    @property
+    def sources(self) -> tuple[Packets, ...]:
+        """What reads each namespace."""
+        return tuple(place.source for place in self._places)
 
     def can_run(self) -> Missing | None:
         sources = (Packets(path=path, opener=self._hands.open_packets) for path in self._paths)
@@ -107,7 +123,13 @@ class OnWire:
 
     def _place(self, given: str) -> _Place:
         path = self._hands.hold(given)
-        source = Packets(path=path, wanted=RESETS, blocks=self._blocks, opener=self._hands.open_packets)
+        source = Packets(
+            path=path,
+            snap_bytes=self._snap_bytes,
+            wanted=self._wanted,
+            blocks=self._blocks,
+            opener=self._hands.open_packets,
+        )
         try:
             source.start()
         except BaseException:
@@ -131,8 +153,8 @@ class OnWire:
     def drain(self, now_ns: int) -> None:
         """Takes what has come. Before the kernel's records are read, so that these find it."""
         self.merge.begin(now_ns)
-        for place in self._places:
-            place.source.drain([place.sink])
+        for place, beside in zip(self._places, self._beside, strict=True):
+            place.source.drain([place.sink, *beside])
 
     def judge(self, now_ns: int, epoch_ns: int, *, blind: int, everything: bool = False) -> None:
         """Judges what has waited long enough; once a second, after the kernel's counters were read.
@@ -140,8 +162,8 @@ class OnWire:
         Args:
             now_ns: CLOCK_BOOTTIME.
             epoch_ns: what to add for the time of day.
-            blind: how many resets the kernel lost, or counted without a trace, so far, in these namespaces. What another
-                one lost has come in where it left.
+            blind: how many resets the kernel lost, or counted without a trace, so far, in these namespaces. What
+                another one lost has come in where it left.
             everything: also what is younger.
         """
         dropped = sum(place.source.count_dropped() for place in self._places)

@@ -43,10 +43,10 @@ def stopping(*more: signal.Signals) -> list[str]:
 def capturing_grants(path: str, *, netns: tuple[str, ...], snap: int, force: bool, rotated: bool) -> Grants:
     """What a capture into that file may ask for."""
     from whyreset.privileges.grants import Grants
-    from whyreset.sources.loading import ALL
+    from whyreset.sources.loading import Loading
 
     return Grants(
-        loading=ALL,
+        loading=Loading(triggers=True),
         looking=True,
         packets=_PLACES_MAX,
         snap_bytes=max(snap, 320),

@@ -120,6 +120,9 @@ class Asking:
 
     # ---- namespaces ----
 
+    def open_links(self, path: str) -> socket.socket:
+        return socket.socket(fileno=self.request(requests.OpenLinks(path), None)[1][0])
+
     def tools(self, path: str) -> Tools:
         return _Tools(self, path)
 

@@ -205,6 +205,10 @@ class Keeper:
     def _namespace_names(self, _: requests.NamespaceNames) -> Reply:
         return Reply(self._hands.namespace_names())
 
+    def _open_links(self, request: requests.OpenLinks) -> Reply:
+        self._check_wire(request.path)
+        return Reply(None, (self._hands.open_links(request.path).detach(),))
+
     def _ask_tools(self, request: requests.AskTools) -> Reply:
         self._tools_of(request.path).ask()
         return Reply()
@@ -306,6 +310,7 @@ _DONE: dict[type[object], Callable[[Keeper, Any], Reply]] = {
     requests.Dropped: Keeper._dropped,
     requests.Interface: Keeper._interface,
     requests.ClosePackets: Keeper._close_packets,
+    requests.OpenLinks: Keeper._open_links,
     requests.AskTools: Keeper._ask_tools,
     requests.ToolsAnswer: Keeper._tools_answer,
     requests.Translated: Keeper._translated,

@@ -84,6 +84,12 @@ class ClosePackets(_Request):
     number: Number
 
 
+class OpenLinks(_Request):
+    """A socket that is told how interfaces of that namespace are called. It changes nothing for who has no rights."""
+
+    path: Path
+
+
 class AskTools(_Request):
     """Nothing: the firewall's tools of that namespace run."""
 
@@ -216,6 +222,7 @@ Request = (
     | Dropped
     | Interface
     | ClosePackets
+    | OpenLinks
     | AskTools
     | ToolsAnswer
     | Translated

@@ -81,4 +81,5 @@ cdef class Contacts:
     cdef remote *find(self, uint64_t netns, uint8_t family, const uint8_t *address, uint64_t time_ns, bint make, uint32_t rate_key) noexcept nogil
     cdef bint is_hot(self, uint64_t netns, uint32_t port, uint64_t time_ns) noexcept nogil
     cdef void show(self, remote *r) noexcept nogil
+    cdef object failed(self, remote *r)
     cdef object value(self, remote *r)

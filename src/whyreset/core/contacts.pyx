@@ -349,6 +349,15 @@ cdef class Contacts:
         self.changed[self.listed] = <uint32_t>(r - self.rows)
         self.listed += 1
 
+    cdef object failed(self, remote *r):
+        """Places that failed. An estimate is no more than segments there were for them, nor than ports there can be."""
+        if not r.crowded:
+            return r.places_used
+        most = r.tries
+        if r.here_used < ADDRESSES:
+            most = min(most, (r.high - r.low + 1) * r.here_used)
+        return max(<int>PLACES + 1, min(round(count_registers(r.registers)), most))
+
     cdef object value(self, remote *r):
         cdef int i
         family = socket.AF_INET6 if r.family == AF_INET6 else socket.AF_INET
@@ -362,7 +371,7 @@ cdef class Contacts:
             first_ns=r.failed_ns,
             last_ns=r.last_ns,
             tries=r.tries,
-            failed=r.places_used if not r.crowded else max(<int>PLACES + 1, round(count_registers(r.registers))),
+            failed=self.failed(r),
             exact=not r.crowded,
             places=tuple([
                 Target(

@@ -1,8 +1,8 @@
 """The kernel's counters that bear on resets: of every network namespace, or without rights of one's own.
 
 The kernel program walks the kernel's list of namespaces and reads their counters in place: some microseconds each, no
-setns(2), no /proc. Extended counters are read for all each second as long as that stays within the budget, else after so
-long a rest as brings it back there, ten seconds at the most.
+setns(2), no /proc. Extended counters are read for all each second as long as that stays within the budget, else after
+so long a rest as brings it back there, ten seconds at the most.
 """
 
 from __future__ import annotations

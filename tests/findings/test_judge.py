@@ -6,7 +6,7 @@ from tests.findings.story import EPOCH, SECOND, Story
 from tests.outputs.values import reset
 from whyreset.findings.base import Batch, Claims, Draft, Finder
 from whyreset.findings.judge import MOST, MOST_ALIKE, TELL_NS, WINDOW_NS, Judge
-from whyreset.findings.window import ROWS, Window
+from whyreset.findings.window import ROWS, SLICE_NS, Window
 from whyreset.model import Cause, Subject
 
 CLOSED = frozenset({"closed-port"})
@@ -173,3 +173,11 @@ def test_a_finding_that_is_over_still_explains_its_time() -> None:
     told = story.judge.verdict(story.now_ns, EPOCH)
     assert [(each.name, each.count) for each in told.shares] == [("service-down", 5)]
     assert told.unexplained == 0
+
+
+def test_a_reset_that_is_read_after_a_slice_has_begun_is_still_of_its_time() -> None:
+    """It was sent at the end of one slice and read in the next; the finding whose time ended with it explains it."""
+    sent_ns = EPOCH - EPOCH % SLICE_NS + SLICE_NS - SECOND // 100
+    judge = Judge((script(draft(claims=(Claims(causes=CLOSED, since_ns=sent_ns, until_ns=sent_ns),))),))
+    judge.see(Batch(now_ns=sent_ns + SECOND // 10, resets=(reset(time_ns=sent_ns, last_ns=sent_ns),)))
+    assert [each.state for each in judge.judge(sent_ns + SECOND // 10)] == ["open"]

@@ -202,11 +202,12 @@ def test_owners_come_back_from_the_past(stage: Stage, store: Path, tmp_path: Pat
     )
 
 
-def test_a_service_manager_is_told(machine: None, store: Path, tmp_path: Path) -> None:
+def test_a_service_manager_is_told(machine: None, store: Path) -> None:
     """Ready when everything is attached, alive within the watchdog's time, stopping at the end (sd_notify(3))."""
-    address = tmp_path / "notify"
+    address = store.parent.parent / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(address))
+        address.chmod(0o777)  # as systemd's is
         manager.settimeout(20)
         env = {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "2000000"}
         with Agent(store, env=env) as agent:

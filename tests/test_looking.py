@@ -88,6 +88,18 @@ def test_listeners_are_looked_at_where_handshakes_found_no_room(monkeypatch: pyt
     assert (second.netns, second.queues, second.half_open, second.all_new) == (5, True, False, True)
 
 
+def test_it_is_looked_again_for_some_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A queue may stay full where counters are read seldom; and that is bounded."""
+    made, eyes = looking(monkeypatch)
+    for second in range(8):
+        made.look([moved(ListenOverflows=1)] if not second else [], [], account(), HOME, second * SECOND)
+    assert [[each.netns for each in asked] for asked in eyes.asked] == [[5]] * 4
+    made.look(
+        [count(netns=n, netns_cookie=n, moved={"ListenDrops": 1}) for n in range(99)], [], account(), HOME, 100 * SECOND
+    )
+    assert len(made._looked) == 8
+
+
 def test_drops_from_before_are_no_news(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the kernel had counted some before, a listener's own count may be old."""
     made, eyes = looking(monkeypatch)

@@ -23,6 +23,8 @@ _PATIENCE_NS = 1_000_000_000
 _MEMORY = ("TCPAbortOnMemory", "TCPMemoryPressures")
 #: To look at all sockets is worth it so often at the most, and of orphans from so large a part of the limit on.
 _HOLDERS_NS, _ORPHANS = 10_000_000_000, 0.5
+#: How long is looked again after counters have moved, and into how many namespaces.
+_AGAIN_NS, _AT_ONCE = 4_000_000_000, 8
 #: How long settings are taken to stay as they are, and of how many namespaces that is kept.
 _SETTINGS_NS, _NAMESPACES = 60_000_000_000, 256
 
@@ -39,6 +41,7 @@ class Looking:
         self._home_cookie = diag.here()[1]
         self._settings_at: OrderedDict[int, int] = OrderedDict()
         self._holders_after_ns = 0
+        self._looked: dict[int, tuple[Wanted, int]] = {}
 
     def begin(self) -> None:
         """To be called once, before the first look."""
@@ -69,6 +72,7 @@ class Looking:
             for each in wanted
             if not each.gone
         ]
+        queues += self._again(queues, now_ns)
         queues += self._short_of_memory(counts, host, now_ns)
         seen = {each.netns_cookie for each in queues}
         for each in attempts:
@@ -77,6 +81,13 @@ class Looking:
                 seen.add(cookie)
                 queues.append(Wanted(netns=each.netns, netns_cookie=cookie))
         return tuple(self._source.look(queues, now_ns)) if queues else ()
+
+    def _again(self, wanted: list[Wanted], now_ns: int) -> list[Wanted]:
+        """Those of the last seconds that are not wanted now: counters may be read seldom, and a queue stay full."""
+        self._looked = {cookie: each for cookie, each in self._looked.items() if now_ns - each[1] < _AGAIN_NS}
+        before = [each for cookie, (each, _) in self._looked.items() if all(cookie != w.netns_cookie for w in wanted)]
+        self._looked.update((each.netns_cookie, (each, now_ns)) for each in wanted[:_AT_ONCE])
+        return before
 
     def _short_of_memory(self, counts: Iterable[Count], host: Host, now_ns: int) -> Iterable[Wanted]:
         """Where it shows, and our own namespace, once in a while."""

@@ -20,6 +20,7 @@ from whyreset.findings.syn_queue_overflow import SynQueueOverflow
 from whyreset.findings.time_wait_trouble import TimeWaitTrouble
 from whyreset.findings.too_many_orphans import TooManyOrphans
 from whyreset.model import Attempt, Cause, Finding, Holder, Host, Place, Process, Queue, Remotes, Reset, Step, Subject
+from whyreset.observation import Traits
 
 
 def batch(number: float, **fields: Any) -> Batch:
@@ -93,6 +94,14 @@ def test_a_listeners_own_count_names_it_though_its_queue_is_empty_at_the_look() 
     ]
 
 
+def test_a_burst_at_one_listener_does_not_belong_to_the_trouble_of_another() -> None:
+    """It dropped handshakes too, but once."""
+    finder = AcceptQueueOverflow()
+    overflowing(finder, place(queue(80, 6, drops=3), queue(81, 0, drops=12)), seconds=1)
+    found = overflowing(finder, place(queue(80, 6, drops=3), queue(81, 0, drops=0)))
+    assert [each.subject.port for each in found] == [80]
+
+
 def test_the_only_listener_of_a_namespace_is_the_one() -> None:
     """Also where it had no count, and its queue was empty again."""
     [draft] = overflowing(AcceptQueueOverflow(), place(queue(80)))
@@ -124,6 +133,24 @@ def test_cookies_for_every_syn_are_not_taken_for_a_full_queue_where_settings_are
 def test_drops_for_other_reasons_are_no_full_queue() -> None:
     """The kernel also counts as dropped what it had no memory or no route for."""
     assert overflowing(SynQueueOverflow(), place(queue(80, half_open=1)), counter="ListenDrops") == []
+
+
+def test_resets_alone_tell_it_where_counters_are_read_seldom() -> None:
+    """Three seconds of them are enough; what the kernel counts of them later is not counted twice."""
+    finder = AcceptQueueOverflow()
+    for second in range(1, 5):
+        finder.see(batch(second, resets=(of("accept-queue-full", second, 80, many=5),)))
+    finder.see(batch(5, counts=(count(netns=NETNS, netns_cookie=COOKIE, moved={"ListenOverflows": 20}),)))
+    [draft] = drafts(finder, 5)
+    assert (draft.subject.port, draft.count) == (80, 20)
+
+
+def test_a_syn_that_the_kernel_refuses_is_no_full_queue() -> None:
+    """It is of the same family, and says nothing of the accept queue."""
+    finder = AcceptQueueOverflow()
+    for second in range(1, 9):
+        finder.see(batch(second, resets=(of("invalid-syn", second, 80, many=5),)))
+    assert drafts(finder, 9) == []
 
 
 @pytest.mark.parametrize(
@@ -231,6 +258,18 @@ def test_a_service_that_began_while_watching_is_no_restart() -> None:
     """The connections of the one before would be remembered: these were never known."""
     story = "0 run other\n5 listen 8080 api\n6..9/1 sent half-open 8080 from 192.0.2.{1+i} trigger=PA certainty=likely"
     assert "has not known them since watching began" in told(story, "stale-peers")[0].sentence
+
+
+def test_packets_alone_say_no_more_than_that_a_host_does_not_know_them() -> None:
+    """Nor do they tell a full accept queue from what else refuses."""
+    stale, full = StalePeers(), AcceptQueueOverflow()
+    for second in range(1, 6):
+        traits = Traits(flags="R", handshake="none", opener="")
+        stale.see(batch(second, resets=(of("half-open", second, 80, traits=traits),)))
+        full.see(batch(second, resets=(of("accept-queue-full", second, 80, traits=traits),)))
+    [draft] = drafts(stale, 6)
+    assert (draft.confidence, "who reset them answered as a host does" in draft.sentence) == ("likely", True)
+    assert drafts(full, 6) == []
 
 
 def test_a_host_that_started_lately_explains_connections_that_it_does_not_know() -> None:

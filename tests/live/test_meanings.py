@@ -9,9 +9,21 @@ from tests.meanings import SCENARIOS
 from tests.meanings.play import play
 from tests.meanings.scenario import Scenario
 
-#: The rest is played by `make bench-findings`, with fresh seeds.
+#: The rest is played by `make matrix`, with fresh seeds.
 SHORT = (
     "a service crashes",
+    "a connect scan",
+    "a scan with decoys",
+    "a scan within a flood",
+    "a scraper of dead exporters",
+    "spoofed SYNs for an open port",
+    "a scanner here",
+    "checks by connection alone",
+    "a service is restarted as planned",
+    "nginx is reloaded under load",
+    "a worker of nginx is killed under load",
+    "redis is at maxclients",
+    "a proxy's clients leave",
     "a program does not accept",
     "one burst that overflows an accept queue",
     "a dependency that refuses",

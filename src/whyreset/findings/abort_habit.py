@@ -18,7 +18,7 @@ PART_NS, PARTS = 10 * SECOND_NS, 6
 #: A habit: so many within those parts, in so many of them, of what clients opened or of what it opened itself (clients
 #: often leave early); with so large a part of all aborts of its namespace, and of the connections opened there.
 OF_CLIENTS, OF_ITS_OWN, IN_PARTS = 20, 60, 3
-MOST, OPENED, OPENED_ITSELF = 0.5, 0.02, 0.2
+MOST, OPENED, OPENED_ITSELF = 0.3, 0.01, 0.2
 #: What began so soon after the first look may have gone on before.
 AT_START_NS = 60 * SECOND_NS
 #: Over when there were too few for so long.
@@ -98,15 +98,19 @@ class AbortHabit:
         """One for each program with a habit, be it towards its clients, its upstreams or both."""
         part = now_ns // PART_NS
         by_program: dict[tuple[int, str, str], list[_Habit]] = {}
-        for key, habit in self._habits.items():
+        habits = self._habits.items()
+        totals: Counter[tuple[int, str, str]] = Counter()
+        for key, habit in habits:
             _forget(habit.parts, part)
-            if self._is_habit(key, habit):
+            totals[key[:3]] += habit.parts.total()
+        for key, habit in habits:
+            if self._is_habit(key, habit, totals[key[:3]]):
                 habit.told_ns, habit.lately, habit.share = now_ns, habit.parts.total(), self._share(key, habit)
             if habit.told_ns and now_ns - habit.told_ns <= QUIET_NS:
                 by_program.setdefault(key[:3], []).append(habit)
-        for whose, habits in by_program.items():
-            habits.sort(key=lambda habit: -habit.causes.total())
-            yield _draft(whose, habits, self._began_ns)
+        for whose, those in by_program.items():
+            those.sort(key=lambda habit: -habit.causes.total())
+            yield _draft(whose, those, self._began_ns)
         self._habits.drop(lambda habit: now_ns - habit.last_ns > QUIET_NS + PARTS * PART_NS)
 
     def _namespace(self, cookie: int) -> _Namespace:
@@ -139,13 +143,13 @@ class AbortHabit:
         if len(habit.resets) < 3:
             habit.resets.append(reset.number)
 
-    def _is_habit(self, key: _Key, habit: _Habit) -> bool:
+    def _is_habit(self, key: _Key, habit: _Habit, of_program: int) -> bool:
         number = habit.parts.total()
         if number < (OF_ITS_OWN if habit.active else OF_CLIENTS):
             return False
         if sum(1 for count in habit.parts.values() if count) < IN_PARTS:
             return False
-        if number < MOST * self._namespace(key[0]).aborts.total():
+        if of_program < MOST * self._namespace(key[0]).aborts.total():
             return False
         share = self._share(key, habit)
         return share is None or share >= (OPENED_ITSELF if habit.active else OPENED)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import islice
 
 from whyreset.findings import scan_words as words
@@ -56,6 +57,7 @@ class PortScan:
         self._listened = Listened()
         self._scans: Table[_Key, Scan] = Table(SCANS, weight=lambda scan: scan.failed)
         self._examples: Table[_Key, list[int]] = Table(EXAMPLES)
+        self._names: Table[int, str] = Table(EXAMPLES)
 
     def see(self, batch: Batch) -> None:
         """First contacts, and the listeners by which they are judged."""
@@ -65,6 +67,8 @@ class PortScan:
                 numbers = self._examples.touch((reset.sample.netns_cookie, source(reset.sample.remote)), list)
                 if len(numbers) < 3:
                     numbers.append(reset.number)
+                if reset.netns_name:
+                    self._names.touch(reset.sample.netns_cookie, partial(str, reset.netns_name))
         for contact in batch.contacts:
             self._note(contact, batch)
         if len(self._scans):
@@ -96,6 +100,7 @@ class PortScan:
             subject=Subject(
                 netns=contact.netns,
                 netns_cookie=contact.netns_cookie,
+                netns_name=self._names.get(contact.netns_cookie) or "",
                 remote=contact.remote if len(scans) == 1 else "",
                 address=contact.places[0].address if contact.addresses == 1 else "",
             ),

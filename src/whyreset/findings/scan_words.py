@@ -73,10 +73,11 @@ def evidence(scans: Sequence[Scan]) -> tuple[str, ...]:
     """The strongest first."""
     scan = scans[0]
     contact = scan.contact
-    more = " first" if scan.failed > _SHOWN else ""
+    about = "" if contact.exact else "about "
+    first = "the first ports" if scan.failed > len(scan.ports) or len(scan.ports) > _SHOWN else "ports"
     out = [
-        f"{times(scan.failed, 'place')} that had no listener within the last day as far as that was watched"
-        f"{' (an estimate)' if not contact.exact else ''}, {_list(scan.ports)}{more}"
+        f"{about}{times(scan.failed, 'place')} without a listener within the last day, as far as that was watched;"
+        f" {first} {', '.join(map(str, scan.ports[:_SHOWN]))}"
     ]
     out.append(f"{times(contact.tries, 'segment')} that belong to no connection, {_pace(scan)}")
     if len(scans) > 1:

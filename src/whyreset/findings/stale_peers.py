@@ -32,6 +32,7 @@ _WHAT = {
     "timed-out": "they had timed out here, and the peers did not hear of it",
     "host-restarted": "this host started not long ago, and they are from before",
     "service-restarted": "the service started not long ago, and they are from before",
+    "seen": "who reset them answered as a host does that does not know them",
     "never-known": "this host has not known them since watching began",
     "forgotten": "the other side gave them up for their silence, or a box on the way had forgotten them",
 }
@@ -89,7 +90,7 @@ class StalePeers:
             idle = in_common(list(stale.idle_ns))
             if kind == "forgotten" and not idle:
                 continue  # peers abort for many reasons: only that all were silent as long speaks for this one
-            proven = stale.certain == stale.count and kind not in ("never-known", "forgotten")
+            proven = stale.certain == stale.count and kind not in ("never-known", "forgotten", "seen")
             confidence: Confidence = "certain" if proven else "likely"
             after = f", all about {idle // SECOND_NS} s after data last came or went" if idle else ""
             yield Draft(
@@ -126,6 +127,8 @@ class StalePeers:
             return {"reset-sent": "reset-lost", "half-closed": "closed", "silent": "timed-out"}.get(facts.ended, "")
         if "stray-segment" in reset.cause.candidates:
             return ""
+        if facts.traits is not None:
+            return "seen"  # in a capture there is no memory that says more
         if 0 < self._uptime_ns < _RECENT_NS:
             return "host-restarted"
         started_ns = (reset.owner.process.start_ns or 0) if reset.owner and reset.owner.alive else 0

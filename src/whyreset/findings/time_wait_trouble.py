@@ -33,6 +33,8 @@ class _Trouble(Struct, kw_only=True):
     first_ns: int
     last_ns: int
     count: int = 0
+    #: Of these, those of which the kernel itself said so.
+    certain: int = 0
     peers: Counter[str] = field(default_factory=Counter)
     resets: list[int] = field(default_factory=list)
 
@@ -74,7 +76,7 @@ class TimeWaitTrouble:
                 since_ns=trouble.first_ns,
                 last_ns=trouble.last_ns,
                 count=trouble.count,
-                confidence="likely" if name == "time-wait-assassination" else "certain",
+                confidence="certain" if trouble.certain == trouble.count else "likely",
                 severity=severity,
                 sentence=f"TIME-WAIT: {whose}:{port}: {_WHAT[name]}, {times(trouble.count, 'time')}",
                 evidence=tuple(_evidence(trouble, name)),
@@ -108,6 +110,7 @@ class TimeWaitTrouble:
         )
         trouble.last_ns = max(trouble.last_ns, reset.last_ns)
         trouble.count += reset.count
+        trouble.certain += reset.count if reset.cause.certainty == "certain" else 0
         for address, count in reset.remotes.top if reset.remotes else ():
             remote = source(address)
             if remote in trouble.peers or len(trouble.peers) < PEERS:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import whyreset
-from benchmarks import agent, connections, latency, namespaces, packets, reader, resets, soak, startup, who
+from benchmarks import agent, connections, evidence, latency, namespaces, packets, reader, resets, soak, startup, who
 from benchmarks.alerts import beside, suite
 from benchmarks.common import machine
 
@@ -23,6 +23,7 @@ ALL = {
     "namespaces": namespaces,
     "who": who,
     "soak": soak,
+    "evidence": evidence,
     "alerts": suite,
     "beside": beside,
 }

@@ -56,7 +56,7 @@ class Child:
         """Ends it; its lines as values, those that are no JSON left out."""
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGINT)
-        self.process.wait(timeout=20)
+        self.process.wait(timeout=40)
         self._file.seek(0)
         values = []
         for line in self._file:

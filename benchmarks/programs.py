@@ -10,7 +10,8 @@ from typing import Self
 
 from whyreset.core import lives
 from whyreset.core.records import Recorder
-from whyreset.sources.loading import LoadedHere
+from whyreset.core.triggers import Triggers
+from whyreset.sources.loading import LoadedHere, Loading
 from whyreset.sources.program import Program
 
 #: enum bpf_stats_type.
@@ -19,10 +20,14 @@ _ROOM = 8192
 
 
 class Attached:
-    """The programs that watch attaches for good; rings are emptied at each switch, so that they never fill."""
+    """The programs that watch attaches for good; rings are emptied at each switch, so that they never fill.
 
-    def __init__(self) -> None:
-        self._program = Program()
+    Args:
+        triggers: they also copy a sample of what provokes resets.
+    """
+
+    def __init__(self, *, triggers: bool = False) -> None:
+        self._program = Program(Loading(triggers=triggers))
         self._program.load()
         held = self._program._loaded
         assert isinstance(held, LoadedHere)
@@ -30,13 +35,14 @@ class Attached:
         #: An iterator costs nothing while it does not run.
         self._names = [name for name in self._object._links if name != "held_sockets"]
         self._recorder: Recorder = self._program.recorder()
+        self._triggers = Triggers(self._program.triggers)
         self._on = True
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        del self._recorder
+        del self._recorder, self._triggers
         self._program.close()
 
     def switch(self, on: bool) -> None:
@@ -51,6 +57,7 @@ class Attached:
         self._recorder.drain(time.clock_gettime_ns(time.CLOCK_BOOTTIME), True)
         self._recorder.flush()
         lives.drain(self._program.lives, _ROOM)
+        self._triggers.drain(None, 0)
 
     def runs(self) -> dict[str, tuple[int, int]]:
         """By program: how often it ran while `Clock` was open, and nanoseconds in all."""

@@ -25,8 +25,8 @@ def measure() -> Iterator[str]:
         with Pair() as pair:
             answer_everyone(pair)
 
-            def block() -> float:
-                done = flood(pair, COUNT, cpu=0)
+            def block(ports: int = 1) -> float:
+                done = flood(pair, COUNT, cpu=0, ports=ports)
                 return done.cpu_seconds / done.segments * 1e6
 
             with Attached() as programs:
@@ -43,6 +43,18 @@ def measure() -> Iterator[str]:
                     after - was for after, was in zip(programs.runs()["send_reset"], before["send_reset"], strict=True)
                 )
                 yield f"by the kernel's clock: {spent / runs:.0f} ns a run, some 65 ns of measuring included"
+            with Attached() as without, Attached(triggers=True) as programs:
+                without.switch(False)
+
+                def other(on: bool) -> None:
+                    """One of both at a time."""
+                    for each, is_on in ((programs, on), (without, not on)):
+                        each.switch(is_on)
+
+                more = paired(block, other, PAIRS)
+                yield f"copying a sample of what provokes them (--evidence, capture) adds {added(more)} us a reset"
+                spread = paired(lambda: block(1000), other, PAIRS // 2)
+                yield f"the same over 1,000 ports, each a kind of its own: {added(spread)} us"
             with _Tcpdump(pair) as tcpdump:
                 theirs = paired(block, tcpdump.switch, TCPDUMP_PAIRS)
             yield f"tcpdump with an RST filter adds {added(theirs)} us ({theirs[0] / base:+.0%})"

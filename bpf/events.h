@@ -207,6 +207,18 @@ struct close_event {
 	__u8 pad[5];
 };
 
+/* a segment that provoked a reset, as it came; a sample of each kind of reset, for evidence */
+#define TRIGGER_BYTES 128
+struct trigger_event {
+	__u64 time_ns;
+	__u32 netns_inode;
+	__u32 ifindex;
+	__u32 length;			/* bytes that it had from its IP header on */
+	__u32 captured;			/* bytes of data[] */
+	char interface[16];
+	__u8 data[TRIGGER_BYTES];	/* from its IP header on */
+};
+
 /* the kernel's counters of one namespace */
 #define TCP_COUNTERS 16
 #define EXT_COUNTERS 48

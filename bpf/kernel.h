@@ -70,7 +70,7 @@ struct netns_mib { struct tcp_mib *tcp_statistics; struct linux_mib *net_statist
 struct netns_ipv4 { __u8 sysctl_tcp_abort_on_overflow; };
 struct net { struct list_head list; struct ns_common ns; struct netns_mib mib; struct netns_ipv4 ipv4; __u64 net_cookie; };
 typedef struct { struct net *net; } possible_net_t;
-struct net_device { char name[16]; possible_net_t nd_net; };
+struct net_device { char name[16]; int ifindex; possible_net_t nd_net; };
 struct dst_entry { struct net_device *dev; };
 struct rtable { struct dst_entry dst; __u16 rt_type; };
 struct rt6_info { struct dst_entry dst; __u32 rt6i_flags; };
@@ -80,6 +80,7 @@ struct sk_buff {
 	unsigned char *head;
 	unsigned char *data;
 	unsigned int len;
+	unsigned int tail;	/* an offset, as on all 64-bit machines (NET_SKBUFF_DATA_USES_OFFSET) */
 	__u16 network_header;
 	__u16 transport_header;
 };

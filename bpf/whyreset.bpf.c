@@ -3,7 +3,8 @@
  * The kernel side of whyreset. It observes and decides nothing: each reset becomes one reset_event with what the
  * socket, the segment and the current task were at that moment; causes are worked out in user space.
  *
- *   tcp_send_reset, tcp_receive_reset   one record each, into the ring `resets`
+ *   tcp_send_reset, tcp_receive_reset   one record each, into the ring `resets`; on request a sample of what provoked
+ *                                       them, into `triggers`
  *   tcp_v4_send_reset, tcp_v6_send_reset, tcp_send_active_reset, tcp_check_req
  *                                       the same by the kernel's functions, where the tracepoint tells too little
  *   kfree_skb                           the same for segments that met no socket, where neither tells of them
@@ -30,6 +31,7 @@ char LICENSE[] SEC("license") = "GPL";
 const volatile struct {
 	__u32 tier;
 	__u32 requests_known;			/* check_request and checked_request are loaded */
+	__u32 triggers_wanted;			/* somebody reads the ring `triggers` */
 	__u32 ext_wanted;
 	__u32 ext_index[EXT_COUNTERS];		/* LINUX_MIB_* of the counters wanted */
 } settings = {};
@@ -37,15 +39,17 @@ const volatile struct {
 #define RESETS_BYTES (1 << 21)
 #define CLOSES_BYTES (1 << 19)
 #define LIVES_BYTES (1 << 19)
+#define TRIGGERS_BYTES (1 << 18)
 
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, RESETS_BYTES); } resets SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, CLOSES_BYTES); } closes SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, LIVES_BYTES); } lives SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, TRIGGERS_BYTES); } triggers SEC(".maps");
 struct { __uint(type, BPF_MAP_TYPE_PERCPU_HASH); __uint(max_entries, 8192); __type(key, struct tally_key); __type(value, struct tally); } tallies SEC(".maps");
 
 /* what no tally holds: resets of namespaces beyond `tallies`, records lost by the other rings */
-struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 3); __type(key, __u32); __type(value, __u64); } losses SEC(".maps");
-enum { LOSS_TALLY, LOSS_LIVES, LOSS_CLOSES };
+struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, 4); __type(key, __u32); __type(value, __u64); } losses SEC(".maps");
+enum { LOSS_TALLY, LOSS_LIVES, LOSS_CLOSES, LOSS_TRIGGERS };
 
 /*
  * Open sockets: who opened them and when. The socket's cookie counts sockets, so that its low bits are a place of its
@@ -714,6 +718,62 @@ static __always_inline void copy_trigger(struct reset_event *e, const struct sk_
 	bpf_probe_read_kernel(e->interface, sizeof e->interface, skb->dev->name);
 }
 
+/*
+ * How many triggers were kept in this second (of 2^30 ns), by kind; the last place is for all of this CPU. Kinds that share
+ * a place share what it allows.
+ */
+#define KINDS 1024
+#define OF_A_KIND 8
+#define OF_ALL 512
+struct kept { __u32 second; __u32 count; };
+struct { __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY); __uint(max_entries, KINDS + 1); __type(key, __u32); __type(value, struct kept); } kept SEC(".maps");
+
+static __always_inline bool may_keep(__u32 place, __u32 second, __u32 most)
+{
+	struct kept *k = bpf_map_lookup_elem(&kept, &place);
+
+	if (!k)
+		return false;
+	if (k->second != second) {
+		k->second = second;
+		k->count = 0;
+	}
+	if (k->count >= most)
+		return false;
+	k->count++;
+	return true;
+}
+
+/* `from_anyone`: as in reserve(); a scan, in which each port is a kind, leaves room for the others */
+static __noinline void keep_trigger(const struct reset_event *e, const struct sk_buff *skb, bool from_anyone)
+{
+	__u64 kind = e->netns_cookie ^ (__u64)e->local_port << 32 ^ (__u64)e->reason << 16 ^ e->trigger_flags;
+	__u32 second = e->time_ns >> 30, place = kind * 0x9E3779B97F4A7C15ULL >> 54, bytes;
+	struct trigger_event *t;
+
+	if (!may_keep(place, second, OF_A_KIND) || !may_keep(KINDS, second, from_anyone ? OF_ALL / 4 * 3 : OF_ALL))
+		return;
+	t = bpf_ringbuf_reserve(&triggers, sizeof *t, 0);
+	if (!t) {
+		count_loss(LOSS_TRIGGERS);
+		return;
+	}
+	t->time_ns = e->time_ns;
+	t->netns_inode = e->netns_inode;
+	t->ifindex = skb->dev->ifindex;
+	t->length = skb->len + (__u32)(skb->data - skb->head) - skb->network_header;
+	__builtin_memcpy(t->interface, e->interface, sizeof t->interface);
+	/* what is not in one piece lies elsewhere: the headers do not */
+	bytes = skb->tail - skb->network_header;
+	asm volatile("" : "+r"(bytes));
+	if (bytes > TRIGGER_BYTES)
+		bytes = TRIGGER_BYTES;
+	if (bpf_probe_read_kernel(t->data, bytes, skb->head + skb->network_header))
+		bytes = 0;
+	t->captured = bytes;
+	bpf_ringbuf_submit(t, BPF_RB_NO_WAKEUP);
+}
+
 static __noinline void count_reset(__u64 netns_cookie, __u32 direction, __u32 reason, __u32 lost)
 {
 	struct tally_key key = { netns_cookie, direction, reason };
@@ -788,6 +848,7 @@ static __noinline void tell_sent(const struct sock *sk, const struct sk_buff *sk
 {
 	struct net *net = 0;
 	struct reset_event *e;
+	bool from_anyone = !sk || sk->__sk_common.skc_state == TCP_LISTEN;
 	__u32 netns_inode = 0;
 	__u64 netns_cookie = 0;
 
@@ -799,15 +860,18 @@ static __noinline void tell_sent(const struct sock *sk, const struct sk_buff *sk
 		netns_cookie = net->net_cookie;
 		netns_inode = net->ns.inum;
 	}
-	e = reserve(netns_cookie, netns_inode, RESET_SENT, reason, !sk || sk->__sk_common.skc_state == TCP_LISTEN);
+	e = reserve(netns_cookie, netns_inode, RESET_SENT, reason, from_anyone);
 	if (!e)
 		return;
 	if (skb)
 		e->flags |= HAS_TRIGGER;
 	if (sk)
 		copy_socket(e, sk);
-	if (skb)
+	if (skb) {
 		copy_trigger(e, skb);
+		if (settings.triggers_wanted)
+			keep_trigger(e, skb, from_anyone);
+	}
 	if (e->state == TCP_LISTEN)
 		e->substate = request;
 	/* the children of a closing listener are nobody's: their lock is free, but the closer is at work */

@@ -21,6 +21,8 @@ from whyreset.answers import Answerer
 from whyreset.clock import boottime_ns as _boottime_ns
 from whyreset.clock import epoch_ns as _epoch_ns
 from whyreset.core import lives
+from whyreset.core.tape import Tape
+from whyreset.core.triggers import Triggers
 from whyreset.hands import OWN_HANDS, Hands
 from whyreset.looking import Looking
 from whyreset.losses import Losses
@@ -96,6 +98,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     packets: tuple[str, ...] = ()
     #: Size of each ring of packets; None for the built-in one.
     packet_blocks: int | None = None
+    #: Copy a sample of the segments that provoke resets; `Agent.take_triggers` hands them out.
+    triggers: bool = False
     #: The kernel's tier to use, though it may have a better one; "" for the best.
     tier: str = ""
     #: Says of which namespaces the verdict is, by inode number and name.
@@ -104,7 +108,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     @property
     def loading(self) -> Loading:
         """What is loaded into the kernel for it."""
-        return Loading(exact_owners=self.exact_owners, ring_bytes=self.ring_bytes, tier=self.tier)
+        return Loading(
+            exact_owners=self.exact_owners, ring_bytes=self.ring_bytes, tier=self.tier, triggers=self.triggers
+        )
 
 
 _NOTHING = Tick()
@@ -116,13 +122,15 @@ class Agent:
     Args:
         settings: how.
         hands: do what takes rights.
+        wire: what reads packets, where somebody else has a use for them, too; instead of what settings name.
     """
 
-    def __init__(self, settings: Settings, hands: Hands = OWN_HANDS) -> None:
+    def __init__(self, settings: Settings, hands: Hands = OWN_HANDS, *, wire: OnWire | None = None) -> None:
         self._settings = settings
         self._hands = hands
         self._program = Program(settings.loading, hands.load)
-        self._wire = _on_wire(settings, hands)
+        self._wire = wire or _on_wire(settings, hands)
+        self._triggers: Triggers | None = None
         self._kernel = KernelSource(
             self._program,
             each_per_tick=round(settings.each_per_second * TICK_SECONDS),
@@ -181,6 +189,8 @@ class Agent:
                 self._wire.start()
             self._kernel.start()
             self._counters.start()
+            if self._settings.triggers:
+                self._triggers = Triggers(self._program.triggers)
             self._walks.hold(self._owners, first=True)
             # at its end a process of older kernels has no memory left that would tell its command
             self._owners.catch_up(_boottime_ns(), _AT_START)
@@ -197,6 +207,7 @@ class Agent:
 
     def close(self) -> None:
         """Detaches everything; nothing stays in the kernel."""
+        self._triggers = None
         self._desk.close()
         if self._wire:
             self._wire.close()
@@ -264,7 +275,7 @@ class Agent:
             counters = self._counters.read(time.monotonic_ns())
             self._account.read(counters, self._program.tallies(self._account.settled()))
             if self._wire:
-                self._wire.judge(now_ns, epoch_ns, blind=self._account.blind(), everything=last)
+                self._wire.judge(now_ns, epoch_ns, blind=self._account.blind(self._wire.cookies), everything=last)
                 if last:
                     explained += self._explain(self._wire.take(last=True), epoch_ns)
             counts = self._count(now_ns + epoch_ns, everything=last)
@@ -303,6 +314,15 @@ class Agent:
         """Whether a visit would find nothing: most do, so that what an idle host costs is looking whether."""
         calm = not (self._asked or self._begun or self._wire or self._desk.busy() or self._owners.behind)
         return calm and not self._program.waiting()
+
+    def take_triggers(self, tape: Tape) -> None:
+        """Puts the segments that the kernel program copied since the last call onto a tape (core/triggers.pyi)."""
+        if self._triggers is not None:
+            self._triggers.drain(tape, _epoch_ns())
+
+    def trigger_interface(self, netns: int, index: int) -> str:
+        """The name of the interface that such a segment had come by; "" where that is forgotten."""
+        return self._triggers.names.get((netns, index), "") if self._triggers is not None else ""
 
     def totals(self) -> dict[str, int]:
         """The whole account so far."""

@@ -16,27 +16,32 @@ from whyreset import __version__
 from whyreset.agent import Agent, Settings
 from whyreset.core.tape import Channel, Tape
 from whyreset.evidence.frames import Frame
-from whyreset.evidence.join import Explained, Join
+from whyreset.evidence.join import PATIENCE_NS, WIRE_PATIENCE_NS, Explained, Join
+from whyreset.evidence.journeys import Spot
 from whyreset.evidence.remarks import known_of
+from whyreset.evidence.steady import Steady
 from whyreset.evidence.writer import NEVER, Rotation, Where, Words, Writer
 from whyreset.hands import OWN_HANDS, Hands
 from whyreset.model import Missing, Reset
+from whyreset.onwire import OnWire
 from whyreset.outputs.sentences import told
 from whyreset.sources import diag
 from whyreset.sources.base import SourceError
-from whyreset.sources.packets import ENDS, Packets
+from whyreset.sources.links import Links
+from whyreset.sources.packets import ENDS
 from whyreset.sources.packets import Wanted as Armed
 
 #: What waits between the kernel's rings and us, and so many packets are taken of it in one visit.
-_TAPE_BYTES, _AT_ONCE = 8 << 20, 2000
+_TAPE_BYTES, _AT_ONCE = 4 << 20, 2000
 #: Of the agent within.
-SETTINGS = Settings(each_per_second=2500)
+SETTINGS = Settings(each_per_second=2500, triggers=True)
 #: What was written is on disk so soon.
 _FLUSH_NS = 1_000_000_000
 #: More namespaces cannot be asked for at once: each has a ring of its own.
 PLACES_MAX = 16
 _HEADERS_BYTES = 320
-_LAST_SECONDS = 0.05
+#: What is younger than a tenth of a second at the end is not held against the kernel's account (core/merge).
+_LAST_SECONDS = 0.15
 #: LOOPBACK_IFINDEX of the kernel (include/net/flow.h): the same in every namespace.
 _LOOPBACK = 1
 
@@ -90,9 +95,11 @@ class Capturing:
         self._wanted, self._hands = wanted, hands
         self._stack = ExitStack()
         self._agent: Agent | None = None
-        self._sources: list[Packets] = []
+        self._wire = OnWire(())
         self._names: list[str] = []
+        self._links: list[Links] = []
         self._channels: list[Channel] = []
+        self._steady = Steady()
         self._tape = Tape(_TAPE_BYTES, wanted.snap)
         self._join = Join({})
         self._writer: Writer | None = None
@@ -132,14 +139,15 @@ class Capturing:
     def state(self) -> State:
         """How far it is."""
         assert self._writer is not None
-        for source in self._sources:
+        sources = self._wire.sources
+        for source in sources:
             source.count_dropped()
         return State(
             packets=self._writer.packets,
             bytes=self._writer.size,
             explained=self._explained,
             unexplained=self._unexplained,
-            dropped=sum(source.dropped for source in self._sources) + self._tape.overwritten,
+            dropped=sum(source.dropped for source in sources) + self._tape.overwritten,
             waiting=self._join.waiting,
         )
 
@@ -158,15 +166,24 @@ class Capturing:
         """
         assert self._writer is not None
         resets: Sequence[Reset] = ()
+        now_ns, time_ns = time.monotonic_ns(), time.time_ns()
+        self._steady.read(time_ns, now_ns)
+        self._tape.seen_ns = now_ns
         if self._agent is not None:
             resets = self._agent.tick(last=last).resets
-        for source, channel in zip(self._sources, self._channels, strict=True):
-            source.drain([channel])
-        now_ns, time_ns = time.monotonic_ns(), time.time_ns()
-        frames = [Frame(*each) for each in self._tape.take(_AT_ONCE if not last else 1 << 30)]
-        frames.sort(key=lambda frame: frame.time_ns)
+            self._agent.take_triggers(self._tape)
+        else:
+            for source, channel in zip(self._wire.sources, self._channels, strict=True):
+                source.drain([channel])
+        for links in self._links:
+            links.drain(now_ns)
+        taken = self._tape.take_seen(_AT_ONCE if not last else 1 << 30)
+        frames = [Frame(*each[:-1], at_ns=self._steady.near(each[0], each[-1])) for each in taken]
+        frames.sort(key=lambda frame: frame.at_ns)
         self._join.add((frame for frame in frames if self._is_wanted(frame)), now_ns)
-        self._join.tell(resets, now_ns)
+        for reset in resets:
+            at_ns = self._steady.near(reset.time_ns, now_ns)
+            self._join.tell((reset,), now_ns, shift_ns=reset.time_ns - at_ns)
         important = False
         for packet in self._join.ready(now_ns, everything=last):
             important |= self._write(packet, time_ns)
@@ -187,20 +204,28 @@ class Capturing:
         wanted = self._wanted
         places = self._places()
         for number, (inode, path) in enumerate(places.items()):
-            armed = Armed(ports=tuple(sorted(wanted.ports))) if wanted.segments else ENDS
-            snap = wanted.snap or _HEADERS_BYTES
-            source = Packets(path=path, snap_bytes=snap, wanted=armed, opener=self._hands.open_packets)
-            source.start()
-            self._stack.callback(source.close)
-            self._sources.append(source)
             self._channels.append(self._tape.channel(number))
             self._names.append(_name(inode, path))
-        self._join = Join(dict(enumerate(places)))
+            self._links.append(links := Links(path, self._hands.open_links))
+            links.start()
+            self._stack.callback(links.close)
+        self._wire = OnWire(
+            tuple(places.values()),
+            snap_bytes=wanted.snap or _HEADERS_BYTES,
+            wanted=Armed(ports=tuple(sorted(wanted.ports))) if wanted.segments else ENDS,
+            beside=self._channels,
+            hands=self._hands,
+        )
         try:
-            self._agent = self._stack.enter_context(Agent(SETTINGS, self._hands))
+            self._agent = self._stack.enter_context(Agent(SETTINGS, self._hands, wire=self._wire))
+            self.missing = self._agent.missing
         except SourceError as error:
-            lost = "why the kernel sent resets, and who owns their sockets"
+            lost = "why the kernel sent resets, who owns their sockets, what provoked them unless it is SYN or FIN"
             self.missing = (Missing(source="kernel", why=str(error), lost=lost),)
+            self._stack.callback(self._wire.close)
+            self._wire.start()
+        patience_ns = PATIENCE_NS if self._agent is None else WIRE_PATIENCE_NS
+        self._join = Join(dict(enumerate(places)), patience_ns=patience_ns)
         # last, so that nothing is written over by what cannot run
         self._writer = Writer(
             wanted.path,
@@ -240,13 +265,20 @@ class Capturing:
 
     def _where(self, frame: Frame) -> Where:
         name = self._interface(frame) or f"interface {frame.interface}"
-        return Where(name=name, description=f"in network namespace {self._names[frame.place]}")
+        place = self._names[frame.place] if frame.place < len(self._names) else str(frame.place)
+        what = "segments that provoked resets, copied in" if frame.is_copy else "in"
+        return Where(name=name, description=f"{what} network namespace {place}")
 
     def _interface(self, frame: Frame) -> str:
-        return self._sources[frame.place].interface(frame.interface, time.monotonic_ns())
+        if frame.is_copy:
+            return self._agent.trigger_interface(frame.place, frame.interface) if self._agent else ""
+        return self._links[frame.place].name(frame.interface, frame.at_ns)
+
+    def _called(self, spot: Spot) -> str:
+        return self._links[spot.place].name(spot.interface, time.monotonic_ns()) or f"interface {spot.interface}"
 
     def _is_wanted(self, frame: Frame) -> bool:
-        if frame.interface == _LOOPBACK and frame.way == "in":
+        if frame.interface == _LOOPBACK and frame.way == "in" and not frame.is_copy:
             return False  # the same as went out there a moment before
         return not self._wanted.interfaces or self._interface(frame) in self._wanted.interfaces
 
@@ -260,7 +292,7 @@ class Capturing:
             about = packet.reset or packet.provoked
             if about is None or not wanted.causes & {about.cause.name, about.cause.family, *about.cause.candidates}:
                 return False
-        self._writer.add(packet.frame, known_of(packet, told), now_ns)
+        self._writer.add(packet.frame, known_of(packet, told, self._called), now_ns)
         is_reset = segment is not None and "R" in segment.flags
         self._explained += is_reset and packet.reset is not None
         self._unexplained += is_reset and packet.reset is None

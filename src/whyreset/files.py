@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from contextlib import suppress
 from pathlib import Path
@@ -12,7 +13,10 @@ class Files(Protocol):
     """Whoever makes them."""
 
     def make_folder(self, path: str) -> None:
-        """Makes it, if need be with those above it, for its owner alone; one that is there stays as it is."""
+        """Makes it, if need be with those above it, for its owner alone; one that is there stays as it is.
+
+        Where files cannot be made in it, since nothing can be written there, that is an error too.
+        """
 
     def open(self, path: str, *, force: bool) -> int:
         """A descriptor for writing a file, which is a new one unless `force` is set."""
@@ -29,6 +33,8 @@ class OwnFiles:
 
     def make_folder(self, path: str) -> None:
         Path(path).mkdir(mode=0o700, parents=True, exist_ok=True)
+        if os.statvfs(path).f_flag & os.ST_RDONLY:
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), path)
 
     def open(self, path: str, *, force: bool) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY

@@ -5,7 +5,7 @@ from ctypes import c_char, c_uint8, c_uint16, c_uint32, c_uint64
 
 SENT, RECEIVED = 1, 2
 LIFE_PROCESS, LIFE_EXIT, LIFE_LISTEN, LIFE_UNLISTEN = 1, 2, 3, 4
-NAME_BYTES, CGROUP_LEVELS, COMMAND_BYTES = 96, 3, 256
+NAME_BYTES, CGROUP_LEVELS, COMMAND_BYTES, TRIGGER_BYTES = 96, 3, 256, 128
 TCP_COUNTERS, EXT_COUNTERS = 16, 48
 
 #: enum reset_flags, by bit.
@@ -177,6 +177,20 @@ class HeldSocket(ctypes.Structure):
     )
 
 
+class TriggerEvent(ctypes.Structure):
+    """struct trigger_event."""
+
+    _fields_ = (
+        ("time_ns", c_uint64),
+        ("netns_inode", c_uint32),
+        ("ifindex", c_uint32),
+        ("length", c_uint32),
+        ("captured", c_uint32),
+        ("interface", c_char * 16),
+        ("data", c_uint8 * TRIGGER_BYTES),
+    )
+
+
 class NetnsCounters(ctypes.Structure):
     """struct netns_counters."""
 
@@ -208,6 +222,7 @@ STRUCTS: dict[str, type[ctypes.Structure]] = {
     "exit_event": ExitEvent,
     "listen_event": ListenEvent,
     "held_socket": HeldSocket,
+    "trigger_event": TriggerEvent,
     "netns_counters": NetnsCounters,
     "walk": Walk,
 }

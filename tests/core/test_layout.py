@@ -21,6 +21,7 @@ CONSTANTS = {
     "NAME_BYTES": 96,
     "CGROUP_LEVELS": 3,
     "COMMAND_BYTES": 256,
+    "TRIGGER_BYTES": 128,
     "TCP_COUNTERS": 16,
     "EXT_COUNTERS": 48,
     **{name: 1 << bit for bit, name in enumerate(FLAGS)},
@@ -71,7 +72,7 @@ def test_the_mirror_is_what_the_compiler_makes_of_the_header(tmp_path: Path) -> 
 
 def test_no_record_is_longer_than_what_is_mapped_behind_a_ring() -> None:
     """A page, so that a record that begins within the ring can be read to its end."""
-    kinds = ("reset_event", "close_event", "process_event", "exit_event", "listen_event")
+    kinds = ("reset_event", "close_event", "process_event", "exit_event", "listen_event", "trigger_event")
     assert all(ctypes.sizeof(STRUCTS[kind]) + HEADER_BYTES <= 4096 for kind in kinds)
 
 

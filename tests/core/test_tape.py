@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.core.packets import NOW, ethernet, ipv4, ipv6, tcp, udp
 from whyreset.core.tape import Tape
 
-ENTRY = 32
+ENTRY = 40
 ETHERNET, IPV4, IPV6, NO_LINK = 1, 228, 229, 0xFFFF
 SECRET = b"precious secret " * 20
 
@@ -159,3 +159,13 @@ def test_too_small_a_ring_is_refused() -> None:
     """It could hold no packet."""
     with pytest.raises(ValueError, match="4096"):
         Tape(100)
+
+
+def test_when_a_packet_was_seen_is_noted() -> None:
+    """By a clock that never steps; then that is what is asked for, whatever time of day the packet has."""
+    tape = Tape(4096)
+    for seen in (5, 6, 7):
+        tape.seen_ns = seen
+        put(tape, ethernet(ipv4(tcp("S"))), time_ns=NOW - seen)
+    assert [each[-1] for each in tape.read_seen(0, 10, 6)[0]] == [6, 7]
+    assert [each[-1] for each in tape.take_seen(10)] == [5, 6, 7]

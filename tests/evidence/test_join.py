@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from typing import Any
+
+import pytest
 
 from tests.core.packets import NOW, SECOND
 from tests.evidence.frames import IN, frame
 from tests.outputs import values
 from whyreset.evidence import join
-from whyreset.evidence.frames import Frame
+from whyreset.evidence.frames import COPIED, Frame
 from whyreset.evidence.join import Explained, Join
 from whyreset.model import Cause, Reset, Segment
 
@@ -138,3 +141,130 @@ def test_what_waits_is_bounded() -> None:
     assert not joined._by_ends
     assert not joined._unexplained
     assert not joined._others
+
+
+def copy(**more: Any) -> Frame:
+    """What the kernel program copied of an ACK to the closed port, in the socket's namespace."""
+    fields = {"sport": 1234, "dport": 80, "seq": 7, "ack": 99, "src": "10.0.0.2", "dst": "10.0.0.1", **more}
+    return frame(fields.pop("flags", "A"), direction=COPIED, place=fields.pop("place", NETNS), **fields)
+
+
+ACK = Segment(flags="A", seq=7, ack=99, length=0)
+
+
+def test_a_copy_stands_for_what_no_interface_showed() -> None:
+    """It is marked by its reset's cause; without that it waits no longer than others."""
+    joined = Join({0: NETNS})
+    joined.add([copy(), rst("R", seq=99)], NOW)
+    joined.tell([reset(sample={"trigger": ACK})], NOW)
+    assert all_of(joined) == []  # its packet may still come
+    trigger, found = all_of(joined, NOW + join.COPY_PATIENCE_NS)
+    assert (trigger.frame.is_copy, trigger.provoked, found.reset) == (True, found.reset, found.reset)
+    joined.add([copy(seq=8)], NOW)
+    (alone,) = all_of(joined, NOW + join.SHORT_PATIENCE_NS)
+    assert alone.provoked is None
+
+
+@pytest.mark.parametrize("late", [False, True], ids=["packet first", "copy first"])
+def test_a_copy_of_what_an_interface_showed_is_left_out(late: bool) -> None:
+    """Whichever comes first; the packet has what the copy was marked with."""
+    joined = Join({0: NETNS})
+    packet = frame("A", sport=1234, dport=80, seq=7, ack=99, direction=IN, src="10.0.0.2", dst="10.0.0.1")
+    both = [copy(), packet] if late else [packet, copy()]
+    joined.add(both[:1], NOW)
+    joined.tell([reset(sample={"trigger": ACK})], NOW)
+    joined.add([*both[1:], rst("R", seq=99)], NOW)
+    found = all_of(joined, NOW + join.COPY_PATIENCE_NS)
+    assert [each.frame.is_copy for each in found] == [False, False]
+    assert found[0].provoked == found[1].reset != None  # noqa: E711
+
+
+def test_a_copy_is_left_out_though_its_packet_has_left() -> None:
+    """What left as the provoker of a reset is remembered for a while."""
+    joined = Join({0: NETNS})
+    joined.tell([reset()], NOW)
+    joined.add([syn(), rst()], NOW)
+    assert len(all_of(joined, NOW)) == 2
+    joined.add([copy(flags="S", ack=0)], NOW)
+    assert all_of(joined, everything=True) == []
+
+
+def test_a_copy_from_a_namespace_that_is_not_read_belongs_to_a_reset_that_was_seen() -> None:
+    """Else it is of somebody else's resets."""
+    joined = Join({0: 7})
+    joined.add([copy(), rst("R", seq=99, direction=IN)], NOW)
+    joined.tell([reset(sample={"trigger": ACK})], NOW)
+    assert [each.frame.is_copy for each in all_of(joined, everything=True)] == [True, False]
+    joined.add([copy(seq=8)], NOW)
+    joined.tell([reset(2, sample={"trigger": Segment(flags="A", seq=8, ack=99, length=0)})], NOW)
+    assert all_of(joined, everything=True) == []
+
+
+def test_a_translated_reset_has_the_explanation_of_the_one_that_came_in() -> None:
+    """It leaves with another address; its way is told with it."""
+    joined = Join({0: 7})
+    joined.add([rst(direction=IN, interface=3), rst(src="192.0.2.9", sport=8080)], NOW)
+    joined.tell([reset()], NOW)
+    inner, outer = all_of(joined)
+    assert inner.reset == outer.reset == reset()
+    assert [(spot.way, spot.interface, spot.segment.sport) for spot in outer.path] == [("in", 3, 80), ("out", 2, 8080)]
+
+
+def test_a_translated_receiver_is_found_as_well() -> None:
+    """A reset for the host's address is the one that the container got."""
+    joined = Join({0: 7})
+    joined.add([rst(direction=IN, dst="192.0.2.9", dport=99), rst()], NOW)
+    told = reset(
+        facts={"direction": "received"},
+        sample={"local": "10.0.0.2", "local_port": 1234, "remote": "10.0.0.1", "remote_port": 80},
+    )
+    joined.tell([told], NOW)
+    assert [each.reset for each in all_of(joined)] == [told, told]
+
+
+def test_what_left_as_it_came_is_nobodys_original() -> None:
+    """A scanner's probes may all have the same numbers, and so the resets that answer them."""
+    joined = Join({0: 7})
+    joined.add([rst(direction=IN, interface=3), rst(), rst(sport=81)], NOW)
+    joined.tell([reset()], NOW)
+    assert [each.reset is None for each in all_of(joined, everything=True)] == [False, False, True]
+
+
+def test_each_original_has_one_translation() -> None:
+    """The second one that looks like it is another's."""
+    joined = Join({0: 7})
+    joined.add([rst(direction=IN, interface=3), rst(sport=81), rst(sport=82)], NOW)
+    joined.tell([reset()], NOW)
+    assert [each.reset is None for each in all_of(joined, everything=True)] == [False, False, True]
+
+
+def test_a_receiver_is_heard_only_when_the_sender_says_nothing() -> None:
+    """What left here is told by who made it, also if that takes longer: a firewall is asked first."""
+    received = {"local": "10.0.0.2", "local_port": 1234, "remote": "10.0.0.1", "remote_port": 80, "netns": 5}
+    heard = reset(facts={"direction": "received"}, sample={**received, "trigger": None})
+    for told in ([], [reset(2)]):
+        joined = Join({0: NETNS})
+        joined.add([rst()], NOW)
+        joined.tell([heard], NOW)
+        assert all_of(joined, NOW + SECOND) == []
+        joined.tell(told, NOW + SECOND)
+        (found,) = all_of(joined, NOW + join.PATIENCE_NS)
+        assert found.reset == (told[0] if told else heard)
+
+
+def test_memory_under_a_flood_is_bounded() -> None:
+    """Packets that wait, what was told, and what is remembered of ways: 24 MB at the most, whatever comes."""
+    joined = Join({0: NETNS}, patience_ns=join.WIRE_PATIENCE_NS)
+    tracemalloc.start()
+    number = 0
+    for tick in range(30):
+        now = NOW + tick * SECOND // 10
+        some = range(number, number + 2000)
+        number += 2000
+        joined.add((rst(dport=each % 60000, src=f"10.{each >> 16}.0.1", time_ns=now) for each in some), now)
+        joined.tell((reset(each, sample={"remote_port": each % 60000, "remote": "10.9.9.9"}) for each in some), now)
+        all_of(joined, now)
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert joined.waiting > join.PACKETS_MAX // 2
+    assert held < 24 << 20

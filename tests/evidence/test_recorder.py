@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.core.packets import NOW, SECOND
 from tests.evidence.frames import frame
 from tests.evidence.test_join import NETNS, reset, rst, syn
@@ -47,3 +49,37 @@ def test_it_forgets_the_oldest() -> None:
     assert recorder.count <= 4096 // 32
     assert len(recorder._resets) == RESETS_MAX
     assert [each.frame.time_ns for each in recorder.play()][-1] == NOW + 999
+
+
+@pytest.mark.parametrize("step", [-7200 * SECOND, -2 * SECOND, 2 * SECOND, 7200 * SECOND])
+def test_setting_the_clock_parts_nothing(step: int) -> None:
+    """Before and after it each packet has its explanation, none is lost, and the order is that in which they came."""
+    recorder, offset = Recorder({0: NETNS}), NOW
+    stamped = []
+    for tick in range(1, 20):
+        if tick == 10:
+            offset += step
+        at = tick * SECOND
+        recorder.read_clocks(offset + at, at)
+        stamped.append(offset + at - SECOND // 10)
+        record(recorder, rst(time_ns=stamped[-1], dport=tick))
+        recorder.see([reset(tick, time_ns=stamped[-1], last_ns=stamped[-1], sample={"remote_port": tick})])
+    played = list(recorder.play_steady(0, 1 << 62))
+    assert [each.frame.time_ns for each in played] == stamped
+    assert [each.reset.number if each.reset else None for each in played] == list(range(1, 20))
+    late = [each.frame.time_ns for each in recorder.play(offset + 15 * SECOND, offset + 18 * SECOND)]
+    assert late == stamped[15:18]
+
+
+def test_what_is_overwritten_while_it_is_played_is_counted() -> None:
+    """Never less than were lost; what is still there comes."""
+    recorder = Recorder({0: NETNS}, size=1 << 18)
+    record(recorder, *(frame("S", time_ns=NOW + number * SECOND) for number in range(2500)))
+    playing = recorder.play()
+    begun = recorder.overwritten
+    assert next(playing).frame.time_ns == NOW + begun * SECOND
+    record(recorder, *(frame("S", time_ns=NOW + number * SECOND) for number in range(2500, 4000)))
+    rest = [(each.frame.time_ns - NOW) // SECOND for each in playing]
+    lost = 2500 - begun - 1 - len([each for each in rest if each < 2500])
+    assert 0 < lost <= recorder.missed <= 1500
+    assert rest == sorted(rest)

@@ -146,3 +146,11 @@ def test_a_crowd_of_suspects_is_not_told() -> None:
     told = story.play()
     assert not story.judge.open(story.now_ns)
     assert sum(each.state == "open" for each in told) <= SUSPECTS
+
+
+def test_of_many_places_those_that_may_have_listened_are_not_counted() -> None:
+    """Beyond the places that are told apart, each port that had a listener may be among the others."""
+    listeners = "".join(f"0 listen {port} api{port}\n" for port in range(7000, 7030))
+    fewer = told(listeners + scan(at="1..1.59/0.01"))[-1].evidence[0]
+    more = told(scan(at="1..1.59/0.01"))[-1].evidence[0]
+    assert 15 <= int(fewer.split()[0]) <= 45 < int(more.split()[0]) <= 80

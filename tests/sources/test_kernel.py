@@ -24,7 +24,7 @@ class FakeProgram:
 
     def losses(self) -> dict[str, int]:
         """What the kernel program lost."""
-        return {"closes": 1, "lives": 2, "namespaces": 3}
+        return {"closes": 1, "lives": 2, "namespaces": 3, "triggers": 4}
 
 
 def started(each_per_tick: int = 0) -> tuple[KernelSource, Bench]:
@@ -99,6 +99,7 @@ def test_losses_name_all_that_was_lost() -> None:
         "closes-lost": 1,
         "lives-lost": 2,
         "namespaces-lost": 3,
+        "triggers-lost": 4,
     }
     assert all(text for _, text in losses.values())
 

@@ -1,5 +1,6 @@
 """The kernel program, loaded: names, clocks, tallies, and the walk over namespaces."""
 
+import mmap
 import os
 import socket
 import time
@@ -14,11 +15,14 @@ from tests.hosts.hosts import await_true
 from tests.kernel_objects import held, left
 from whyreset.core import lives
 from whyreset.core.lives import drain
+from whyreset.core.tape import Tape
+from whyreset.core.triggers import Triggers
 from whyreset.sources.base import SourceError
 from whyreset.sources.counters import CounterSource
 from whyreset.sources.libbpf import BpfError
 from whyreset.sources.loading import EXT_NAMES, Loading, _explain, dense
 from whyreset.sources.program import Program, hertz
+from whyreset.sources.tiers import TIERS
 
 NANOSECONDS = 1_000_000_000
 
@@ -130,6 +134,40 @@ def test_a_full_ring_loses_records_and_no_count(host: Host) -> None:
         assert lost > 0
     finally:
         small.close()
+
+
+@pytest.mark.parametrize("tier", [tier.name for tier in TIERS])
+def test_what_provoked_a_reset_is_copied_at_every_tier(host: Host, tier: str) -> None:
+    """A few of each kind in a second; whole headers, with the namespace and the interface that it came by."""
+    needs.program()
+    program = Program(Loading(triggers=True, tier=tier))
+    try:
+        program.load()
+    except SourceError as error:
+        pytest.skip(str(error))
+    try:
+        knock(host, 100)
+        tape, triggers = Tape(1 << 16), Triggers(program.triggers)
+        # a second may end meanwhile, and each CPU counts for itself
+        assert 8 <= triggers.drain(tape, 0) <= 2 * 8 * (os.cpu_count() or 1)
+        taken = tape.take(1000)
+        assert {(netns, link) for _, netns, _, _, link, *_ in taken} == {(host.inode, 228)}
+        assert triggers.names == {(host.inode, 1): "lo"}
+        for *_, length, data in taken:
+            assert data[0] >> 4 == 4
+            assert int.from_bytes(data[22:24]) == 9
+            assert data[33] == 2  # SYN
+            assert int.from_bytes(data[2:4]) == length == len(data)
+        assert (triggers.misread, program.losses()["triggers"]) == (0, 0)
+    finally:
+        program.close()
+
+
+def test_nothing_is_copied_for_nobody(program: Program, host: Host) -> None:
+    """Without being asked for it costs neither time nor room."""
+    knock(host, 3)
+    assert program.triggers.pending == 0
+    assert program._loaded.told.entries["triggers"] == mmap.PAGESIZE
 
 
 def test_tallies_of_namespaces_that_are_gone_make_room(program: Program, host: Host) -> None:

@@ -144,6 +144,26 @@ def test_armed_for_hosts_every_segment_of_them_passes(wire: Wire) -> None:
     assert wire.passes(*four, *six, *other, hosts=hosts) == [True, True, True, False, False]
 
 
+def test_armed_for_connections_every_segment_of_them_passes(wire: Wire) -> None:
+    """Both ways, IPv4 and IPv6, also in a tunnel; the same ports between others, and other ports of both, do not."""
+    one, other = ipaddress.ip_address("10.0.0.1"), ipaddress.ip_address("10.0.0.2")
+    six = [ipaddress.ip_address(f"2001:db8::{number}") for number in (1, 2)]
+    connections = ((one, 1234, other, 80), (six[0], 80, six[1], 5555), (one, 1235, other, 80))
+    there = [
+        ethernet(ipv4(tcp("A", sport=1234, dport=80), src="10.0.0.1", dst="10.0.0.2")),
+        ethernet(ipv4(tcp("A", sport=80, dport=1235), src="10.0.0.2", dst="10.0.0.1")),
+        ethernet(ipv6(tcp("PA", sport=5555, dport=80), src="2001:db8::2", dst="2001:db8::1"), IPV6),
+        ethernet(ipv4(ipv4(tcp("A", sport=1234, dport=80), src="10.0.0.1", dst="10.0.0.2"), 4, src="10.9.9.9")),
+    ]
+    others = [
+        ethernet(ipv4(tcp("A", sport=1234, dport=80), src="10.0.0.1", dst="10.0.0.3")),
+        ethernet(ipv4(tcp("A", sport=1236, dport=80), src="10.0.0.1", dst="10.0.0.2")),
+        ethernet(ipv6(tcp("A", sport=1234, dport=80), src="2001:db8::1", dst="2001:db8::2"), IPV6),
+    ]
+    assert wire.passes(*there, *others, connections=connections) == [True] * 4 + [False] * 3
+    assert wire.passes(*others, connections=connections, ports=(1236,)) == [False, True, False]
+
+
 def test_armed_for_everything_all_of_tcp_passes_and_no_more(wire: Wire) -> None:
     """Other protocols stay outside."""
     frames = [ethernet(ipv4(tcp("A"))), ethernet(ipv6(tcp("A")), IPV6), ethernet(ipv4(udp(1, 2, b""), UDP))]
@@ -154,6 +174,10 @@ def test_the_most_that_it_takes_is_taken_by_the_kernel_and_more_is_refused(wire:
     """The bound keeps it below the kernel's limit of 4,096 instructions."""
     hosts = [ipaddress.ip_address(f"2001:db8::{number:x}") for number in range(socket_filter.MOST_HOSTS)]
     ports = tuple(range(socket_filter.MOST_PORTS))
-    assert wire.passes(ethernet(ipv6(tcp("A"), dst="2001:db8::1f"), IPV6), ports=ports, hosts=hosts) == [True]
+    connections = [(hosts[0], number, hosts[1], 80) for number in range(socket_filter.MOST_CONNECTIONS)]
+    frame = ethernet(ipv6(tcp("A"), dst="2001:db8::1f"), IPV6)
+    assert wire.passes(frame, ports=ports, hosts=hosts, connections=connections) == [True]
     with pytest.raises(ValueError, match="at most"):
         socket_filter.build(snap_bytes=1, ports=(*ports, 99))
+    with pytest.raises(ValueError, match="at most"):
+        socket_filter.build(snap_bytes=1, connections=(*connections, connections[0]))

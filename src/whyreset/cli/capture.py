@@ -182,7 +182,7 @@ def _run(capturing: Capturing, hands: Hands, duration: float, stopped: list[str]
     from whyreset.agent import TICK_SECONDS
 
     for each in capturing.missing:
-        _say(f"without the {each.source} source, since {each.why}: {each.lost} will not be known")
+        _say(f"the {each.source} source does not tell all, since {each.why}; lost: {each.lost}")
     if capturing.plain:
         _say("a .pcap file holds packets alone: causes and owners are only in a .pcapng")
     live = sys.stderr.isatty()

@@ -43,10 +43,11 @@ def stopping(*more: signal.Signals) -> list[str]:
 def capturing_grants(path: str, *, netns: tuple[str, ...], snap: int, force: bool, rotated: bool) -> Grants:
     """What a capture into that file may ask for."""
     from whyreset.privileges.grants import Grants
-    from whyreset.sources.loading import ALL
+    from whyreset.sources.loading import Loading
 
     return Grants(
-        loading=ALL,
+        loading=Loading(triggers=True),
+        looking=True,
         packets=_PLACES_MAX,
         snap_bytes=max(snap, 320),
         netns=netns,
@@ -77,6 +78,12 @@ def places(chosen: tuple[str, ...], hands: Hands) -> tuple[str, ...]:
         return ("",)
     home = diag.here()[0]
     there = diag.called(hands.namespaces(), chosen)
+    for name in chosen:
+        if not diag.called(there, (name,)):
+            raise click.ClickException(
+                f"cannot watch: no process is in a network namespace {escape(name)}, and none has that name:"
+                " its packets cannot be read (leave out --packets)"
+            )
     return ("", *(path for inode, path in there.items() if inode != home))
 
 
@@ -109,8 +116,7 @@ def import_stand_ins(*, packets: bool) -> None:
 def _tapping(why: str, settings: Settings, hands: Hands) -> Tapping:
     from whyreset.tapping import Tapping
 
-    each, blocks = bool(settings.each_per_second), settings.packet_blocks
-    return Tapping(why, settings.alert_state, each=each, blocks=blocks, hands=hands)
+    return Tapping(why, settings, each=bool(settings.each_per_second), hands=hands)
 
 
 @contextmanager

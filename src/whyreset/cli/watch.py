@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from whyreset.filter import Filter
     from whyreset.hands import Hands
     from whyreset.outputs.printers import Printer
-    from whyreset.recording import Recording
+    from whyreset.recording import Copies, Recording
     from whyreset.statefile import Memory
     from whyreset.tapping import Tapping
 
@@ -64,7 +65,9 @@ EACH_PER_SECOND = 2500
 @click.option("--rules", multiple=True, metavar="FILE", help="More rules of alerts: a file, or a folder of them.")
 @click.option("--state", metavar="FILE", help="Remember in this file what is usual here, and which alerts are on.")
 @click.option(
-    "--evidence", metavar="FOLDER", help="Record packets in memory; write them there when an alert is raised."
+    "--evidence",
+    metavar="FOLDER",
+    help="Record packets in memory; write them there when an alert is raised, or at signal USR1.",
 )
 @click.option("--user", metavar="NAME", help="Run by root: go on as this user, without rights (whyreset, or nobody).")
 @click.option("--store", default=DEFAULT, metavar="FILE", hidden=True)
@@ -106,9 +109,15 @@ def watch(
     if ring_kib is not None and ring_kib & (ring_kib - 1):
         raise click.UsageError("--ring-kib takes a power of two")
     by_packets = packets or tier == "packets"
-    loading = Loading(exact_owners=exact_owners, ring_bytes=ring_kib * 1024 if ring_kib else None, tier=tier or "")
+    loading = Loading(
+        exact_owners=exact_owners,
+        ring_bytes=ring_kib * 1024 if ring_kib else None,
+        tier=tier or "",
+        triggers=bool(evidence),
+    )
     grants = Grants(
         loading=loading if tier != "packets" else None,
+        looking=tier != "packets",
         packets=(1 + len(netns) if by_packets else 0) + bool(evidence),
         everything=by_packets,
         netns=netns if packets else (),
@@ -128,7 +137,9 @@ def watch(
                 raise click.UsageError(f"there is no cause or family {name!r}; there are {', '.join(sorted(known))}")
         chosen = Filter(direction=direction, netns=frozenset(netns), ports=frozenset(port), causes=frozenset(cause))
         told, memory = rules_of(rules), Memory(state, hands.files)
-        stopped = stopping()
+        stopped, asked = stopping(), list[str]()
+        if evidence:
+            signal.signal(signal.SIGUSR1, lambda *_: asked.append("word"))
         form = _form("json" if as_json else "lines" if plain or each else "screen")
         with ExitStack() as stack:
             # the demo first: what it starts must hold nothing of ours
@@ -144,6 +155,7 @@ def watch(
                 packets=places(netns, hands) if packets else (),
                 packet_blocks=packet_blocks,
                 tier=loading.tier,
+                triggers=loading.triggers,
                 within=chosen.wants_netns,
             )
             recording = _recording(evidence, hands) if evidence else None
@@ -152,11 +164,12 @@ def watch(
             hands.settle()
             agent = watching(stack, settings, hands)
             if recording:
+                recording.copies = _copies(agent)
                 stack.enter_context(recording)
             if agent.tier == "counters" and form == "screen":
                 form = "lines"
             printer = stack.enter_context(_printer(form, agent, chosen, opened=verbose))
-            _run(agent, printer, hands, chosen, memory, stage, recording, store, duration, stopped)
+            _run(agent, printer, hands, chosen, memory, stage, recording, store, duration, stopped, asked)
 
 
 def _run(
@@ -170,6 +183,7 @@ def _run(
     store: str,
     duration: float | None,
     stopped: list[str],
+    asked: list[str],
 ) -> None:
     """From the first line to the last."""
     from msgspec.structs import replace
@@ -179,7 +193,8 @@ def _run(
     from whyreset.history import opening
     from whyreset.model import Tick
 
-    printer.start(time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=agent.missing)
+    missing = (*agent.missing, *(recording.missing if recording else ()))
+    printer.start(time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=missing)
     printer.write(Tick(notices=tuple(opening(store, time.time_ns(), chosen))))
     if stage:
         printer.write(Tick(notices=(stage.begin(),)))
@@ -192,7 +207,10 @@ def _run(
         played = stage.notices() if stage else ()
         tick = agent.tick()
         kept = memory.keep(agent.alert_state, time.monotonic(), changed=bool(tick.alerts))
-        found = recording.tick(tick.resets, tick.alerts, time.time_ns()) if recording else ()
+        found = recording.tick(tick.resets, tick.alerts, time.time_ns()) if recording else []
+        if recording and asked:
+            asked.clear()
+            found += [each for each in (recording.arm("word", "asked for by a signal", time.time_ns()),) if each]
         tick = replace(tick, notices=(*tick.notices, *played, *kept, *found))
         printer.write(chosen.narrow(tick))
     tick = agent.tick(last=True)
@@ -206,6 +224,14 @@ def _recording(folder: str, hands: Hands) -> Recording:
     from whyreset.recording import Recording
 
     return Recording(folder, hands)
+
+
+def _copies(agent: Agent | Counting | Tapping) -> Copies | None:
+    """Of segments that provoked resets, where the kernel program runs."""
+    from whyreset.agent import Agent
+    from whyreset.recording import Copies
+
+    return Copies(agent.take_triggers, agent.trigger_interface) if isinstance(agent, Agent) else None
 
 
 def _form(wanted: str) -> str:

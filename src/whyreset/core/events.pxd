@@ -10,7 +10,7 @@ cdef extern from "events.h" nogil:
         VIA_NOBODY, VIA_CONNECT, VIA_LISTEN, VIA_LISTENER, VIA_FILE, VIA_READ, VIA_CLOSE, VIA_ACCEPT
         LIFE_PROCESS, LIFE_EXIT, LIFE_LISTEN, LIFE_UNLISTEN
         NAME_BYTES, CGROUP_LEVELS, COMMAND_BYTES
-        TCP_COUNTERS, EXT_COUNTERS, NETNS_MAX
+        TCP_COUNTERS, EXT_COUNTERS, NETNS_MAX, TRIGGER_BYTES
 
     struct reset_event:
         uint64_t time_ns, netns_cookie, socket_cookie, opened_ns, owner_start_ns, closer_start_ns, bytes_in, bytes_out
@@ -58,6 +58,12 @@ cdef extern from "events.h" nogil:
         uint8_t local[16]
         uint8_t remote[16]
         char comm[16]
+
+    struct trigger_event:
+        uint64_t time_ns
+        uint32_t netns_inode, ifindex, length, captured
+        char interface[16]
+        uint8_t data[128]
 
     struct netns_counters:
         uint64_t cookie

@@ -8,6 +8,7 @@ cdef struct entry:          # before each packet's bytes; whole entries are mult
     uint32_t size           # of the entry
     uint32_t captured       # NO_PACKET: up to the end of the ring there is none, not even the rest of this
     uint64_t time_ns
+    uint64_t seen_ns
     uint32_t length
     uint32_t ifindex
     uint32_t place
@@ -20,6 +21,7 @@ cdef class Tape:
     cdef uint64_t head      # where the oldest begins, and where the next one goes: they count on without end
     cdef uint64_t tail
     cdef uint32_t snap
+    cdef public uint64_t seen_ns
     cdef readonly uint64_t count
     cdef readonly uint64_t overwritten
     cdef readonly uint64_t unreadable

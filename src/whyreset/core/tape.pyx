@@ -89,6 +89,10 @@ cdef class Tape:
 
     def take(self, uint32_t most):
         """The oldest."""
+        return [each[:7] for each in self.take_seen(most)]
+
+    def take_seen(self, uint32_t most):
+        """The oldest, with when they were seen."""
         cdef list out = []
         cdef entry *e
         while self.head != self.tail and <uint32_t>len(out) < most:
@@ -100,18 +104,28 @@ cdef class Tape:
         return out
 
     @property
+    def begin(self):
+        """The place of the oldest."""
+        return self.head
+
+    @property
     def end(self):
         """The place after the newest."""
         return self.tail
 
     def read(self, uint64_t place, uint32_t most, uint64_t since_ns=0):
         """Some from a place on."""
+        found, place = self.read_seen(place, most, since_ns)
+        return [each[:7] for each in found], place
+
+    def read_seen(self, uint64_t place, uint32_t most, uint64_t since_ns=0):
+        """Some from a place on, with when they were seen."""
         cdef list out = []
         cdef uint64_t offset = max(place, self.head)
         cdef entry *e
         while offset < self.tail and <uint32_t>len(out) < most:
             e = self.at(offset)
-            if e.captured != NO_PACKET and e.time_ns >= since_ns:
+            if e.captured != NO_PACKET and (e.seen_ns or e.time_ns) >= since_ns:
                 out.append(self.value_of(e))
             offset += e.size
         return out, offset
@@ -121,7 +135,7 @@ cdef class Tape:
 
     cdef object value_of(self, const entry *e):
         cdef const uint8_t *data = <const uint8_t *>e + sizeof(entry)
-        return (e.time_ns, e.place, e.ifindex, e.direction, e.link, e.length, data[:e.captured])
+        return (e.time_ns, e.place, e.ifindex, e.direction, e.link, e.length, data[:e.captured], e.seen_ns)
 
     cdef void make_room(self, uint64_t size) noexcept nogil:
         """So many bytes in one piece at the tail; the oldest give way."""
@@ -161,7 +175,7 @@ cdef class Tape:
         self.count += 1
         e.size, e.captured = <uint32_t>size, kept + tag
         e.time_ns, e.length, e.ifindex, e.place = f.time_ns, f.length + tag, f.ifindex, place
-        e.link, e.direction = f.link, f.direction
+        e.link, e.direction, e.seen_ns = f.link, f.direction, self.seen_ns
         to = <uint8_t *>e + sizeof(entry)
         if tag:                     # back where it was on the wire
             memcpy(to, f.at, ADDRESSES)

@@ -7,6 +7,7 @@ cdef enum:
     TO_US = 0
     TO_OTHERS = 3           # it came in, for another host
     OUTGOING = 4
+    COPIED = 255            # no packet socket's: the kernel program copied it, where it provoked a reset
 
     NO_LINK = 0xFFFF        # no bytes that anybody here can read
 

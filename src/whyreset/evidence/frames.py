@@ -19,21 +19,30 @@ _VLANS = (0x8100, 0x88A8)
 _TCP = 6
 _LETTERS = "FSRPAUEC"
 _OUTGOING = 4  # sll_pkttype: include/uapi/linux/if_packet.h
+#: No packet socket's: the kernel program copied the segment where it provoked a reset (core/taps.pxd).
+COPIED = 255
 
 
 class Frame(Struct, frozen=True):
     """One packet, where and when it was seen."""
 
     time_ns: int
-    #: Number of the namespace that it was seen in: the caller's.
+    #: Number of the namespace that it was seen in: the caller's; of what was copied the inode number.
     place: int
     interface: int
-    #: sll_pkttype.
+    #: sll_pkttype, or COPIED.
     direction: int
     link_type: int
     #: Bytes that it had.
     length: int
     data: bytes
+    #: When that was on a clock that never steps (as `Steady` tells), or when it was taken; 0: as `time_ns`.
+    at_ns: int = 0
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the kernel program copied it: no interface showed it."""
+        return self.direction == COPIED
 
     @property
     def way(self) -> Way:

@@ -28,7 +28,9 @@ def packet(frame: Frame) -> bytes:
         kind, device, sender, taken = int.from_bytes(data[12:14]), _ARPHRD_ETHER, data[6:12], 14
     else:
         kind, device, sender, taken = 0x0800 if frame.link_type == IPV4 else 0x86DD, _ARPHRD_NONE, b"", 0
-    head = struct.pack(">HHiHBB8s", kind, 0, frame.interface, device, frame.direction, len(sender), sender)
+    head = struct.pack(
+        ">HHiHBB8s", kind, 0, frame.interface, device, 0 if frame.is_copy else frame.direction, len(sender), sender
+    )
     data = head + data[taken:]
     seconds, nanoseconds = divmod(frame.time_ns, 1_000_000_000)
     length = max(frame.length - taken + len(head), len(data))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from whyreset.evidence.join import Explained
+from whyreset.evidence.journeys import Spot
 from whyreset.evidence.notes import Note, encode, who
 from whyreset.evidence.writer import Known
 from whyreset.model import Reset
@@ -17,23 +18,30 @@ _UNEXPLAINED = (
 )
 
 
-def known_of(packet: Explained, say: Callable[[Reset], str]) -> Known:
+_COPIED = "copied by the kernel program where it provoked a reset; no interface that was recorded showed it"
+
+
+def known_of(packet: Explained, say: Callable[[Reset], str], called: Callable[[Spot], str] | None = None) -> Known:
     """What is written beside a packet.
 
     Args:
         packet: the packet.
         say: a reset's cause in an operator's words.
+        called: the name of an interface; without it the way of a reset over several is left out.
     """
     if packet.reset is not None and packet.segment is not None:
         reset = packet.reset
         shown = reset.owner.process if reset.owner else reset.closer
+        told = comment_of(packet, say(reset))
+        way = _path(packet, called) if called is not None and len(packet.path) > 1 else ""
         return Known(
-            comments=(comment_of(packet, say(reset)),),
+            comments=(f"{told}. Seen: {way}" if way else told,),
             note=encode(note_of(packet)),
             process=(shown.pid, shown.start_ns, name(shown)) if shown else None,
         )
-    if packet.provoked is not None:
-        return Known(comments=(f"this provoked a reset ({packet.provoked.cause.name})",))
+    if packet.provoked is not None or packet.frame.is_copy:
+        cause = f" ({packet.provoked.cause.name})" if packet.provoked else ""
+        return Known(comments=(f"this provoked a reset{cause}", *((_COPIED,) if packet.frame.is_copy else ())))
     if packet.segment is not None and "R" in packet.segment.flags:
         return Known(comments=(_UNEXPLAINED,))
     return _NOTHING
@@ -91,6 +99,20 @@ def note_of(packet: Explained) -> Note:
         closer=who(closer) if closer and alone else None,
         peer=who(peer.process, peer.via, peer.alive) if peer and alone else None,
     )
+
+
+def _path(packet: Explained, called: Callable[[Spot], str]) -> str:
+    """«in by veth0, in by br0, out by eth0 as 192.0.2.2:8080 to 192.0.2.1:51234»."""
+    first, parts = packet.path[0].segment, []
+    for spot in packet.path:
+        src, sport, dst, dport = spot.segment.ends
+        other = "" if spot.segment.ends == first.ends else f" as {_end(src, sport)} to {_end(dst, dport)}"
+        parts.append(f"{spot.way} by {escape(called(spot))}{other}")
+    return ", ".join(parts)
+
+
+def _end(address: str, port: int) -> str:
+    return f"[{address}]:{port}" if ":" in address else f"{address}:{port}"
 
 
 def _process(reset: Reset, role: str) -> str:

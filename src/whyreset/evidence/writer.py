@@ -14,6 +14,8 @@ from whyreset.evidence.frames import Frame
 from whyreset.evidence.output import STDOUT, Output, OutputError
 from whyreset.files import OWN, Files
 
+#: Namespace, interface, link type, whether it is a copy, and the interface's name.
+_Seen = tuple[int, int, int, bool, str]
 #: What waits is written when it is so much, whatever the time.
 _MUCH = 1 << 20
 
@@ -173,7 +175,8 @@ class Writer:
             with suppress(OSError):  # one of our own, which makes room
                 self._files.remove(self._paths.popleft())
         self._began_ns = now_ns
-        self._interfaces: dict[tuple[int, int, int], tuple[int, int]] = {}
+        #: By where packets were seen, and what that was called then: its number, and how many they were.
+        self._interfaces: dict[_Seen, list[int]] = {}
         self._processes: dict[tuple[int, int], int] = {}
         words = self._words
         self._out.add(
@@ -190,11 +193,12 @@ class Writer:
         return bool(by_size or by_time)
 
     def _block(self, frame: Frame, known: Known) -> bytes:
+        number, described = self._describe(frame)
         return (
-            self._describe(frame)
+            described
             + self._introduce(known)
             + pcapng.packet(
-                interface=self._interfaces[frame.place, frame.interface, frame.link_type][0],
+                interface=number,
                 time_ns=frame.time_ns,
                 data=frame.data,
                 length=frame.length,
@@ -205,15 +209,17 @@ class Writer:
             )
         )
 
-    def _describe(self, frame: Frame) -> bytes:
-        """The interface's block, before its first packet."""
-        key = frame.place, frame.interface, frame.link_type
-        number, received = self._interfaces.get(key, (len(self._interfaces), 0))
-        self._interfaces[key] = number, received + 1
-        if received:
-            return b""
+    def _describe(self, frame: Frame) -> tuple[int, bytes]:
+        """The interface's number, and its block before its first packet. Under another name it is another one."""
         where = self._where(frame)
-        return pcapng.interface(
+        key = frame.place, frame.interface, frame.link_type, frame.is_copy, where.name
+        known = self._interfaces.get(key)
+        if known is not None:
+            known[1] += 1
+            return known[0], b""
+        number = len(self._interfaces)
+        self._interfaces[key] = [number, 1]
+        return number, pcapng.interface(
             name=where.name, link_type=frame.link_type, snap=self._snap, description=where.description
         )
 

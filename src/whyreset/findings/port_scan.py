@@ -111,7 +111,8 @@ class PortScan:
             claims=(
                 Claims(
                     causes=_CAUSES,
-                    netns_cookie=key[0],
+                    # of captures all hosts are one
+                    netns_cookie=key[0] or None,
                     remotes=frozenset(scan.contact.remote for scan in scans),
                     since_ns=min(scan.first_ns for scan in scans),
                     until_ns=last_ns + SECOND_NS,
@@ -133,8 +134,9 @@ class PortScan:
         )
         failed = len(ports)
         if not contact.exact:
-            # of the others each may have had a listener that is known
-            failed = max(failed, contact.failed - len(contact.places) - self._listened.count(contact.netns_cookie))
+            # of the others each may be one that had a listener
+            excused = max(len(contact.places) - failed, self._listened.count(contact.netns_cookie))
+            failed = max(failed, contact.failed - excused)
         confidence = judge(contact, failed, ports)
         if confidence is None:
             self._scans.pop(key)

@@ -120,6 +120,9 @@ class Asking:
 
     # ---- namespaces ----
 
+    def open_links(self, path: str) -> socket.socket:
+        return socket.socket(fileno=self.request(requests.OpenLinks(path), None)[1][0])
+
     def tools(self, path: str) -> Tools:
         return _Tools(self, path)
 
@@ -141,6 +144,19 @@ class Asking:
 
     def namespaces(self) -> dict[int, str]:
         return self.tell(requests.Namespaces(), dict[int, str])
+
+    def hold(self, path: str) -> str:
+        return self.tell(requests.Hold(path), str)
+
+    def is_used(self, path: str) -> bool:
+        return not path or self.tell(requests.IsUsed(path), bool)
+
+    def let_go(self, path: str) -> None:
+        if path:
+            _quietly(self, requests.LetGo(path))
+
+    def socket_holders(self) -> dict[int, list[tuple[int, int]]]:
+        return self.tell(requests.SocketHolders(), dict[int, list[tuple[int, int]]])
 
     def namespace_names(self) -> Mapping[int, str]:
         return self.tell(requests.NamespaceNames(), dict[int, str])

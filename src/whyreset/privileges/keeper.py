@@ -21,6 +21,8 @@ from whyreset.sources.loading import MAPS, Loaded
 from whyreset.sources.packet_socket import Opened, Wanted
 from whyreset.sources.queues import Queues
 
+#: Namespaces that were found, and held.
+_PATHS_MAX = 64
 _BLOCK_BYTES_MAX, _BLOCKS_MAX, _WAIT_MS_MAX = 1 << 20, 4096, 10_000
 
 
@@ -171,8 +173,41 @@ class Keeper:
         if path not in self._paths:
             raise NotGrantedError("that network namespace")
 
+    def _hold(self, request: requests.Hold) -> Reply:
+        self._check_place(request.path)
+        if len(self._paths) > _PATHS_MAX:
+            raise NotGrantedError("so many network namespaces")
+        held = self._hands.hold(request.path)
+        self._paths.add(held)
+        return Reply(held)
+
+    def _is_used(self, request: requests.IsUsed) -> Reply:
+        self._check_place(request.path)
+        return Reply(self._hands.is_used(request.path))
+
+    def _let_go(self, request: requests.LetGo) -> Reply:
+        self._check_place(request.path)
+        # the number of its descriptor may soon be another file's
+        if request.path:
+            self._paths.discard(request.path)
+            if tools := self._tools.pop(request.path, None):
+                tools.close()
+            if translations := self._translations.pop(request.path, None):
+                translations.close()
+            self._hands.let_go(request.path)
+        return Reply()
+
+    def _socket_holders(self, _: requests.SocketHolders) -> Reply:
+        if not self._grants.everything:
+            raise NotGrantedError("who holds sockets")
+        return Reply(self._hands.socket_holders())
+
     def _namespace_names(self, _: requests.NamespaceNames) -> Reply:
         return Reply(self._hands.namespace_names())
+
+    def _open_links(self, request: requests.OpenLinks) -> Reply:
+        self._check_wire(request.path)
+        return Reply(None, (self._hands.open_links(request.path).detach(),))
 
     def _ask_tools(self, request: requests.AskTools) -> Reply:
         self._tools_of(request.path).ask()
@@ -275,6 +310,7 @@ _DONE: dict[type[object], Callable[[Keeper, Any], Reply]] = {
     requests.Dropped: Keeper._dropped,
     requests.Interface: Keeper._interface,
     requests.ClosePackets: Keeper._close_packets,
+    requests.OpenLinks: Keeper._open_links,
     requests.AskTools: Keeper._ask_tools,
     requests.ToolsAnswer: Keeper._tools_answer,
     requests.Translated: Keeper._translated,
@@ -283,6 +319,10 @@ _DONE: dict[type[object], Callable[[Keeper, Any], Reply]] = {
     requests.LookInto: Keeper._look_into,
     requests.IsLocal: Keeper._is_local,
     requests.Namespaces: Keeper._namespaces,
+    requests.Hold: Keeper._hold,
+    requests.IsUsed: Keeper._is_used,
+    requests.LetGo: Keeper._let_go,
+    requests.SocketHolders: Keeper._socket_holders,
     requests.NamespaceNames: Keeper._namespace_names,
     requests.Look: Keeper._look,
     requests.ContainerName: Keeper._container_name,

@@ -84,6 +84,12 @@ class ClosePackets(_Request):
     number: Number
 
 
+class OpenLinks(_Request):
+    """A socket that is told how interfaces of that namespace are called. It changes nothing for who has no rights."""
+
+    path: Path
+
+
 class AskTools(_Request):
     """Nothing: the firewall's tools of that namespace run."""
 
@@ -132,6 +138,28 @@ class IsLocal(_Request):
 
 class Namespaces(_Request):
     """Paths of those that were granted, by inode number."""
+
+
+class Hold(_Request):
+    """A path that leads to that namespace as long as it is held."""
+
+    path: Path
+
+
+class IsUsed(_Request):
+    """Whether anybody but us uses a namespace that is held."""
+
+    path: Path
+
+
+class LetGo(_Request):
+    """Nothing: a namespace is not held any more."""
+
+    path: Path
+
+
+class SocketHolders(_Request):
+    """(pid, start) of those who hold TCP sockets of our own namespace, by the number of the socket's file."""
 
 
 class NamespaceNames(_Request):
@@ -194,6 +222,7 @@ Request = (
     | Dropped
     | Interface
     | ClosePackets
+    | OpenLinks
     | AskTools
     | ToolsAnswer
     | Translated
@@ -202,6 +231,10 @@ Request = (
     | LookInto
     | IsLocal
     | Namespaces
+    | Hold
+    | IsUsed
+    | LetGo
+    | SocketHolders
     | NamespaceNames
     | Look
     | ContainerName

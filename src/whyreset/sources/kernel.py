@@ -114,6 +114,10 @@ class KernelSource:
                 kernel["lives"],
                 "starts and ends of processes or listeners that were not read in time: owners may be missing",
             ),
+            "triggers-lost": (
+                kernel["triggers"],
+                "segments that provoked resets, for which there was no room: evidence lacks them",
+            ),
             "namespaces-lost": (kernel["namespaces"], "resets in more namespaces than the account can hold"),
             "misread": (recorder.misread, "records of the kernel program that were not understood"),
         }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import mmap
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,7 +28,9 @@ _OBJECT = Path(__file__).with_name("whyreset.bpf.o")
 _PROGRAMS = ("set_state", "process_exec", "process_exit", "receive_reset", "held_sockets")
 _REASON = "SK_RST_REASON_"
 #: Maps that user space reads.
-MAPS = ("resets", "closes", "lives", "walked", "namespaces", "tallies", "losses")
+MAPS = ("resets", "closes", "lives", "triggers", "walked", "namespaces", "tallies", "losses")
+#: Size of a ring that nobody reads: as small as there can be one.
+_UNREAD_BYTES = mmap.PAGESIZE
 
 
 class Loading(Struct, frozen=True, kw_only=True):
@@ -39,6 +42,8 @@ class Loading(Struct, frozen=True, kw_only=True):
     ring_bytes: int | None = None
     #: The tier to use, though the kernel may have a better one; "" for the best.
     tier: str = ""
+    #: Also copy a sample of the segments that provoke resets, into the ring `triggers`.
+    triggers: bool = False
 
 
 ALL = Loading()
@@ -136,14 +141,20 @@ class LoadedHere:
         ext_counters = kernel.enums.get("LINUX_MIB_LISTENOVERFLOWS", {})
         read = [name for name in EXT_NAMES if name in ext_counters]
         chosen = tiers.programs(kernel, tier) | ({"reader"} if wanted.exact_owners else set())
-        settings = (tier.number, "check_request" in chosen, len(read), *(ext_counters[name] for name in read))
+        settings = (
+            *(tier.number, "check_request" in chosen, wanted.triggers),
+            *(len(read), *(ext_counters[name] for name in read)),
+        )
+        sizes = {"resets": wanted.ring_bytes} if wanted.ring_bytes else {}
+        if not wanted.triggers:
+            sizes["triggers"] = _UNREAD_BYTES
         self._object: Object | None = None
         try:
             self._object = Object(
                 _OBJECT.read_bytes(),
                 library=self._library,
                 optional=frozenset({"walk_namespaces", *chosen}),
-                sizes={"resets": wanted.ring_bytes} if wanted.ring_bytes else {},
+                sizes=sizes,
                 constants=struct.pack(f"={len(settings)}I", *settings),
             )
             for name in (*_PROGRAMS, *sorted(chosen)):

@@ -34,6 +34,8 @@ class Wanted(Struct, frozen=True, kw_only=True):
     #: Every segment from or to one of these.
     ports: tuple[int, ...] = ()
     hosts: tuple[str, ...] = ()
+    #: Every segment of one of these, as address and port of both ends.
+    connections: tuple[tuple[str, int, str, int], ...] = ()
     #: Every segment.
     everything: bool = False
     #: Not even SYN and FIN.
@@ -116,6 +118,7 @@ class PacketSocket:
             snap_bytes=self._shape.snap_bytes,
             ports=wanted.ports,
             hosts=[_address(each) for each in wanted.hosts],
+            connections=[_connection(each) for each in wanted.connections],
             everything=wanted.everything,
             resets_only=wanted.resets_only,
         )
@@ -180,3 +183,8 @@ def _address(text: str) -> socket_filter.Address:
     import ipaddress  # rarely needed, and not small
 
     return ipaddress.ip_address(text)
+
+
+def _connection(ends: tuple[str, int, str, int]) -> socket_filter.Connection:
+    one, port, other, other_port = ends
+    return _address(one), port & 0xFFFF, _address(other), other_port & 0xFFFF

@@ -28,7 +28,7 @@ _TALLY_KEY = struct.Struct("=QII")
 _TALLY = struct.Struct("=QQ")
 #: Namespaces that the table is mapped for at first.
 _ROWS = 128
-_LOSSES = ("namespaces", "lives", "closes")
+_LOSSES = ("namespaces", "lives", "closes", "triggers")
 
 
 class Program:
@@ -71,8 +71,8 @@ class Program:
 
     def _map_everything(self) -> None:
         held = self._loaded
-        self.resets, self.closes, self.lives = (
-            Ring(held.map_fd(name), held.told.entries[name]) for name in ("resets", "closes", "lives")
+        self.resets, self.closes, self.lives, self.triggers = (
+            Ring(held.map_fd(name), held.told.entries[name]) for name in ("resets", "closes", "lives", "triggers")
         )
         self._poll = select.epoll()
         for name in ("resets", "closes", "lives"):
@@ -185,7 +185,7 @@ class Program:
 
     def close(self) -> None:
         """Detaches and unloads; nothing of it stays in the kernel, unless somebody else still holds a ring."""
-        for name in ("resets", "closes", "lives", "_head", "_rows"):
+        for name in ("resets", "closes", "lives", "triggers", "_head", "_rows"):
             # what is mapped keeps its map
             self.__dict__.pop(name, None)
         if self._poll is not None:

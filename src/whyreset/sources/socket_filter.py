@@ -1,7 +1,8 @@
 """The filter of packet sockets: a classic BPF program (networking/filter.rst of the kernel's documentation).
 
 What it passes of TCP: RST always, SYN and FIN unless only resets are wanted; while armed also every segment of some
-ports or hosts, or all. It finds TCP in IPv4 and IPv6 behind up to two VLAN tags (an outer tag that lies in the metadata
+ports, hosts or connections, or all. A connection is told by its ports and by the sum of its addresses, which is the
+same both ways. It finds TCP in IPv4 and IPv6 behind up to two VLAN tags (an outer tag that lies in the metadata
 is no part of the packet), behind the IPv6 extension headers that may stand before it, and behind one tunnel: IP in IP,
 GRE, VXLAN, Geneve. Later fragments have no TCP header and do not pass. What the filter cannot read does not pass.
 
@@ -22,9 +23,11 @@ if TYPE_CHECKING:
     import ipaddress
 
 #: The most ports and hosts that a filter tells apart: far below the kernel's limit of 4,096 instructions.
-MOST_PORTS, MOST_HOSTS = 64, 32
+MOST_PORTS, MOST_HOSTS, MOST_CONNECTIONS = 64, 32, 64
 
 Address: TypeAlias = "ipaddress.IPv4Address | ipaddress.IPv6Address"
+#: Address and port of both ends, in any order.
+Connection: TypeAlias = "tuple[Address, int, Address, int]"
 
 # include/uapi/linux/bpf_common.h, filter.h
 _LDB, _LDH, _LDW = 0x50, 0x48, 0x40  # LD | IND: from X on
@@ -42,7 +45,7 @@ _FRAGMENT, _EXTENSIONS = 44, (0, 43, 60)  # hop-by-hop, routing, destination opt
 _VXLAN_PORTS, _GENEVE_PORT, _ETHERNET_IN_GRE = (4789, 8472), 6081, 0x6558
 _RST, _FIN_SYN_RST = 4, 7
 #: Places in the filter's memory.
-_IS_HOST, _NEXT, _FIRST, _SECOND = 0, 1, 2, 3
+_IS_HOST, _NEXT, _FIRST, _SECOND, _FOLDED, _HERE = 0, 1, 2, 3, 4, 5
 _MOST_EXTENSIONS = 2
 
 
@@ -104,6 +107,7 @@ def build(
     snap_bytes: int,
     ports: Sequence[int] = (),
     hosts: Sequence[Address] = (),
+    connections: Sequence[Connection] = (),
     everything: bool = False,
     resets_only: bool = False,
 ) -> list[tuple[int, int, int, int]]:
@@ -113,23 +117,27 @@ def build(
         snap_bytes: so much is kept of each packet that passes.
         ports: every segment from or to one of them passes.
         hosts: every segment from or to one of them passes.
+        connections: every segment of one of them passes.
         everything: every segment passes.
         resets_only: neither SYN nor FIN makes a segment pass.
     Raises:
-        ValueError: there are more ports or hosts than MOST_PORTS and MOST_HOSTS.
+        ValueError: there are more of them than MOST_PORTS, MOST_HOSTS and MOST_CONNECTIONS.
     """
-    if len(ports) > MOST_PORTS or len(hosts) > MOST_HOSTS:
-        raise ValueError(f"a filter takes at most {MOST_PORTS} ports and {MOST_HOSTS} hosts")
+    if len(ports) > MOST_PORTS or len(hosts) > MOST_HOSTS or len(connections) > MOST_CONNECTIONS:
+        raise ValueError(
+            f"a filter takes at most {MOST_PORTS} ports, {MOST_HOSTS} hosts and {MOST_CONNECTIONS} connections"
+        )
     flags = _RST if resets_only else _FIN_SYN_RST
     code = _Code()
-    _link(code, flags, everything=everything, armed=bool(ports or hosts))
+    _link(code, flags, everything=everything, armed=bool(ports or hosts or connections))
     code.place("internet")
     inner, ethernet = code.name(), code.name()
-    _internet(code, hosts, tunnels=(inner, ethernet))
+    folding = bool(connections)
+    _internet(code, hosts, folding, tunnels=(inner, ethernet))
     code.place(ethernet)  # X is at an Ethernet header
     _step_over_tags(code)
     code.place(inner)
-    _internet(code, hosts, tunnels=None)
+    _internet(code, hosts, folding, tunnels=None)
     code.place("tcp")  # X is at its header
     code.add(_LDB, 13)
     code.when(flags, "pass", _JSET)
@@ -142,6 +150,7 @@ def build(
         for offset in (0, 2):
             code.add(_LDH, offset)
             code.whenever(ports, "pass")
+    _look_for_connections(code, connections)
     code.place("drop")
     code.add(_RET, 0)
     code.place("pass")
@@ -229,7 +238,7 @@ def _forward(code: _Code, size: int) -> None:
     code.add(_TAX)
 
 
-def _internet(code: _Code, hosts: Sequence[Address], tunnels: tuple[str, str] | None) -> None:
+def _internet(code: _Code, hosts: Sequence[Address], folding: bool, tunnels: tuple[str, str] | None) -> None:
     """From an IP header at X to «tcp», or into a tunnel: to the IP or the Ethernet header in it."""
     four, six, protocol = code.name(), code.name(), code.name()
     code.add(_LDB, 0)
@@ -240,6 +249,8 @@ def _internet(code: _Code, hosts: Sequence[Address], tunnels: tuple[str, str] | 
 
     code.place(four)
     _look_for(code, [each for each in hosts if each.version == 4], (12, 16))
+    if folding:
+        _fold(code, (12, 16))
     code.add(_LDH, 6)
     code.when(0x1FFF, "drop", _JSET)
     code.add(_LDB, 9)
@@ -253,6 +264,8 @@ def _internet(code: _Code, hosts: Sequence[Address], tunnels: tuple[str, str] | 
 
     code.place(six)
     _look_for(code, [each for each in hosts if each.version == 6], (8, 24))
+    if folding:
+        _fold(code, range(8, 40, 4))
     code.add(_LDB, 6)
     code.add(_ST, _NEXT)
     _forward(code, 40)
@@ -280,6 +293,47 @@ def _look_for(code: _Code, hosts: Iterable[Address], offsets: tuple[int, int]) -
             code.add(_LD_IMMEDIATE, 1)
             code.add(_ST, _IS_HOST)
             code.place(other)
+
+
+def _fold(code: _Code, offsets: Iterable[int]) -> None:
+    """The sum of both addresses' words, which is the same in both directions."""
+    code.add(_TXA)
+    code.add(_ST, _HERE)
+    for number, offset in enumerate(offsets):
+        code.add(_LDW, offset)
+        if number:
+            code.add(_LDX_MEMORY, _FOLDED)
+            code.add(_ADD_X)
+        code.add(_ST, _FOLDED)
+        code.add(_LDX_MEMORY, _HERE)
+
+
+def _folded(connection: Connection) -> int:
+    folded = 0
+    for address in (connection[0], connection[2]):
+        for word in struct.unpack(f"!{len(address.packed) // 4}I", address.packed):
+            folded += word
+    return folded & 0xFFFFFFFF
+
+
+def _look_for_connections(code: _Code, connections: Sequence[Connection]) -> None:
+    """X is at a TCP header: to «pass» where it is of one of them."""
+    pairs: dict[int, set[int]] = {}
+    for one, sport, other, dport in connections:
+        both = pairs.setdefault(_folded((one, sport, other, dport)), set())
+        both |= {sport << 16 | dport, dport << 16 | sport}
+    found = {folded: code.name() for folded in pairs}
+    if not pairs:
+        return
+    code.add(_LD_MEMORY, _FOLDED)
+    for folded, name in found.items():
+        code.when(folded, name)
+    code.jump("drop")
+    for folded, name in found.items():
+        code.place(name)
+        code.add(_LDW, 0)
+        code.whenever(sorted(pairs[folded]), "pass")
+        code.jump("drop")
 
 
 def _extension(code: _Code) -> None:

@@ -239,14 +239,11 @@ tell(seen=os.path.exists(f'/proc/{os.getppid()}'), comm=hands.stat(os.getppid())
 @pytest.mark.parametrize(
     ("grants", "kept"),
     [
-        ("looking=False", {CAP_SYS_PTRACE}),
-        ("", {CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH}),
-        ("looking=False, loading=ALL", {CAP_SYS_PTRACE}),
-        (
-            "looking=False, packets=1",
-            {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, CAP_NET_RAW},
-        ),
-        ("looking=False, evidence='/nowhere'", {CAP_SYS_PTRACE, CAP_CHOWN, CAP_DAC_OVERRIDE}),
+        ("", {CAP_SYS_PTRACE}),
+        ("looking=True", {CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH}),
+        ("loading=ALL", {CAP_SYS_PTRACE}),
+        ("packets=1", {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, CAP_NET_RAW}),
+        ("evidence='/nowhere'", {CAP_SYS_PTRACE, CAP_CHOWN, CAP_DAC_OVERRIDE}),
     ],
 )
 def test_it_keeps_no_right_that_it_does_not_need(grants: str, kept: set[int]) -> None:
@@ -261,9 +258,9 @@ def test_it_keeps_no_right_that_it_does_not_need(grants: str, kept: set[int]) ->
 
 def test_namespaces_are_entered_only_where_some_were_granted() -> None:
     """That is what CAP_SYS_ADMIN is kept for."""
-    assert CAP_SYS_ADMIN not in needed(Grants(looking=False, loading=ALL, packets=1, evidence="x", state="y"))
-    assert CAP_SYS_ADMIN in needed(Grants(looking=False, packets=1, netns=("blue",)))
-    assert CAP_SYS_ADMIN in needed(Grants())
+    assert CAP_SYS_ADMIN not in needed(Grants(loading=ALL, packets=1, evidence="x", state="y"))
+    assert CAP_SYS_ADMIN in needed(Grants(packets=1, netns=("blue",)))
+    assert CAP_SYS_ADMIN in needed(Grants(looking=True))
 
 
 def test_who_holds_a_raw_socket_is_told_though_it_is_another_user_s() -> None:
@@ -277,7 +274,7 @@ def test_who_holds_a_raw_socket_is_told_though_it_is_another_user_s() -> None:
         try:
             assert process.stdout
             process.stdout.readline()
-            said = worker(f"tell(who=hands.raw_senders({host.inode}))")
+            said = worker(f"tell(who=hands.raw_senders({host.inode}))", "looking=True")
         finally:
             process.kill()
     assert len(said["who"]) == 1

@@ -109,6 +109,11 @@ REFUSED = {
     "the firewall of another namespace": ("requests.AskTools('/proc/1/ns/net')", "packets=1"),
     "raw sockets of another namespace": ("requests.RawSockets('/run/netns/x', ())", "packets=1"),
     "addresses of another namespace": ("requests.IsLocal('/run/netns/x', '192.0.2.1')", "packets=1"),
+    "to hold another namespace": ("requests.Hold('/proc/1/ns/net')", "packets=1"),
+    "whether another namespace is used": ("requests.IsUsed('/proc/1/ns/net')", "packets=1"),
+    "to let go of what is not held": ("requests.LetGo('/proc/1/ns/net')", "packets=1"),
+    "who holds sockets": ("requests.SocketHolders()", "packets=1"),
+    "who holds sockets though the kernel tells": ("requests.SocketHolders()", "everything=True, loading=ALL"),
     "a look into namespaces": ("requests.LookInto(())", "looking=False"),
     "who has raw sockets": ("requests.RawSenders(1)", "looking=False"),
     "what runs beside": ("requests.Beside()", ""),
@@ -321,3 +326,24 @@ def test_namespaces_are_looked_into_only_where_that_was_granted() -> None:
             Keeper(Grants(looking=False), os.getpid(), None).do(request, ())
     granted = Keeper(Grants(), os.getpid(), None)
     assert [granted.do(request, ()).value for request in requested] == [(), ()]
+
+
+def test_a_namespace_is_held_until_it_is_let_go() -> None:
+    """By a path that leads to no other; after that it leads nowhere, though its number may be used again."""
+    with Host("held") as host, host.start("sleep", "60") as inhabitant:
+        keeper = Keeper(Grants(packets=1, netns=(str(host.inode),)), os.getpid(), None)
+        given = keeper.do(requests.Namespaces(), ()).value[host.inode]  # type: ignore[index]
+        held = keeper.do(requests.Hold(given), ()).value
+        assert isinstance(held, str)
+        assert os.stat(held).st_ino == host.inode
+        assert keeper.do(requests.IsUsed(held), ()).value
+        keeper.do(requests.Translated(held, False, bytes(36)), ())
+        inhabitant.kill()
+        inhabitant.wait()
+        assert not keeper.do(requests.IsUsed(held), ()).value
+        keeper.do(requests.LetGo(held), ())
+        for request in (requests.IsUsed(held), requests.Translated(held, False, bytes(36)), requests.LetGo(held)):
+            with pytest.raises(NotGrantedError):
+                keeper.do(request, ())
+        assert not os.path.exists(held) or os.stat(held).st_ino != host.inode
+        keeper.close()

@@ -156,10 +156,13 @@ class Keeper:
         return opened
 
     def _check_wanted(self, wanted: Wanted) -> None:
-        """Every segment is for causes from packets alone: where the kernel program runs nobody needs them."""
-        alone = self._loaded is None or isinstance(self._loaded, SourceError)
-        if wanted.everything and not (self._grants.everything and alone):
+        if wanted.everything and not self._by_packets_alone:
             raise NotGrantedError("every segment")
+
+    @property
+    def _by_packets_alone(self) -> bool:
+        """Causes come from packets: where the kernel program runs nobody needs every segment, or who holds sockets."""
+        return self._grants.everything and (self._loaded is None or isinstance(self._loaded, SourceError))
 
     # ---- namespaces ----
 
@@ -198,7 +201,7 @@ class Keeper:
         return Reply()
 
     def _socket_holders(self, _: requests.SocketHolders) -> Reply:
-        if not self._grants.everything:
+        if not self._by_packets_alone:
             raise NotGrantedError("who holds sockets")
         return Reply(self._hands.socket_holders())
 

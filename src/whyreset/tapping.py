@@ -8,6 +8,7 @@ Every segment of TCP passes its filter, since a cause follows from what came bef
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 
@@ -20,12 +21,17 @@ from whyreset.captures import Explainer
 from whyreset.clock import boottime_ns, epoch_ns
 from whyreset.core.live import Live
 from whyreset.core.segments import Analyzer
+from whyreset.findings import BY_PACKETS
+from whyreset.findings.base import SECOND_NS, Batch
+from whyreset.findings.judge import Judge
 from whyreset.hands import OWN_HANDS, Hands
 from whyreset.holding import Holding
 from whyreset.model import (
     Alert,
+    Contact,
     Count,
     Counters,
+    Finding,
     Group,
     Host,
     Missing,
@@ -36,6 +42,7 @@ from whyreset.model import (
     Reset,
     Segment,
     Tick,
+    Verdict,
 )
 from whyreset.observation import SeenSegment, Tally
 from whyreset.observed import ObservedReset
@@ -50,6 +57,9 @@ _EVERY_NS = 1_000_000_000
 _CONNECTIONS = 1 << 16
 _VISIT_SECONDS = 0.05
 _ADDRESSES_NS = 10_000_000_000
+#: Remotes a second whose first contacts are looked at, and what the verdict is of.
+_CONTACTS = 64
+_VERDICT_NS = 60 * SECOND_NS
 #: After so long the resets that a reading counted have been judged.
 _JUDGED_SECONDS = 2.5
 
@@ -87,6 +97,8 @@ class Tapping:
         self._readings: deque[tuple[float, Counters, Host]] = deque()
         self._counters = OwnCounters()
         self._analyzer = Analyzer(_CONNECTIONS, each)
+        self._judge = Judge(BY_PACKETS, start=f"{os.getpid():x}-")
+        self._said = ""
         self._explainer = Explainer((), is_ours=lambda address: bool(diag.is_local(address)))
         self._live = Live(self._analyzer, lambda index: self._packets.interface(index, time.monotonic_ns()))
         self._namespaces = Namespaces(read=hands.namespace_names)
@@ -160,6 +172,7 @@ class Tapping:
         for reset in resets:
             self._book(reset)
         self._alerting.see(reset for reset in resets if reset.facts.direction != "observed")
+        self._judge.see(Batch(now_ns=time.time_ns(), resets=tuple(resets)))
         if not last and now_ns - self._read_ns < _EVERY_NS:
             return Tick(resets=tuple(resets))
         self._read_ns = now_ns
@@ -171,6 +184,8 @@ class Tapping:
             counts=tuple(counts),
             notices=tuple(self._notices()),
             alerts=tuple(self._alerts(self._latest, at_once=last)),
+            findings=tuple(self._find()),
+            verdict=self._verdict(),
         )
 
     def totals(self) -> dict[str, int]:
@@ -216,6 +231,26 @@ class Tapping:
             on_wire=observed.count,
             owner=self._owner(observed, sample),
         )
+
+    def _find(self) -> list[Finding]:
+        """What resets and first contacts mean, as far as packets alone tell."""
+        contacts = tuple(
+            each for each in map(self._placed, self._analyzer.contacts.take(_CONTACTS)) if each is not None
+        )
+        self._judge.see(Batch(now_ns=time.time_ns(), contacts=contacts))
+        return self._judge.judge(time.time_ns())
+
+    def _placed(self, contact: Contact) -> Contact | None:
+        """In this namespace; None where it was others' ports that were tried."""
+        if not contact.places or not diag.is_local(contact.places[0].address):
+            return None
+        return replace(contact, netns=self._packets.netns, netns_cookie=self._packets.cookie)
+
+    def _verdict(self) -> Verdict | None:
+        """The verdict on the last minute, where it says something else than before."""
+        verdict = self._judge.verdict(time.time_ns(), time.time_ns() - _VERDICT_NS)
+        said, self._said = self._said, verdict.sentence
+        return verdict if verdict.sentence != said else None
 
     def _owner(self, observed: ObservedReset, sample: Record) -> Owner | None:
         if observed.direction == "observed":

@@ -137,3 +137,16 @@ def test_a_surge_is_alerted_by_counts_and_the_account_closes(machine: None) -> N
         account(watch, host, counted=counted, seen=counted, unseen=0, uncounted=0)
     shares = [line["shares"]["causes"] for line in watch.lines if line["type"] == "alert" and "shares" in line]
     assert any(share and share[0]["name"] == "closed-port" for share in shares), shares
+
+
+def test_a_scan_is_found_by_packets_alone(watch: Watch, pair: Pair) -> None:
+    """First contacts on the wire are what the same finder judges; who only refuses is not told."""
+    for port in range(7000, 7020):
+        send(pair.a, Segment("192.0.2.1", 40000 + port - 7000, OURS, port, "S", seq=7))
+    found = watch.wait(lambda lines: next((each for each in lines if each["type"] == "finding"), None), 15)
+    assert (found["name"], found["subject"]["remote"], found["subject"]["netns"]) == (
+        "port-scan",
+        "192.0.2.1",
+        pair.b.inode,
+    )
+    assert "SYN scan" in found["text"]

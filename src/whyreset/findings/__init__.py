@@ -57,3 +57,6 @@ FINDERS: tuple[type[Finder], ...] = (
     ServiceMissing,
     AbortHabit,
 )
+
+#: Those that packets alone are enough for: who listens where, and what the kernel counts, is not known then.
+BY_PACKETS: tuple[type[Finder], ...] = (ForgedResets, PortScan)

@@ -64,7 +64,9 @@ def test_judging_early_costs_little(meaning: Meaning, monkeypatch: pytest.Monkey
     meaning.judge(EPOCH)
     see(meaning, EPOCH, REFUSED)
     assert meaning.judge_early(EPOCH + 499_000_000) == []
+    assert meaning.waiting()  # a calm visit would not come back to it
     assert names(meaning.judge_early(EPOCH + 500_000_000)) == ["service-down"]
+    assert not meaning.waiting()
 
 
 def test_connections_are_only_counted_where_clients_are_turned_away(meaning: Meaning) -> None:

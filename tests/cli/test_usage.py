@@ -43,6 +43,12 @@ MISTAKES: dict[str, tuple[list[str], str]] = {
     "a phase that is no number": (["alerts", "--phase", "x"], "--phase"),
     "a phase before the beginning": (["alerts", "--phase", "-1"], "--phase"),
     "a word for alerts": (["alerts", "list"], "list"),
+    "a history of no time": (["history", "--since", "soon"], "--since"),
+    "a history that ends before it begins": (["history", "--since", "1h", "--until", "2h"], "--since"),
+    "a history of no cause": (["history", "--cause", "rain"], "rain"),
+    "a history of no size": (["agent", "--store-size", "1"], "--store-size"),
+    "packets of no time": (["capture", "-o", "x.pcapng", "--past", "soon"], "--past"),
+    "packets of the past for so long": (["capture", "-o", "x.pcapng", "--past", "5m", "--duration", "9"], "--duration"),
     "a command with escapes": (["\x1b[2J\nx"], "no such command"),
 }
 

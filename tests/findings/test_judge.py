@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from tests.findings.story import EPOCH, SECOND, Story
 from tests.outputs.values import reset
 from whyreset.findings.base import Batch, Claims, Draft, Finder
-from whyreset.findings.judge import MOST, TELL_NS, WINDOW_NS, Judge
+from whyreset.findings.judge import MOST, MOST_ALIKE, TELL_NS, WINDOW_NS, Judge
 from whyreset.findings.window import ROWS, SLICE_NS, Window
 from whyreset.model import Cause, Subject
 
@@ -143,12 +143,20 @@ def test_the_window_is_bounded_and_still_counts() -> None:
 
 
 def test_so_many_findings_at_once() -> None:
-    """Beyond that they are not told, but counted."""
-    many = script(*(draft(number, stands=True) for number in range(3 * MOST)))
-    judge = judge_of(many)
-    assert len(judge.judge(EPOCH)) == MOST
-    assert judge.left_out == 2 * MOST
-    assert len(judge.open(EPOCH)) == MOST
+    """Of one finder and of all, the number is bounded, and what is left out is counted."""
+    finders = [script(*(draft(number, stands=True) for number in range(MOST)), name=f"n{n}") for n in range(4)]
+    judge = judge_of(*finders)
+    told = judge.judge(EPOCH)
+    assert len(told) == MOST
+    assert [sum(each.name == f"n{n}" for each in told) for n in range(4)] == [MOST_ALIKE, MOST_ALIKE, 16, 0]
+    assert judge.left_out == 3 * MOST
+
+
+def test_a_crowd_of_one_kind_does_not_hide_another() -> None:
+    """A service is down while very many scan."""
+    crowd = script(*(draft(number, stands=True) for number in range(500)), name="crowd")
+    judge = judge_of(crowd, script(draft("down", stands=True), name="down"))
+    assert [each.name for each in judge.judge(EPOCH)].count("down") == 1
 
 
 def test_a_reset_within_the_host_counts_once() -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, label, times
 from whyreset.findings.cuts import Cut, Cuts
-from whyreset.findings.ports import CUT, Ports, Restart, ends_in_order
+from whyreset.findings.ports import CUT, Ports, Restart, ends_in_order, same
 from whyreset.model import Process, Step, Subject
 from whyreset.words import clock, program, service, span
 
@@ -25,6 +25,8 @@ BURST = 2
 INSTANCES, ROLLING_NS, BACK_NS = 2, 300 * SECOND_NS, 10 * SECOND_NS
 #: Instances that go within that time of one another on several ports are one process.
 _AROUND_NS = 2 * SECOND_NS
+#: Processes that ended in order lately; those of one reload end within that time of one another.
+ENDED, ALIKE_NS = 256, 10 * SECOND_NS
 
 
 class _Rolling(Struct, kw_only=True):
@@ -51,6 +53,7 @@ class Deploy:
         self._ports = Ports()
         self._cuts = Cuts(self._ports)
         self._rolling: Table[tuple[str, str], _Rolling] = Table(PROGRAMS)
+        self._ended: deque[Process] = deque(maxlen=ENDED)
 
     def see(self, batch: Batch) -> None:
         """Restarts, resets, and ends of processes."""
@@ -58,6 +61,7 @@ class Deploy:
             if restart.in_order and restart.again_ns - restart.ended_ns <= BACK_NS:
                 self._restarted(restart)
         self._cuts.see(batch)
+        self._ended += (each for each in batch.ends if each.exit_code is not None and ends_in_order(each.exit_code))
 
     def drafts(self, now_ns: int) -> Iterable[Draft]:
         """One for each port that was reloaded, and for each program whose instances were restarted in turn."""
@@ -69,11 +73,21 @@ class Deploy:
             cuts.sort(key=lambda cut: cut.ended_ns)
             late = [cut for cut in cuts if now_ns - cut.ended_ns <= QUIET_NS + DONE_NS]
             if late and now_ns - max(cut.ended_ns for cut in late) <= QUIET_NS:
-                yield _reload(key, late)
+                yield _reload(key, late, self._number(late))
         for program_key, rolling in self._rolling.items():
             recent = rolling.recent(now_ns)
             if len(recent) >= INSTANCES and now_ns - max(each[-1].again_ns for each in recent) <= QUIET_NS:
                 yield _rolling(program_key, recent)
+
+    def _number(self, cuts: list[Cut]) -> int:
+        """How many processes of that service ended in order at that time, also those that had nothing to cut."""
+        times_ns = [cut.process.ended_ns for cut in cuts if cut.process.ended_ns]
+        alike = {
+            (each.pid, each.start_ns)
+            for each in self._ended
+            if any(abs(each.ended_ns - time_ns) <= ALIKE_NS for time_ns in times_ns) and same(each, cuts[-1].process)
+        }
+        return max(len(cuts), len(alike))
 
     def _restarted(self, restart: Restart) -> None:
         process = restart.after.owner.process
@@ -96,10 +110,10 @@ def _whose(process: Process) -> str:
     return f"{part_of} ({program(process)})" if part_of else program(process)
 
 
-def _reload(key: tuple[int, int], cuts: list[Cut]) -> Draft:
+def _reload(key: tuple[int, int], cuts: list[Cut], number: int) -> Draft:
     count = sum(cut.count for cut in cuts)
     clients = len(set[str]().union(*(cut.clients for cut in cuts)))
-    last, several = cuts[-1], len(cuts) > 1
+    last, several = cuts[-1], number > 1
     kind = "Reload of" if several else "Worker replaced, as at a reload, of"
     first_ns, last_ns = min(cut.first_ns for cut in cuts), max(max(cut.ended_ns, cut.last_ns) for cut in cuts)
     return Draft(
@@ -112,7 +126,7 @@ def _reload(key: tuple[int, int], cuts: list[Cut]) -> Draft:
         confidence="likely" if several else "suspected",
         severity="notice",
         sentence=(
-            f"{kind} {_whose(last.process)}: {times(len(cuts), 'process', 'processes')} ended in order while "
+            f"{kind} {_whose(last.process)}: {times(number, 'process', 'processes')} ended in order while "
             f":{key[1]} stayed open, and cut {times(count, 'connection')} of {times(clients, 'client')}"
         ),
         evidence=(

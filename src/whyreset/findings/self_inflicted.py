@@ -17,9 +17,9 @@ RESTARTS, NAMESPACES, PORTS_EACH, CLIENTS = 128, 256, 128, 256
 #: After a boot peers go on with connections from before it, and services are not up yet, for so long.
 BOOT_NS = 600 * SECOND_NS
 #: So many services that are restarted within that time are work on the host, not on one service.
-SERVICES, TOGETHER_NS = 3, 120 * SECOND_NS
+SERVICES, TOGETHER_NS = 4, 120 * SECOND_NS
 #: Restarts so long before and after packages changed belong to that.
-BEFORE_NS, AFTER_NS = 120 * SECOND_NS, 600 * SECOND_NS
+BEFORE_NS, AFTER_NS = 120 * SECOND_NS, 300 * SECOND_NS
 #: A service that was away for longer was down.
 BACK_NS = 60 * SECOND_NS
 #: Over when no further service was restarted for so long.
@@ -170,7 +170,7 @@ def _of_services(restarts: list[Restart], packages_ns: int) -> Draft:
     names = list(dict.fromkeys(_of(each) for each in restarts))
     named = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     listener = last.after.listener
-    why = "while packages were changed" if packages_ns else "together"
+    why = "around a change of its packages" if packages_ns else "together"
     return Draft(
         key=("services",),
         subject=Subject(netns=listener.netns, netns_cookie=listener.netns_cookie, netns_name=last.after.netns_name),

@@ -104,3 +104,12 @@ def test_a_page_has_its_parts_and_stories_of_both_kinds(finder: type[Finder]) ->
 def test_one_name_everywhere(finder: type[Finder]) -> None:
     """A finder's module and page are called like it."""
     assert page_of(finder).stem == finder.NAME.replace("-", "_")
+
+
+@BY_FINDER
+def test_the_list_of_findings_has_it(finder: type[Finder]) -> None:
+    """docs/findings.md leads to each page, with its first sentence."""
+    page = page_of(finder)
+    first = " ".join(page.read_text().split("\n\n")[1].split())
+    listed = (FOLDER.parents[2] / "docs/findings.md").read_text()
+    assert f"| [{finder.NAME}](../src/whyreset/findings/{page.name}) | {first} |" in listed

@@ -21,7 +21,6 @@ from whyreset.answers import Answerer
 from whyreset.clock import boottime_ns as _boottime_ns
 from whyreset.clock import epoch_ns as _epoch_ns
 from whyreset.core import lives
-from whyreset.core.tape import Tape
 from whyreset.core.triggers import Triggers
 from whyreset.hands import OWN_HANDS, Hands
 from whyreset.looking import Looking
@@ -98,7 +97,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     packets: tuple[str, ...] = ()
     #: Size of each ring of packets; None for the built-in one.
     packet_blocks: int | None = None
-    #: Copy a sample of the segments that provoke resets; `Agent.take_triggers` hands them out.
+    #: Copy a sample of the segments that provoke resets; `Agent.triggers` hands them out.
     triggers: bool = False
     #: The kernel's tier to use, though it may have a better one; "" for the best.
     tier: str = ""
@@ -130,7 +129,8 @@ class Agent:
         self._hands = hands
         self._program = Program(settings.loading, hands.load)
         self._wire = wire or _on_wire(settings, hands)
-        self._triggers: Triggers | None = None
+        #: Segments that provoked resets, where they were asked for, while it is attached.
+        self.triggers: Triggers | None = None
         self._kernel = KernelSource(
             self._program,
             each_per_tick=round(settings.each_per_second * TICK_SECONDS),
@@ -190,7 +190,7 @@ class Agent:
             self._kernel.start()
             self._counters.start()
             if self._settings.triggers:
-                self._triggers = Triggers(self._program.triggers)
+                self.triggers = Triggers(self._program.triggers)
             self._walks.hold(self._owners, first=True)
             # at its end a process of older kernels has no memory left that would tell its command
             self._owners.catch_up(_boottime_ns(), _AT_START)
@@ -207,7 +207,7 @@ class Agent:
 
     def close(self) -> None:
         """Detaches everything; nothing stays in the kernel."""
-        self._triggers = None
+        self.triggers = None
         self._desk.close()
         if self._wire:
             self._wire.close()
@@ -314,15 +314,6 @@ class Agent:
         """Whether a visit would find nothing: most do, so that what an idle host costs is looking whether."""
         calm = not (self._asked or self._begun or self._wire or self._desk.busy() or self._owners.behind)
         return calm and not self._program.waiting() and not self._meaning.waiting()
-
-    def take_triggers(self, tape: Tape) -> None:
-        """Puts the segments that the kernel program copied since the last call onto a tape (core/triggers.pyi)."""
-        if self._triggers is not None:
-            self._triggers.drain(tape, _epoch_ns())
-
-    def trigger_interface(self, netns: int, index: int) -> str:
-        """The name of the interface that such a segment had come by; "" where that is forgotten."""
-        return self._triggers.names.get((netns, index), "") if self._triggers is not None else ""
 
     def totals(self) -> dict[str, int]:
         """The whole account so far."""

@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from whyreset import __version__
 from whyreset.agent import Agent, Settings
+from whyreset.clock import epoch_ns
 from whyreset.core.tape import Channel, Tape
 from whyreset.evidence.frames import Frame
 from whyreset.evidence.join import PATIENCE_NS, WIRE_PATIENCE_NS, Explained, Join
@@ -171,7 +172,8 @@ class Capturing:
         self._tape.seen_ns = now_ns
         if self._agent is not None:
             resets = self._agent.tick(last=last).resets
-            self._agent.take_triggers(self._tape)
+            if self._agent.triggers is not None:
+                self._agent.triggers.drain(self._tape, epoch_ns())
         else:
             for source, channel in zip(self._wire.sources, self._channels, strict=True):
                 source.drain([channel])
@@ -271,7 +273,8 @@ class Capturing:
 
     def _interface(self, frame: Frame) -> str:
         if frame.is_copy:
-            return self._agent.trigger_interface(frame.place, frame.interface) if self._agent else ""
+            copies = self._agent.triggers if self._agent is not None else None
+            return copies.names.get((frame.place, frame.interface), "") if copies is not None else ""
         return self._links[frame.place].name(frame.interface, frame.at_ns)
 
     def _called(self, spot: Spot) -> str:

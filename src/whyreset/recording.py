@@ -12,14 +12,13 @@ import ipaddress
 import re
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from msgspec import Struct
-
 from whyreset import __version__
-from whyreset.core.tape import Tape
+from whyreset.clock import epoch_ns
+from whyreset.core.triggers import Triggers
 from whyreset.evidence.frames import Frame
 from whyreset.evidence.join import Ends, Explained
 from whyreset.evidence.journeys import Spot
@@ -28,7 +27,7 @@ from whyreset.evidence.recorder import Recorder
 from whyreset.evidence.remarks import known_of
 from whyreset.evidence.writer import Where, Words, Writer
 from whyreset.hands import OWN_HANDS, Hands
-from whyreset.model import Alert, Missing, Notice, Reset
+from whyreset.model import Alert, Finding, Missing, Notice, Reset
 from whyreset.outputs.sentences import told
 from whyreset.sources import diag
 from whyreset.sources.links import Links
@@ -50,13 +49,8 @@ _PIECE_NS = 1_000_000_000
 _PORTS, _CONNECTIONS, _RECENT = 8, 32, 512
 _SNAP_BYTES = 320
 _NOTICE_EVERY_NS = 60_000_000_000
-
-
-class Copies(Struct, frozen=True):
-    """Where copies of what provoked resets come from (`Agent.take_triggers`, `Agent.trigger_interface`)."""
-
-    take: Callable[[Tape], None]
-    interface: Callable[[int, int], str]
+#: Findings of these are worth a file.
+_WEIGHTY = ("warning", "critical")
 
 
 class Recording:
@@ -72,7 +66,7 @@ class Recording:
     """
 
     def __init__(
-        self, folder: str, hands: Hands = OWN_HANDS, *, copies: Copies | None = None, size: int | None = None
+        self, folder: str, hands: Hands = OWN_HANDS, *, copies: Triggers | None = None, size: int | None = None
     ) -> None:
         self._folder = Path(folder)
         self._hands = hands
@@ -82,7 +76,8 @@ class Recording:
         self._links = Links()
         self._netns = 0
         self._recorder = Recorder({}, **self._sized)
-        self._recent: deque[tuple[int | None, Ends]] = deque(maxlen=_RECENT)
+        #: Number, port and ends of what had resets of late.
+        self._recent: deque[tuple[int, int | None, Ends]] = deque(maxlen=_RECENT)
         self._seen: deque[str] = deque(maxlen=_RECENT)
         self._writer: Writer | None = None
         self._path = ""
@@ -131,13 +126,20 @@ class Recording:
         self._links.close()
 
     def tick(
-        self, resets: Iterable[Reset], alerts: Iterable[Alert], now_ns: int, steady_ns: int | None = None
+        self,
+        resets: Iterable[Reset],
+        alerts: Iterable[Alert],
+        now_ns: int,
+        steady_ns: int | None = None,
+        *,
+        findings: Iterable[Finding] = (),
     ) -> list[Notice]:
         """Everything since the last visit; returns what the user should know.
 
         Args:
             resets: what the pipeline said.
             alerts: what happened to alerts.
+            findings: what resets mean; those that open and are of some weight arm it.
             now_ns: since the epoch.
             steady_ns: of a clock that never steps; None: now.
         """
@@ -145,17 +147,29 @@ class Recording:
         self._recorder.read_clocks(now_ns, steady_ns)
         self._source.drain([self._channel])
         if self.copies is not None:
-            self.copies.take(self._recorder.tape)
+            self.copies.drain(self._recorder.tape, epoch_ns())
         self._links.drain(steady_ns)
         resets = tuple(resets)
         self._recorder.see(resets)
-        self._recent.extend((reset.port, _ends(reset)) for reset in resets if reset.sample.local)
+        self._recent.extend((reset.number, reset.port, _ends(reset)) for reset in resets if reset.sample.local)
         notices = []
         for alert in alerts:
             if alert.event == "changed" and alert.state in ("pending", "firing") and alert.id not in self._seen:
                 self._seen.append(alert.id)
                 if notice := self.arm(f"alert {alert.rule}", alert.summary, now_ns, steady_ns):
                     notices.append(notice)
+        for finding in findings:
+            if finding.state == "open" and finding.severity in _WEIGHTY:
+                port, concerned = finding.subject.port, set(finding.resets)
+                notice = self.arm(
+                    f"finding {finding.name}",
+                    finding.sentence,
+                    now_ns,
+                    steady_ns,
+                    ports=[port] if port else [],
+                    connections=[ends for number, _, ends in self._recent if number in concerned],
+                )
+                notices += [notice] if notice else []
         try:
             self._go_on(steady_ns)
         except OutputError as error:
@@ -214,8 +228,9 @@ class Recording:
     def _want(self, connections: Collection[Ends], ports: Collection[int]) -> None:
         """Arms the filter for these beside those that it is armed for."""
         if not connections and not ports:
-            ports = [port for port, _ in Counter(port for port, _ in self._recent if port).most_common(_PORTS) if port]
-            latest = dict.fromkeys(ends for port, ends in reversed(self._recent) if port not in ports)
+            counted = Counter(port for _, port, _ in self._recent if port)
+            ports = [port for port, _ in counted.most_common(_PORTS)]
+            latest = dict.fromkeys(ends for _, port, ends in reversed(self._recent) if port not in ports)
             connections = list(islice(latest, _CONNECTIONS))
         named = (ends for ends in connections if _is_named(ends))
         self._armed = Wanted(
@@ -285,7 +300,7 @@ class Recording:
     def _where(self, frame: Frame) -> Where:
         if frame.is_copy:
             what = "segments that provoked resets, copied in"
-            name = self.copies.interface(frame.place, frame.interface) if self.copies else ""
+            name = self.copies.names.get((frame.place, frame.interface), "") if self.copies is not None else ""
         else:
             what, name = "in", self._links.name(frame.interface, frame.at_ns)
         netns = frame.place if frame.is_copy else self._netns

@@ -24,8 +24,9 @@ from tests.hosts.flood import answer_everyone, flood
 from tests.hosts.hosts import await_true
 from tests.live.test_capture import PORT, Capture, explained, path
 from tests.live.test_wire import OURS, refused
+from tests.outputs import values
 from whyreset.evidence.frames import segment_of
-from whyreset.model import Notice
+from whyreset.model import Finding, Notice, Subject
 from whyreset.recording import AFTER_NS, Recording
 
 __all__ = ["path"]
@@ -313,3 +314,34 @@ def test_a_word_freezes_what_is_remembered(pair: Pair, tmp_path: Path) -> None:
     (line,) = explained(file)
     assert (line["cause"], line["owner"]["pid"]) == ("data-after-close", os.getpid())
     assert b"precious" not in file.read_bytes()
+
+
+def finding(port: int, severity: str = "warning", state: str = "open", resets: tuple[int, ...] = ()) -> Finding:
+    """What the judge says."""
+    return Finding(
+        id="f1",
+        name="service-down",
+        state=state,  # type: ignore[arg-type]
+        time_ns=time.time_ns(),
+        subject=Subject(port=port),
+        since_ns=0,
+        count=3,
+        confidence="likely",
+        severity=severity,  # type: ignore[arg-type]
+        sentence="api stopped",
+        evidence=(),
+        resets=resets,
+    )
+
+
+def test_a_finding_of_weight_arms_it_for_what_it_is_about(pair: Pair, tmp_path: Path) -> None:
+    """Its port, and the connections of the resets that show it; what is harmless, or goes on, arms nothing."""
+    with recording(pair.b, tmp_path) as recorder:
+        told = values.reset(number=7, sample={"local": OURS, "local_port": 9, "remote": "192.0.2.1", "remote_port": 5})
+        calm = [finding(80, "harmless"), finding(80, state="update")]
+        assert not recorder.tick([told], (), time.time_ns(), findings=calm)
+        (notice,) = recorder.tick((), (), time.time_ns(), findings=[finding(80, resets=(7,))])
+        assert "before the finding service-down" in notice.text
+        assert recorder._armed.ports == (80,)
+        assert recorder._armed.connections == ((OURS, 9, "192.0.2.1", 5),)
+        assert [file.name.endswith("-service-down.pcapng") for file in tmp_path.iterdir()] == [True]

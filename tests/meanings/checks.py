@@ -33,17 +33,16 @@ SCENARIOS = (
     Scenario(
         "checks by connection alone",
         checker(""),
-        wanted=(
-            Wanted("health-check", host="a", says=("haproxy", "{port}", "every 1.0 s")),
-            # at the server only a counter moves
-            Wanted("health-check", confidences=("suspected",)),
-        ),
+        wanted=(Wanted("health-check", host="a", says=("haproxy", "{port}", "every 1.0 s")),),
+        # at the server only a counter moves, which others move too
+        allowed=frozenset({"health-check"}),
         needs=("haproxy", "nginx"),
     ),
     Scenario(
         "checks by a request",
-        checker("option httpchk GET /"),
-        wanted=(Wanted("health-check", host="a", says=("haproxy", "{port}", "every 1.0 s")),),
+        # of some the answer is there in time for an orderly close: whether six resets come is chance
+        checker("option httpchk\n  http-check send meth GET uri / ver HTTP/1.1 hdr Host checked"),
+        allowed=frozenset({"health-check"}),
         needs=("haproxy", "nginx"),
     ),
 )

@@ -95,7 +95,7 @@ program.close()
     assert said["pending"] > 0
     assert all(seen >= 1 for seen, _ in said["seen"])
     assert len(said["seen"]) == 2
-    assert said["losses"] == {"namespaces": 0, "lives": 0, "closes": 0}
+    assert said["losses"] == {"namespaces": 0, "lives": 0, "closes": 0, "triggers": 0}
     assert (said["home"], said["walk"]) == (True, True)
 
 

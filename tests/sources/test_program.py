@@ -196,6 +196,9 @@ def test_counters_are_read_in_full_at_least_every_ten_seconds(program: Program, 
     assert "ListenDrops" not in mine(9 * NANOSECONDS)
     assert "OutRsts" in mine(9 * NANOSECONDS)
     assert "ListenDrops" in mine(10 * NANOSECONDS)
+    source._full_cost_ns = 6_000_000  # three seconds' share
+    assert "ListenDrops" not in mine(12 * NANOSECONDS)
+    assert "ListenDrops" in mine(13 * NANOSECONDS)
     assert source.beyond == 0
 
 

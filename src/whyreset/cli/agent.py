@@ -72,7 +72,6 @@ def agent(
 
     grants = Grants(
         loading=Loading(exact_owners=exact_owners),
-        looking=True,
         # for what the stack did not send, and for what is kept
         packets=2 * (1 + len(netns)) if packets else 0,
         everything=packets,

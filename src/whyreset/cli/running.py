@@ -47,7 +47,6 @@ def capturing_grants(path: str, *, netns: tuple[str, ...], snap: int, force: boo
 
     return Grants(
         loading=Loading(triggers=True),
-        looking=True,
         packets=_PLACES_MAX,
         snap_bytes=max(snap, 320),
         netns=netns,

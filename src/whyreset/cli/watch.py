@@ -25,8 +25,9 @@ if TYPE_CHECKING:
     from whyreset.demo.demo import Demo
     from whyreset.filter import Filter
     from whyreset.hands import Hands
+    from whyreset.model import Notice, Tick
     from whyreset.outputs.printers import Printer
-    from whyreset.recording import Copies, Recording
+    from whyreset.recording import Recording
     from whyreset.statefile import Memory
     from whyreset.tapping import Tapping
 
@@ -127,7 +128,7 @@ def watch(
     )
     with refusals("watch"), split(grants, user or "") as hands:
         from whyreset import causes
-        from whyreset.agent import Settings
+        from whyreset.agent import Agent, Settings
         from whyreset.filter import Filter
         from whyreset.statefile import Memory
 
@@ -164,7 +165,7 @@ def watch(
             hands.settle()
             agent = watching(stack, settings, hands)
             if recording:
-                recording.copies = _copies(agent)
+                recording.copies = agent.triggers if isinstance(agent, Agent) else None
                 stack.enter_context(recording)
             if agent.tier == "counters" and form == "screen":
                 form = "lines"
@@ -207,7 +208,7 @@ def _run(
         played = stage.notices() if stage else ()
         tick = agent.tick()
         kept = memory.keep(agent.alert_state, time.monotonic(), changed=bool(tick.alerts))
-        found = recording.tick(tick.resets, tick.alerts, time.time_ns()) if recording else []
+        found = _record(recording, tick) if recording else []
         if recording and asked:
             asked.clear()
             found += [each for each in (recording.arm("word", "asked for by a signal", time.time_ns()),) if each]
@@ -226,12 +227,9 @@ def _recording(folder: str, hands: Hands) -> Recording:
     return Recording(folder, hands)
 
 
-def _copies(agent: Agent | Counting | Tapping) -> Copies | None:
-    """Of segments that provoked resets, where the kernel program runs."""
-    from whyreset.agent import Agent
-    from whyreset.recording import Copies
-
-    return Copies(agent.take_triggers, agent.trigger_interface) if isinstance(agent, Agent) else None
+def _record(recording: Recording, tick: Tick) -> list[Notice]:
+    """What a tick brought goes to the flight recorder."""
+    return recording.tick(tick.resets, tick.alerts, time.time_ns(), findings=tick.findings)
 
 
 def _form(wanted: str) -> str:

@@ -18,7 +18,7 @@ PART_NS, PARTS = 10 * SECOND_NS, 6
 #: A habit: so many within those parts, in so many of them, of what clients opened or of what it opened itself (clients
 #: often leave early); with so large a part of all aborts of its namespace, and of the connections opened there.
 OF_CLIENTS, OF_ITS_OWN, IN_PARTS = 20, 60, 3
-MOST, OPENED, OPENED_ITSELF = 0.5, 0.02, 0.2
+MOST, OPENED, OPENED_ITSELF = 0.3, 0.01, 0.2
 #: What began so soon after the first look may have gone on before.
 AT_START_NS = 60 * SECOND_NS
 #: Over when there were too few for so long.

@@ -23,6 +23,8 @@ from whyreset.model import Finding, Share, Verdict
 WINDOW_NS = 300 * SECOND_NS
 #: Findings at once; the least weighty are not told.
 MOST = 64
+#: Of one finder: a crowd of scans does not hide that a service is down.
+MOST_ALIKE = 24
 TELL_NS = 10 * SECOND_NS
 
 State = Literal["open", "update", "closed"]
@@ -178,7 +180,8 @@ class Judge:
 
     def _open(self, key: _Key, order: int, draft: Draft, now_ns: int) -> list[Finding]:
         """A finding for the first time; none where there are too many."""
-        if sum(not told.until_ns for _, told in self._told.items()) >= MOST:
+        going_on = [name for (name, _), told in self._told.items() if not told.until_ns]
+        if len(going_on) >= MOST or going_on.count(key[0]) >= MOST_ALIKE:
             self.left_out += 1
             return []
         self._number += 1

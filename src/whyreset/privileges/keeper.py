@@ -337,10 +337,12 @@ _DONE: dict[type[object], Callable[[Keeper, Any], Reply]] = {
 def needed(grants: Grants) -> frozenset[int]:
     """The capabilities for what may be asked for after everything is loaded; docs/safety.md says what each is for."""
     kept = {rights.CAP_SYS_PTRACE}
-    if grants.packets:
-        kept |= {rights.CAP_NET_RAW, rights.CAP_NET_ADMIN, rights.CAP_DAC_READ_SEARCH}
+    if grants.looking or grants.packets:
+        kept.add(rights.CAP_DAC_READ_SEARCH)
     if grants.looking or (grants.packets and grants.netns):
         kept.add(rights.CAP_SYS_ADMIN)
+    if grants.packets:
+        kept |= {rights.CAP_NET_RAW, rights.CAP_NET_ADMIN}
     if grants.writes:
         kept |= {rights.CAP_DAC_OVERRIDE, rights.CAP_CHOWN}
     return frozenset(kept)

@@ -19,6 +19,8 @@ import struct
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
+from whyreset.sources.filter_code import Code
+
 if TYPE_CHECKING:
     import ipaddress
 
@@ -34,7 +36,7 @@ _LDB, _LDH, _LDW = 0x50, 0x48, 0x40  # LD | IND: from X on
 _LDB_AT, _LDH_AT, _LDW_AT = 0x30, 0x28, 0x20  # LD | ABS
 _LD_IMMEDIATE, _LDX_IMMEDIATE, _LD_MEMORY, _LDX_MEMORY, _ST = 0x00, 0x01, 0x60, 0x61, 0x02
 _ADD, _ADD_X, _AND, _LSH, _RSH, _TAX, _TXA = 0x04, 0x0C, 0x54, 0x64, 0x74, 0x07, 0x87
-_JA, _JEQ, _JSET, _RET = 0x05, 0x15, 0x45, 0x06
+_JSET, _RET = 0x45, 0x06
 #: What the kernel knows beside the bytes: SKF_AD_OFF + SKF_AD_HATYPE; SKF_NET_OFF.
 _HATYPE, _NETWORK_HEADER = 0xFFFFF000 + 28, 0xFFF00000
 
@@ -47,59 +49,6 @@ _RST, _FIN_SYN_RST = 4, 7
 #: Places in the filter's memory.
 _IS_HOST, _NEXT, _FIRST, _SECOND, _FOLDED, _HERE = 0, 1, 2, 3, 4, 5
 _MOST_EXTENSIONS = 2
-
-
-class _Code:
-    """Instructions with jumps to names that come later."""
-
-    def __init__(self) -> None:
-        self._lines: list[tuple[int, int, str]] = []
-        self._places: dict[str, int] = {}
-        self._names = 0
-
-    def name(self) -> str:
-        """A place that is not known yet."""
-        self._names += 1
-        return f"place {self._names}"
-
-    def place(self, name: str) -> None:
-        """The name's place is here."""
-        self._places[name] = len(self._lines)
-
-    def add(self, code: int, value: int = 0) -> None:
-        self._lines.append((code, value, ""))
-
-    def jump(self, name: str) -> None:
-        self._lines.append((_JA, 0, name))
-
-    def when(self, value: int, name: str, code: int = _JEQ) -> None:
-        """Goes to the name if A equals the value (or shares a bit with it); else on."""
-        self._lines.append((code, value, "next"))
-        self.jump(name)
-
-    def unless(self, value: int, name: str, code: int = _JEQ) -> None:
-        """Goes to the name if it does not."""
-        after = self.name()
-        self.when(value, after, code)
-        self.jump(name)
-        self.place(after)
-
-    def whenever(self, values: Iterable[int], name: str) -> None:
-        """Goes to the name if A equals one of the values."""
-        for value in values:
-            self.when(value, name)
-
-    def assemble(self) -> list[tuple[int, int, int, int]]:
-        """Instructions as (code, jump if true, jump if false, value)."""
-        out = []
-        for at, (code, value, name) in enumerate(self._lines):
-            if code == _JA:
-                distance = self._places[name] - at - 1
-                assert distance >= 0, "a filter only goes on"
-                out.append((code, 0, 0, distance))
-            else:
-                out.append((code, 0, 1 if name else 0, value))
-        return out
 
 
 def build(
@@ -128,7 +77,7 @@ def build(
             f"a filter takes at most {MOST_PORTS} ports, {MOST_HOSTS} hosts and {MOST_CONNECTIONS} connections"
         )
     flags = _RST if resets_only else _FIN_SYN_RST
-    code = _Code()
+    code = Code()
     _link(code, flags, everything=everything, armed=bool(ports or hosts or connections))
     code.place("internet")
     inner, ethernet = code.name(), code.name()
@@ -163,7 +112,7 @@ def pack(instructions: Iterable[tuple[int, int, int, int]]) -> bytes:
     return b"".join(struct.pack("=HBBI", *each) for each in instructions)
 
 
-def _link(code: _Code, flags: int, *, everything: bool, armed: bool) -> None:
+def _link(code: Code, flags: int, *, everything: bool, armed: bool) -> None:
     """X: where the IP header begins. Only Ethernet has tags; elsewhere the kernel knows where the network header is."""
     framed, other = code.name(), code.name()
     code.add(_LDW_AT, _HATYPE)
@@ -181,7 +130,7 @@ def _link(code: _Code, flags: int, *, everything: bool, armed: bool) -> None:
     _step_over_tags(code)
 
 
-def _plain(code: _Code, flags: int, other: str, *, everything: bool, armed: bool) -> None:
+def _plain(code: Code, flags: int, other: str, *, everything: bool, armed: bool) -> None:
     """TCP, and UDP without a tunnel, in IP without options in Ethernet without tags; the rest goes to `other`."""
     six, udp, read = code.name(), code.name(), code.name()
     code.add(_LDH_AT, 12)
@@ -209,7 +158,7 @@ def _plain(code: _Code, flags: int, other: str, *, everything: bool, armed: bool
     code.jump("drop")
 
 
-def _step_over_tags(code: _Code) -> None:
+def _step_over_tags(code: Code) -> None:
     """From an Ethernet header at X to what is behind it, if that is IP."""
     done = code.name()
     for _ in range(2):
@@ -224,7 +173,7 @@ def _step_over_tags(code: _Code) -> None:
     _forward_if_ip(code)
 
 
-def _forward_if_ip(code: _Code) -> None:
+def _forward_if_ip(code: Code) -> None:
     is_ip = code.name()
     code.whenever((0x0800, 0x86DD), is_ip)
     code.jump("drop")
@@ -232,13 +181,13 @@ def _forward_if_ip(code: _Code) -> None:
     _forward(code, 14)
 
 
-def _forward(code: _Code, size: int) -> None:
+def _forward(code: Code, size: int) -> None:
     code.add(_TXA)
     code.add(_ADD, size)
     code.add(_TAX)
 
 
-def _internet(code: _Code, hosts: Sequence[Address], folding: bool, tunnels: tuple[str, str] | None) -> None:
+def _internet(code: Code, hosts: Sequence[Address], folding: bool, tunnels: tuple[str, str] | None) -> None:
     """From an IP header at X to «tcp», or into a tunnel: to the IP or the Ethernet header in it."""
     four, six, protocol = code.name(), code.name(), code.name()
     code.add(_LDB, 0)
@@ -281,7 +230,7 @@ def _internet(code: _Code, hosts: Sequence[Address], folding: bool, tunnels: tup
         _tunnel(code, *tunnels)
 
 
-def _look_for(code: _Code, hosts: Iterable[Address], offsets: tuple[int, int]) -> None:
+def _look_for(code: Code, hosts: Iterable[Address], offsets: tuple[int, int]) -> None:
     """Notes whether one of the addresses is one of the hosts."""
     for host in hosts:
         words = struct.unpack(f"!{len(host.packed) // 4}I", host.packed)
@@ -295,7 +244,7 @@ def _look_for(code: _Code, hosts: Iterable[Address], offsets: tuple[int, int]) -
             code.place(other)
 
 
-def _fold(code: _Code, offsets: Iterable[int]) -> None:
+def _fold(code: Code, offsets: Iterable[int]) -> None:
     """The sum of both addresses' words, which is the same in both directions."""
     code.add(_TXA)
     code.add(_ST, _HERE)
@@ -316,7 +265,7 @@ def _folded(connection: Connection) -> int:
     return folded & 0xFFFFFFFF
 
 
-def _look_for_connections(code: _Code, connections: Sequence[Connection]) -> None:
+def _look_for_connections(code: Code, connections: Sequence[Connection]) -> None:
     """X is at a TCP header: to «pass» where it is of one of them."""
     pairs: dict[int, set[int]] = {}
     for one, sport, other, dport in connections:
@@ -336,7 +285,7 @@ def _look_for_connections(code: _Code, connections: Sequence[Connection]) -> Non
         code.jump("drop")
 
 
-def _extension(code: _Code) -> None:
+def _extension(code: Code) -> None:
     """Over one IPv6 extension header, if there is one."""
     fragment, other, after = code.name(), code.name(), code.name()
     code.add(_LD_MEMORY, _NEXT)
@@ -361,7 +310,7 @@ def _extension(code: _Code) -> None:
     code.place(after)
 
 
-def _tunnel(code: _Code, inner: str, ethernet: str) -> None:
+def _tunnel(code: Code, inner: str, ethernet: str) -> None:
     """Into what A names and X is at: goes to `inner` with X at an IP header, to `ethernet` with X at Ethernet's."""
     gre, udp, vxlan, geneve = code.name(), code.name(), code.name(), code.name()
     code.whenever((_IPIP, _SIX_IN_FOUR), inner)

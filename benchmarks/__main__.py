@@ -8,12 +8,13 @@ import sys
 from pathlib import Path
 
 import whyreset
-from benchmarks import connections, evidence, latency, namespaces, packets, reader, resets, soak, startup, who
+from benchmarks import agent, connections, evidence, latency, namespaces, packets, reader, resets, soak, startup, who
 from benchmarks.alerts import beside, suite
 from benchmarks.common import machine
 
 ALL = {
     "startup": startup,
+    "agent": agent,
     "resets": resets,
     "connections": connections,
     "reader": reader,

@@ -40,14 +40,17 @@ class Child:
         raise TimeoutError("it said nothing for 20 s")
 
     def cpu_seconds(self) -> float:
-        """CPU time of its main thread so far."""
-        return int(Path(f"/proc/{self.process.pid}/schedstat").read_text().split()[0]) / 1e9
+        """CPU time so far, of the main threads of both its processes."""
+        return sum(int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) for pid in self._pids()) / 1e9
 
     def resident_mb(self) -> float:
-        """Resident memory, the mapped rings included."""
-        return (
-            int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / (1 << 20)
-        )
+        """Resident memory of both its processes, with the mapped rings; what is shared counts in proportion (PSS)."""
+        rolled = (Path(f"/proc/{pid}/smaps_rollup").read_text().partition("\nPss:")[2] for pid in self._pids())
+        return sum(int(each.split()[0]) for each in rolled) / 1024
+
+    def _pids(self) -> list[int]:
+        pid = self.process.pid
+        return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
     def stop(self) -> list[dict[str, Any]]:
         """Ends it; its lines as values, those that are no JSON left out."""

@@ -61,6 +61,15 @@ def figures(line: Count) -> dict[str, int]:
     return {name: getattr(line, name) for name in FIGURES if getattr(line, name)}
 
 
+def test_what_was_read_of_a_namespace_is_told_by_its_cookie() -> None:
+    """Its inode number and the kernel's latest counters; of one that is not known nothing."""
+    account = Account([counters(7, sent=3)], {})
+    account.read([counters(7, sent=5, netns=12, ListenDrops=4)], {})
+    assert account.inode(7) == 12
+    assert account.latest(7) == {"OutRsts": 5, "ListenDrops": 4}
+    assert (account.inode(8), account.latest(8)) == (0, {})
+
+
 def test_what_was_counted_and_seen_before_is_nobodys() -> None:
     """Both sides begin at their baseline: old counters and old losses are not in the figures."""
     account = Account([counters(1, 1000, RetransSegs=5)], {(1, SENT): (50, 7), (1, RECEIVED): (9, 3)})
@@ -516,7 +525,8 @@ def test_what_never_left_is_told_when_it_is_known() -> None:
 
 
 def test_blind_is_what_was_lost_and_what_nobody_traced() -> None:
-    """What waits to be read is not: it was traced."""
+    """What waits to be read is not: it was traced. Other namespaces do not count."""
     account = Account([counters(1, 0), counters(2, 0)], {})
     account.read([counters(1, 9), counters(2, 4)], {(1, SENT): (7, 3), (2, SENT): (4, 0)})
-    assert account.blind() == 3 + 2
+    assert account.blind([1, 2, 9]) == 3 + 2
+    assert account.blind([2]) == 0

@@ -12,6 +12,7 @@ from whyreset.core.taps import Listing
 from whyreset.hands import OwnHands
 from whyreset.model import Facts, Group, Record, Remotes
 from whyreset.onwire import OnWire
+from whyreset.sources.base import SourceError
 from whyreset.sources.conntrack import Conntrack
 from whyreset.sources.firewall import Rule, Rules
 
@@ -75,7 +76,13 @@ class FakeHands(OwnHands):
 def wire() -> tuple[OnWire, FakeFirewall]:
     """The wire with a firewall of its own; 192.0.2.2 is ours."""
     made, firewall = OnWire(hands=FakeHands()), FakeFirewall()
-    place = onwire._Place(source=FakePackets(), sink=Listing(), firewall=firewall, translations=Conntrack())  # type: ignore[arg-type]
+    place = onwire._Place(
+        path="",
+        source=FakePackets(),  # type: ignore[arg-type]
+        sink=Listing(),
+        firewall=firewall,  # type: ignore[arg-type]
+        translations=Conntrack(),
+    )
     made._places = [place]
     return made, firewall
 
@@ -219,3 +226,43 @@ def test_after_a_loss_nothing_is_concluded_for_a_while(wire: tuple[OnWire, FakeF
         made._places[0].source.lost = lost  # type: ignore[attr-defined]
         made.judge(second * SECOND, 0, blind=blind)
     assert doubts == [False, True, True, False, True, True, False]
+
+
+def test_a_namespace_that_nobody_uses_any_more_is_let_go(
+    wire: tuple[OnWire, FakeFirewall], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waited for its firewall is counted as undecided, and what comes of it later too."""
+    made, firewall = wire
+    monkeypatch.setattr(made._hands, "is_used", lambda _path: False)
+    made._places[0].waiting = [group(3)]
+
+    class Merge:
+        undecided = 0
+
+        def judge(self, *_: object) -> None:
+            """Nothing to do."""
+
+        def take(self) -> list[Group]:
+            return [group(2)]
+
+        def off_wire_of(self, _cookie: int) -> int:
+            return 0
+
+    made.merge = Merge()  # type: ignore[assignment]
+    made.judge(SECOND, 0, blind=0)
+    firewall.answers = [rules(9 * SECOND, 5)]
+    assert made.take() == []
+    assert made.losses()["wire-undecided"][0] == 5
+    assert firewall.asked == 0
+
+
+def test_more_namespaces_than_it_reads_are_refused_in_a_sentence() -> None:
+    """What is wrong, and what to do; before any is entered."""
+    with pytest.raises(SourceError, match=r"in 16 network namespaces at the most, and 64 were asked for: name fewer"):
+        OnWire([f"/run/netns/{number}" for number in range(64)]).start()
+
+
+@pytest.mark.parametrize(("count", "blocks"), [(1, 32), (2, 32), (4, 16), (16, 4)])
+def test_the_rings_of_many_namespaces_share_their_memory(count: int, blocks: int) -> None:
+    """One has four megabytes, sixteen have eight together."""
+    assert OnWire([str(number) for number in range(count)])._blocks == blocks

@@ -219,11 +219,12 @@ class Account:
         side = self._sides.get(cookie)
         return side.latest if side else {}
 
-    def blind(self) -> int:
-        """Resets sent of which nothing is known: lost, or counted by the kernel but never traced."""
+    def blind(self, cookies: Iterable[int]) -> int:
+        """Resets sent by these namespaces of which nothing is known: lost, or counted by the kernel but not traced."""
+        sides = [side for cookie in cookies if (side := self._sides.get(cookie))]
         return sum(
             side.lost + max(side.latest.get(_COUNTED, 0) - side.baseline.get(_COUNTED, 0) - side.traced, 0)
-            for side in self._sides.values()
+            for side in sides
         )
 
     def totals(self) -> dict[str, int]:

@@ -5,9 +5,11 @@ One thread. Every figure that is lost on the way is counted and told as a notice
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -22,6 +24,7 @@ from whyreset.core import lives
 from whyreset.core.triggers import Triggers
 from whyreset.hands import OWN_HANDS, Hands
 from whyreset.looking import Looking
+from whyreset.losses import Losses
 from whyreset.meaning import Meaning
 from whyreset.model import (
     Alert,
@@ -32,12 +35,10 @@ from whyreset.model import (
     Group,
     Missing,
     Notice,
-    Record,
     Reset,
     Tick,
     Verdict,
 )
-from whyreset.onwire import OnWire
 from whyreset.outputs.desk import Desk
 from whyreset.owners.lives import Lives
 from whyreset.owners.namespaces import Namespaces
@@ -51,6 +52,10 @@ from whyreset.sources.kernel import KernelSource
 from whyreset.sources.limits import LimitSource
 from whyreset.sources.loading import Loading
 from whyreset.sources.program import Program
+from whyreset.walks import Walks, unheld
+
+if TYPE_CHECKING:
+    from whyreset.onwire import OnWire
 
 TICK_SECONDS = 0.1
 #: Groups in one visit that are called a crowd, and how long the next portion is then gathered.
@@ -58,8 +63,6 @@ CROWD = 32
 CROWD_NS = 450_000_000
 #: Lives taken in one visit: more than their ring can hold, so that none is missing when a reset asks for it.
 _LIVES = 8192
-#: Share of a core that walks over open files may cost.
-_WALK_SHARE = 0.005
 #: Processes that are read before the start line, some 50 us each.
 _AT_START = 400
 #: So often between two ticks is somebody answered who asks.
@@ -69,7 +72,8 @@ _EARLY_ANSWERS = 4
 _PROCESSES, _TEXT_BYTES, _LISTENERS, _FORMER = 3072, 4 << 20, 4096, 1024
 #: Remotes a second whose first contacts are looked at.
 _CONTACTS = 64
-_NOTICE_EVERY_NS = 60_000_000_000
+#: So often are counters read.
+_COUNT_NS = 1_000_000_000
 _UNASKED = "not asked for: --packets"
 _WITHOUT_PACKETS = "resets that the TCP stack did not send"
 
@@ -108,6 +112,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         )
 
 
+_NOTHING = Tick()
+
+
 class Agent:
     """Watches this host. Use as a context manager: entering attaches everything, leaving removes it.
 
@@ -121,9 +128,7 @@ class Agent:
         self._settings = settings
         self._hands = hands
         self._program = Program(settings.loading, hands.load)
-        if wire is None and settings.packets:
-            wire = OnWire(settings.packets, ring_blocks=settings.packet_blocks, hands=hands)
-        self._wire = wire
+        self._wire = wire or _on_wire(settings, hands)
         #: Segments that provoked resets, where they were asked for, while it is attached.
         self.triggers: Triggers | None = None
         self._kernel = KernelSource(
@@ -140,9 +145,12 @@ class Agent:
             self._owners, self._netns_name, settings.within, start=f"{os.getpid():x}-", raw=hands.raw_senders
         )
         self._looking = Looking(hands)
+        self._walks = Walks(self._program.held_sockets)
         self._recents = Recents()
         self._answerer = Answerer(self._owners, self._recents, self._netns_name, since_ns=time.time_ns())
         self._desk = Desk(hands.listen, hands.trusts)
+        #: Whether somebody asks, and whether groups were begun that nobody has taken yet.
+        self._asked = self._begun = False
         self._limits = LimitSource()
         self._alerting = Alerting(
             settings.rules.rules,
@@ -156,8 +164,7 @@ class Agent:
         self._said = ""
         self._counted_ns = 0
         self._take_after_ns = 0
-        self._losses: dict[str, tuple[int, int]] = {}
-        self._walk_after_ns = 0
+        self._losses = Losses()
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -184,8 +191,7 @@ class Agent:
             self._counters.start()
             if self._settings.triggers:
                 self.triggers = Triggers(self._program.triggers)
-            self._walk_files()
-            self._walk_after_ns = 0  # that one was no demand's
+            self._walks.hold(self._owners, first=True)
             # at its end a process of older kernels has no memory left that would tell its command
             self._owners.catch_up(_boottime_ns(), _AT_START)
             self._account = self._baseline()
@@ -211,19 +217,20 @@ class Agent:
 
     def wait(self, until: float) -> None:
         """Sleeps until that time of time.monotonic(), reading meanwhile when a ring fills fast."""
-        early = _EARLY_ANSWERS
-        while (left := until - time.monotonic()) > 0:
-            if early:
+        left = until - time.monotonic()
+        for visit in itertools.count():
+            if visit < _EARLY_ANSWERS:
                 # whoever asks is answered at once, so often that nobody's asking can keep us busy
                 self._program.wake_on(self._desk.fileno())
-                early -= 1
-            self._program.wait(left)
-            if until - time.monotonic() > 0:
-                now_ns = _boottime_ns()
-                self._drain_wire(now_ns)
-                self._kernel.drain(now_ns)
-                self._owners.learn(lives.drain(self._program.lives, _LIVES))
-                self._serve()
+            self._asked |= self._program.wait(left)
+            left = until - time.monotonic()
+            if left <= 0:
+                return  # the tick reads and answers
+            now_ns = _boottime_ns()
+            self._drain_wire(now_ns)
+            self._begun |= self._kernel.drain(now_ns) > 0
+            self._owners.learn(lives.drain(self._program.lives, _LIVES))
+            self._serve()
 
     def tick(self, *, last: bool = False) -> Tick:
         """Everything since the last visit.
@@ -233,23 +240,28 @@ class Agent:
         """
         assert self._account is not None
         self._hands.check()
-        now_ns, epoch_ns = _boottime_ns(), _epoch_ns()
+        now_ns = _boottime_ns()
+        due = last or now_ns - self._counted_ns >= _COUNT_NS
+        if not due and self._calm():
+            return _NOTHING
+        epoch_ns = _epoch_ns()
         self._drain_wire(now_ns)
-        groups = self._kernel.take(now_ns, everything=last) if last or now_ns >= self._take_after_ns else []
+        groups: list[Group] = []
+        if last or now_ns >= self._take_after_ns:
+            groups, self._begun = self._kernel.take(now_ns, everything=last), False
         # resets first: whom one of them names was told of before it
         self._owners.learn(lives.drain(self._program.lives, _LIVES))
         self._owners.catch_up(now_ns)
         if len(groups) >= CROWD and not self._settings.each_per_second:
             # a flood is told in fewer, larger portions: what it costs stays bounded
             self._take_after_ns = now_ns + CROWD_NS
-        if wanted := {
-            sample.socket_cookie for group in groups for sample in group.samples if _wants_files(group, sample)
-        }:
-            self._walk_files(wanted)
+        if wanted := unheld(groups):
+            self._walks.hold(self._owners, wanted)
         if self._settings.each_per_second:
             groups = singles(groups)
         explained = self._explain(groups, epoch_ns)
-        self._alerting.see(reset for _, reset in explained)
+        if explained:
+            self._alerting.see(reset for _, reset in explained)
         if self._wire:
             explained += self._explain(self._wire.take(last=last), epoch_ns)
         self._serve()
@@ -258,18 +270,19 @@ class Agent:
         counts: Iterable[Count] = ()
         notices: Iterable[Notice] = ()
         alerts: Iterable[Alert] = ()
-        if last or now_ns - self._counted_ns >= 1_000_000_000:
+        if due:
             self._counted_ns = now_ns
             counters = self._counters.read(time.monotonic_ns())
             self._account.read(counters, self._program.tallies(self._account.settled()))
             if self._wire:
-                self._wire.judge(now_ns, epoch_ns, blind=self._account.blind(), everything=last)
+                self._wire.judge(now_ns, epoch_ns, blind=self._account.blind(self._wire.cookies), everything=last)
                 if last:
                     explained += self._explain(self._wire.take(last=True), epoch_ns)
             counts = self._count(now_ns + epoch_ns, everything=last)
             host = self._limits.read(time.monotonic())
             alerts = self._alerting.read((now_ns + epoch_ns) / 1e9, counters, host)
-            notices = self._notices(now_ns + epoch_ns)
+            losses = self._kernel.losses() | (self._wire.losses() if self._wire else {})
+            notices = self._losses.notices(losses, now_ns + epoch_ns)
             attempts = self._attempts()
             self._meaning.see(
                 (reset for _, reset in explained),
@@ -278,7 +291,7 @@ class Agent:
                 counts=counts,
                 host=host,
                 contacts=self._kernel.contacts(_CONTACTS),
-                established=self._looking.established(self._meaning.looks(), self._program.held_sockets),
+                established=self._walks.established(self._meaning.looks()),
                 places=self._looking.look(counts, attempts, self._account, host, now_ns),
                 attempts=attempts,
             )
@@ -297,6 +310,11 @@ class Agent:
             verdict=verdict,
         )
 
+    def _calm(self) -> bool:
+        """Whether a visit would find nothing: most do, so that what an idle host costs is looking whether."""
+        calm = not (self._asked or self._begun or self._wire or self._desk.busy() or self._owners.behind)
+        return calm and not self._program.waiting() and not self._meaning.waiting()
+
     def totals(self) -> dict[str, int]:
         """The whole account so far."""
         totals = self._account.totals() if self._account else {}
@@ -306,6 +324,9 @@ class Agent:
         return self._namespaces.name(inode, time.monotonic_ns())
 
     def _serve(self) -> None:
+        if not self._asked and not self._desk.busy():
+            return  # looking in for nobody is what a calm tick would cost most
+        self._asked = False
         self._desk.serve(time.monotonic_ns(), self._answer, self._program.open_walk)
 
     def _answer(self, question: Question, most: int) -> Answer:
@@ -351,6 +372,8 @@ class Agent:
     def _explain(self, groups: list[Group], epoch_ns: int) -> list[tuple[Group, Reset]]:
         """Each with its explanation, booked and remembered."""
         assert self._account is not None
+        if not groups:
+            return []
         explained = self._pipeline.run(groups, epoch_ns=epoch_ns)
         for group, reset in explained:
             self._account.book(group, unknown=reset.cause.certainty == "unknown")
@@ -371,30 +394,11 @@ class Agent:
         self._alerting.read(time.time(), counters, self._limits.read(time.monotonic()))
         return Account(counters, after)
 
-    def _walk_files(self, wanted: Container[int] = ()) -> None:
-        """Who holds which socket; only as often as its cost allows."""
-        now_ns = time.monotonic_ns()
-        if now_ns < self._walk_after_ns:
-            return
-        spent_ns = time.thread_time_ns()
-        self._owners.hold(lives.held(self._program.held_sockets(), wanted), wanted)
-        spent_ns = time.thread_time_ns() - spent_ns
-        self._walk_after_ns = now_ns + round(spent_ns / _WALK_SHARE)
 
-    def _notices(self, time_ns: int) -> list[Notice]:
-        """A notice for each figure of loss that grew, at most one a minute of each."""
-        out = []
-        losses = self._kernel.losses() | (self._wire.losses() if self._wire else {})
-        for name, (count, text) in losses.items():
-            before, told_ns = self._losses.get(name, (0, 0))
-            grown = count - before
-            if grown > 0 and time_ns - told_ns >= _NOTICE_EVERY_NS:
-                self._losses[name] = (count, time_ns)
-                out.append(Notice(time_ns=time_ns, name=name, text=text, count=grown))
-        return out
+def _on_wire(settings: Settings, hands: Hands) -> OnWire | None:
+    if not settings.packets:
+        return None
+    # most watches read no packets, and need not have in memory what reads them
+    from whyreset.onwire import OnWire
 
-
-def _wants_files(group: Group, sample: Record) -> bool:
-    """Of an accepted connection only the listener is known, or who accepted it, and some process holds it open."""
-    uncertain = sample.owner is None or sample.owner_via == "accept"
-    return uncertain and group.facts.has_file and not group.facts.released
+    return OnWire(settings.packets, ring_blocks=settings.packet_blocks, hands=hands)

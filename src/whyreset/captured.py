@@ -6,11 +6,13 @@ them. Each service's address is a host of its own.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from msgspec.structs import replace
 
-from whyreset.findings.base import Batch
+from whyreset.findings.base import SECOND_NS, Batch
 from whyreset.findings.judge import Judge
-from whyreset.model import Direction, Finding, Record, Remotes, Reset, Verdict
+from whyreset.model import Contact, Direction, Finding, Record, Remotes, Reset, Verdict
 from whyreset.outputs.report.gather import Gathering, Row
 from whyreset.outputs.report.top import Top
 
@@ -18,11 +20,12 @@ from whyreset.outputs.report.top import Top
 _REMOTES = 64
 
 
-def meaning(found: Gathering) -> tuple[list[Finding], Verdict]:
+def meaning(found: Gathering, contacts: Iterable[Contact] = ()) -> tuple[list[Finding], Verdict]:
     """The findings over all that was gathered, and the verdict.
 
     Args:
         found: what the captures hold; its rows are bounded, so this is too.
+        contacts: who tried which ports.
     """
     judge = Judge(window_ns=0)
     hosts: dict[str, int] = {}
@@ -33,6 +36,8 @@ def meaning(found: Gathering) -> tuple[list[Finding], Verdict]:
         end_ns = max(end_ns, row.last_ns)
         judge.see(Batch(now_ns=row.last_ns, resets=(_reset(row, host),)))
         findings.update((each.id, each) for each in judge.judge(row.last_ns))
+    judge.see(Batch(now_ns=end_ns, contacts=tuple(contacts)))
+    findings.update((each.id, each) for each in judge.judge(end_ns + SECOND_NS))
     return list(findings.values()), judge.verdict(end_ns, min((row.first_ns for row in found.rows.values()), default=0))
 
 

@@ -17,7 +17,7 @@ from whyreset import causes
 from whyreset.core.segments import Analyzer
 from whyreset.evidence import notes
 from whyreset.evidence.recollect import is_beside, recollect
-from whyreset.model import Cause, Direction, Facts
+from whyreset.model import Cause, Contact, Direction, Facts
 from whyreset.observation import Conversations, Observation, Observations, Side, Step, Tally
 from whyreset.observed import ObservedReset
 from whyreset.payload import meaning
@@ -34,6 +34,8 @@ GROUP_PACKETS = 1 << 20
 GROUP_SECONDS = 2.0
 #: Explanations that are kept for facts that come again.
 _KEPT = 8192
+#: Remotes whose first contacts are looked at.
+_CONTACTS = 512
 #: Causes and families that a file's note may name.
 _KNOWN = frozenset({each.NAME for each in causes.CAUSES} | {each.FAMILY for each in causes.CAUSES})
 
@@ -98,6 +100,7 @@ class Reader:
         self._begins = [begins[at] for _, at in order]
         self._analyzer = Analyzer(each=each, follow=follow)
         self._explainer = Explainer(self.paths, local)
+        self._contacts: list[Contact] = []
 
     def __iter__(self) -> Iterator[ObservedReset]:
         done = 0
@@ -166,6 +169,11 @@ class Reader:
     def totals(self) -> Conversations:
         """What was read so far."""
         return self._analyzer.summary()
+
+    def contacts(self) -> list[Contact]:
+        """Who tried which ports, as known at the end; times are nanoseconds since the epoch."""
+        self._contacts = self._contacts or self._analyzer.contacts.take(_CONTACTS)
+        return self._contacts
 
     def steps(self) -> tuple[list[Step], int]:
         """The segments of the connection that was followed, and how many of them are left out in the middle."""

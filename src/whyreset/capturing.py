@@ -224,9 +224,8 @@ class Capturing:
         except SourceError as error:
             lost = "why the kernel sent resets, who owns their sockets, what provoked them unless it is SYN or FIN"
             self.missing = (Missing(source="kernel", why=str(error), lost=lost),)
-            for source in self._wire.sources:
-                source.start()
-                self._stack.callback(source.close)
+            self._stack.callback(self._wire.close)
+            self._wire.start()
         patience_ns = PATIENCE_NS if self._agent is None else WIRE_PATIENCE_NS
         self._join = Join(dict(enumerate(places)), patience_ns=patience_ns)
         # last, so that nothing is written over by what cannot run

@@ -16,10 +16,11 @@ from whyreset.files import OWN, Files
 from whyreset.outputs import desk
 from whyreset.owners import containers, namespaces
 from whyreset.owners.procfs import Look, Proc, Stat
-from whyreset.sources import diag, links, rawsockets
+from whyreset.sources import diag, links, rawsockets, sockets
 from whyreset.sources.conntrack import Conntrack, Translations
 from whyreset.sources.firewall_tools import OwnTools, Tools
 from whyreset.sources.loading import Loaded, LoadedHere, Loading
+from whyreset.sources.namespaces import Namespace
 from whyreset.sources.packet_socket import Opened, PacketSocket, Shape
 from whyreset.sources.queues import Queues, QueueSource
 
@@ -65,6 +66,21 @@ class Hands(Protocol):
     def namespaces(self) -> dict[int, str]:
         """Paths of the network namespaces that there are, by inode number."""
 
+    def hold(self, path: str) -> str:
+        """Takes hold of a namespace: the path that is returned leads to no other, until `let_go`.
+
+        One that cannot be held keeps its path, for whoever says what stands in the way.
+        """
+
+    def is_used(self, path: str) -> bool:
+        """Whether a process is in a namespace that is held, or a name leads to it; one that is not held is used."""
+
+    def let_go(self, path: str) -> None:
+        """Of one that was held; of others nothing."""
+
+    def socket_holders(self) -> dict[int, list[tuple[int, int]]]:
+        """See `sockets.held_here`."""
+
     def namespace_names(self) -> Mapping[int, str]:
         """Names of network namespaces, by inode number."""
 
@@ -102,6 +118,10 @@ class OwnHands(Proc):
 
     files: Files = OWN
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._held: dict[str, Namespace] = {}
+
     def load(self, wanted: Loading) -> Loaded:
         return LoadedHere(wanted)
 
@@ -137,6 +157,27 @@ class OwnHands(Proc):
 
     def namespaces(self) -> dict[int, str]:
         return diag.namespaces()
+
+    def hold(self, path: str) -> str:
+        namespace = Namespace(path)
+        try:
+            namespace.open()
+        except OSError:
+            return path
+        if path:
+            self._held[namespace.path] = namespace
+        return namespace.path
+
+    def is_used(self, path: str) -> bool:
+        held = self._held.get(path)
+        return held is None or held.is_used()
+
+    def let_go(self, path: str) -> None:
+        if held := self._held.pop(path, None):
+            held.close()
+
+    def socket_holders(self) -> dict[int, list[tuple[int, int]]]:
+        return sockets.held_here()
 
     def namespace_names(self) -> Mapping[int, str]:
         return namespaces.on_disk()

@@ -20,10 +20,10 @@ from whyreset.outputs.store.values import Packets, Run, Taken
 from whyreset.sources import packets as source
 from whyreset.sources.base import SourceError
 
-#: What waits between two seconds: some 30,000 packets.
-_TAPE_BYTES = 4 << 20
+#: What waits between two visits in the kernel, and between two seconds here: some 15,000 packets.
+_RING_BLOCKS, _TAPE_BYTES = 16, 2 << 20
 #: Packets that are kept a second, for long and for a moment, and in one row.
-PACKETS, PACKETS_BURST, _ROW = 2000, 8000, 2000
+PACKETS, PACKETS_BURST, _ROW = 2000, 6000, 1000
 #: Explanations that are kept beside the packets of a second.
 _RESETS = 1000
 _SNAP_BYTES = 320
@@ -51,7 +51,8 @@ class Keeping:
     ) -> None:
         self._path, self._size = path, size
         self._sources = [
-            source.Packets(path=path, snap_bytes=_SNAP_BYTES, opener=hands.open_packets) for path in packets
+            source.Packets(path=path, snap_bytes=_SNAP_BYTES, blocks=_RING_BLOCKS, opener=hands.open_packets)
+            for path in packets
         ]
         self._tape = Tape(_TAPE_BYTES)
         self._channels = [self._tape.channel(place) for place in range(len(packets))]
@@ -79,6 +80,11 @@ class Keeping:
     def __exit__(self, *_: object) -> None:
         for each in self._sources:
             each.close()
+
+    @property
+    def keeps_packets(self) -> bool:
+        """Whether packets can be read here."""
+        return bool(self._sources)
 
     def begin(self, time_ns: int, *, sources: tuple[str, ...], tier: str, missing: tuple[Missing, ...]) -> None:
         """Opens the history: everything is attached.

@@ -5,12 +5,10 @@ It joins the account (what moved, where) with `sources/queues.py`, for whoever h
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Iterable
 
 from whyreset.account import Account
-from whyreset.core import lives
 from whyreset.hands import Hands
 from whyreset.model import Attempt, Count, Host, Place
 from whyreset.sources import diag
@@ -25,8 +23,8 @@ _PATIENCE_NS = 1_000_000_000
 _MEMORY = ("TCPAbortOnMemory", "TCPMemoryPressures")
 #: To look at all sockets is worth it so often at the most, and of orphans from so large a part of the limit on.
 _HOLDERS_NS, _ORPHANS = 10_000_000_000, 0.5
-#: Share of a core that walks over open files may cost.
-_WALK_SHARE = 0.005
+#: How long is looked again after counters have moved, and into how many namespaces.
+_AGAIN_NS, _AT_ONCE = 4_000_000_000, 8
 #: How long settings are taken to stay as they are, and of how many namespaces that is kept.
 _SETTINGS_NS, _NAMESPACES = 60_000_000_000, 256
 
@@ -43,7 +41,7 @@ class Looking:
         self._home_cookie = diag.here()[1]
         self._settings_at: OrderedDict[int, int] = OrderedDict()
         self._holders_after_ns = 0
-        self._walk_after_ns = 0
+        self._looked: dict[int, tuple[Wanted, int]] = {}
 
     def begin(self) -> None:
         """To be called once, before the first look."""
@@ -74,6 +72,7 @@ class Looking:
             for each in wanted
             if not each.gone
         ]
+        queues += self._again(queues, now_ns)
         queues += self._short_of_memory(counts, host, now_ns)
         seen = {each.netns_cookie for each in queues}
         for each in attempts:
@@ -83,29 +82,12 @@ class Looking:
                 queues.append(Wanted(netns=each.netns, netns_cookie=cookie))
         return tuple(self._source.look(queues, now_ns)) if queues else ()
 
-    def established(self, places: Collection[tuple[int, int]], held: Callable[[], bytes]) -> dict[tuple[int, int], int]:
-        """How many connections processes hold on these ports; none where that costs too much.
-
-        Args:
-            places: namespace cookies and ports.
-            held: walks over all open files.
-        """
-        if not places or time.monotonic_ns() < self._walk_after_ns:
-            return {}
-        spent_ns = time.thread_time_ns()
-        walk = held()
-        found = dict.fromkeys(places, 0)
-        for port in {port for _, port in places}:
-            cookies = {
-                (each.netns_cookie, each.cookie)
-                for each in lives.sockets(walk, diag.STATES, port=port)
-                if each.state == "ESTABLISHED" and each.local_port == port
-            }
-            for netns_cookie, _ in cookies:
-                if (netns_cookie, port) in found:
-                    found[netns_cookie, port] += 1
-        self._walk_after_ns = time.monotonic_ns() + round((time.thread_time_ns() - spent_ns) / _WALK_SHARE)
-        return found
+    def _again(self, wanted: list[Wanted], now_ns: int) -> list[Wanted]:
+        """Those of the last seconds that are not wanted now: counters may be read seldom, and a queue stay full."""
+        self._looked = {cookie: each for cookie, each in self._looked.items() if now_ns - each[1] < _AGAIN_NS}
+        before = [each for cookie, (each, _) in self._looked.items() if all(cookie != w.netns_cookie for w in wanted)]
+        self._looked.update((each.netns_cookie, (each, now_ns)) for each in wanted[:_AT_ONCE])
+        return before
 
     def _short_of_memory(self, counts: Iterable[Count], host: Host, now_ns: int) -> Iterable[Wanted]:
         """Where it shows, and our own namespace, once in a while."""

@@ -130,6 +130,10 @@ class Meaning:
         self._early_after_ns = now_ns + round(spent_ns / _EARLY_SHARE)
         return findings
 
+    def waiting(self) -> bool:
+        """Whether something new has not been judged yet."""
+        return self._is_new
+
     def judge_early(self, now_ns: int) -> list[Finding]:
         """The same between two seconds, where something new came: a crash is told at once, unless that costs much."""
         return self.judge(now_ns) if self._is_new and now_ns >= self._early_after_ns else []

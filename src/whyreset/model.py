@@ -469,6 +469,8 @@ class Host(Struct, frozen=True, kw_only=True):
     netns: int = 0
     #: Seconds since boot.
     uptime: float = 0.0
+    #: When its list of installed packages changed last, in nanoseconds since the epoch; 0 where that is not known.
+    packages_changed_ns: int = 0
     #: By the names of /proc/net/sockstat and /proc/net/snmp: how many there are now.
     gauges: dict[str, float] = {}
     #: Limits, by the names that Netdata's rules know them by.

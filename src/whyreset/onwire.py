@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from functools import partial
 from typing import Literal
 
 from msgspec import Struct
@@ -30,6 +29,8 @@ _DOUBT_NS = 3_000_000_000
 _ASK_NS = 2_000_000_000
 #: Readings that are kept: what is judged is younger.
 _KEPT_NS = 10_000_000_000
+#: Namespaces whose packets are read, and blocks of 128 KiB that their rings have: all together, and each.
+MOST_NAMESPACES, _ALL_BLOCKS, _LEAST_BLOCKS, _MOST_BLOCKS = 16, 64, 4, 32
 _MOST_WAITING = 512
 _MOST_ANSWERS = 1024
 _TOLD_RULES = 3
@@ -39,6 +40,8 @@ _LAST_SECONDS = 2.0
 class _Place(Struct):
     """One namespace whose packets are read."""
 
+    #: Of the namespace, as long as it is held.
+    path: str
     source: Packets
     sink: Sink
     firewall: Firewall
@@ -49,6 +52,14 @@ class _Place(Struct):
     asked_ns: int = 0
     #: What was found for an address and a port, and until when that holds.
     found: dict[tuple[str, int | None], tuple[int, Group]] = {}
+    #: Nobody uses the namespace any more, so that it was let go.
+    ended: bool = False
+
+    def close(self) -> None:
+        """Lets go of everything."""
+        self.firewall.close()
+        self.translations.close()
+        self.source.close()
 
 
 class OnWire:
@@ -76,11 +87,10 @@ class OnWire:
     ) -> None:
         self.merge = Merge()
         self._hands = hands
-        sized = partial(Packets, snap_bytes=snap_bytes, wanted=wanted, opener=hands.open_packets)
-        sized = partial(sized, blocks=ring_blocks) if ring_blocks else sized
-        self._sources = [sized(path=path) for path in dict.fromkeys(paths)]
-        self._beside = [[each] for each in beside] or [[] for _ in self._sources]
+        self._snap_bytes, self._wanted = snap_bytes, wanted
         self._paths = list(dict.fromkeys(paths))
+        self._blocks = ring_blocks or min(max(_ALL_BLOCKS // max(len(self._paths), 1), _LEAST_BLOCKS), _MOST_BLOCKS)
+        self._beside = [[each] for each in beside] or [[] for _ in self._paths]
         self._places: list[_Place] = []
         self._doubt_until_ns = 0
         self._blind = self._crowded = 0
@@ -90,39 +100,54 @@ class OnWire:
     @property
     def sources(self) -> tuple[Packets, ...]:
         """What reads each namespace."""
-        return tuple(self._sources)
+        return tuple(place.source for place in self._places)
 
     def can_run(self) -> Missing | None:
-        return next((missing for source in self._sources if (missing := source.can_run())), None)
+        sources = (Packets(path=path, opener=self._hands.open_packets) for path in self._paths)
+        return next((missing for source in sources if (missing := source.can_run())), None)
 
     def start(self) -> None:
-        if len(self._sources) > 16:
-            raise SourceError("packets are read in 16 network namespaces at the most")
+        if (asked := len(self._paths)) > MOST_NAMESPACES:
+            raise SourceError(
+                f"packets are read in {MOST_NAMESPACES} network namespaces at the most, and {asked} were asked for:"
+                " name fewer with --netns"
+            )
         try:
-            for path, source in zip(self._paths, self._sources, strict=True):
-                source.start()
-                translations = self._hands.translations(path)
-                ring = self.merge.ring(source.cookie, source.netns, _namer(source), translations.before)
-                self._places.append(
-                    _Place(
-                        source=source,
-                        sink=Sightings(self.merge, ring),
-                        firewall=Firewall(path, self._hands.tools),
-                        translations=translations,
-                    )
-                )
+            for path in self._paths:
+                self._places.append(self._place(path))
             for place in self._places:
                 place.firewall.ask()
         except BaseException:
             self.close()
             raise
 
+    def _place(self, given: str) -> _Place:
+        path = self._hands.hold(given)
+        source = Packets(
+            path=path,
+            snap_bytes=self._snap_bytes,
+            wanted=self._wanted,
+            blocks=self._blocks,
+            opener=self._hands.open_packets,
+        )
+        try:
+            source.start()
+        except BaseException:
+            self._hands.let_go(path)
+            raise
+        translations = self._hands.translations(path)
+        ring = self.merge.ring(source.cookie, source.netns, _namer(source), translations.before)
+        return _Place(
+            path=path,
+            source=source,
+            sink=Sightings(self.merge, ring),
+            firewall=Firewall(path, self._hands.tools),
+            translations=translations,
+        )
+
     def close(self) -> None:
         for place in self._places:
-            place.firewall.close()
-            place.translations.close()
-        for source in self._sources:
-            source.close()
+            self._end(place)
         self._places = []
 
     def drain(self, now_ns: int) -> None:
@@ -137,7 +162,8 @@ class OnWire:
         Args:
             now_ns: CLOCK_BOOTTIME.
             epoch_ns: what to add for the time of day.
-            blind: how many resets the kernel lost, or counted without a trace, so far.
+            blind: how many resets the kernel lost, or counted without a trace, so far, in these namespaces. What
+                another one lost has come in where it left.
             everything: also what is younger.
         """
         dropped = sum(place.source.count_dropped() for place in self._places)
@@ -145,12 +171,24 @@ class OnWire:
             self._doubt_until_ns = now_ns + _DOUBT_NS
             self._blind = blind
         self.merge.judge(now_ns, epoch_ns, now_ns < self._doubt_until_ns, everything)
+        for place in self._places:
+            if not place.ended and not self._hands.is_used(place.path):
+                self._crowded += sum(group.count for group in place.waiting)
+                place.waiting = []
+                self._end(place)
         for group in self.merge.take():
             place = next(each for each in self._places if each.source.cookie == group.netns_cookie)
-            if len(place.waiting) < _MOST_WAITING:
+            if len(place.waiting) < _MOST_WAITING and not place.ended:
                 place.waiting.append(group)
             else:
                 self._crowded += group.count
+
+    def _end(self, place: _Place) -> None:
+        """Lets go: holding it would keep it, and its devices, for as long as we run."""
+        if not place.ended:
+            place.ended = True
+            place.close()
+            self._hands.let_go(place.path)
 
     def take(self, *, last: bool = False) -> list[Group]:
         """What went past the stack and is known as far as it can be.
@@ -160,6 +198,8 @@ class OnWire:
         """
         out: list[Group] = []
         for place in self._places:
+            if place.ended:
+                continue
             now_ns = time.monotonic_ns()
             out += self._known(place, now_ns)
             if place.waiting and (last or now_ns - place.asked_ns > _ASK_NS):
@@ -171,6 +211,11 @@ class OnWire:
             if rules is not None:
                 out += self._explain(place, rules)
         return out
+
+    @property
+    def cookies(self) -> tuple[int, ...]:
+        """Of the namespaces whose packets are read."""
+        return tuple(place.source.cookie for place in self._places)
 
     def off_wire(self, cookie: int) -> int | None:
         """How many resets of that namespace never left it; None where its packets are not read."""
@@ -218,8 +263,8 @@ class OnWire:
         """Holds what waits against the rules: a counter that moved since the last reading before the first reset."""
         out: list[Group] = []
         if place.waiting:
-            ours = [source.inode for source in self._sources]
-            sockets, unread = self._hands.raw_sockets(place.firewall.path, ours)
+            ours = [each.source.inode for each in self._places]
+            sockets, unread = self._hands.raw_sockets(place.path, ours)
             if len(place.found) > _MOST_ANSWERS:
                 place.found.clear()
             for group in place.waiting:
@@ -252,7 +297,7 @@ class OnWire:
         """Whether its source is an address of the namespace itself."""
         if not group.samples:
             return False
-        return bool(self._hands.is_local(place.firewall.path, group.samples[0].local))
+        return bool(self._hands.is_local(place.path, group.samples[0].local))
 
 
 def _await(firewall: Firewall) -> Rules:

@@ -22,7 +22,7 @@ from whyreset.outputs.store.values import Packets
 from whyreset.words import amount
 
 #: What an agent has just seen is explained, and in the file, after so long; it is not waited for longer.
-_SETTLE_NS, _PATIENCE_SECONDS, _STEP_SECONDS = 1_500_000_000, 3.5, 0.1
+_SETTLE_NS, _PATIENCE_SECONDS, _STEP_SECONDS = 1_500_000_000, 5.0, 0.1
 
 
 class Wanted(Struct, frozen=True, kw_only=True):

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from importlib import resources
 from pathlib import Path
 
+from whyreset import alerts
 from whyreset.alerts.charts import kind_of, one_name
 from whyreset.alerts.rule import Rule
 from whyreset.alerts.rules import Problem, Rules, read_rules
 from whyreset.causes import CAUSES
 
+_STOCK = Path(alerts.__file__).with_name("stock")
 #: A file that is larger holds something else.
 _MOST_BYTES = 4 << 20
 #: Values of charts that all rules of a namespace may look at in a second, some 10 ms; and what one evaluation costs
@@ -25,9 +26,7 @@ class RuleFileError(Exception):
 
 def shipped() -> list[Rules]:
     """The rules that ship with whyreset."""
-    folder = resources.files("whyreset.alerts").joinpath("stock")
-    files = sorted((each for each in folder.iterdir() if each.name.endswith(".conf")), key=lambda each: each.name)
-    return [read_rules(each.read_text(encoding="utf-8"), each.name) for each in files]
+    return [read_rules(each.read_text(encoding="utf-8"), each.name) for each in sorted(_STOCK.glob("*.conf"))]
 
 
 def read(name: str) -> list[Rules]:

@@ -1,27 +1,48 @@
 """Watching by packets alone: causes as from a capture, live, where no kernel program runs. It has the agent's face.
 
+Owners are those that /proc and sock_diag tell (`holding`), alerts those of the counters, with the shares of what was
+seen. A reset is judged two seconds after it came, so alerts look at counters three seconds late.
+
 Every segment of TCP passes its filter, since a cause follows from what came before; see docs for what that costs.
 """
 
 from __future__ import annotations
 
 import time
+from collections import deque
 
 from msgspec.structs import replace
 
 from whyreset.account import Account
-from whyreset.alerts.alerting import AlertState
+from whyreset.agent import Settings
+from whyreset.alerts.alerting import Alerting, AlertState
 from whyreset.captures import Explainer
-from whyreset.clock import epoch_ns
+from whyreset.clock import boottime_ns, epoch_ns
 from whyreset.core.live import Live
 from whyreset.core.segments import Analyzer
 from whyreset.hands import OWN_HANDS, Hands
-from whyreset.model import Alert, Count, Counters, Group, Missing, Notice, Record, Remotes, Reset, Segment, Tick
+from whyreset.holding import Holding
+from whyreset.model import (
+    Alert,
+    Count,
+    Counters,
+    Group,
+    Host,
+    Missing,
+    Notice,
+    Owner,
+    Record,
+    Remotes,
+    Reset,
+    Segment,
+    Tick,
+)
 from whyreset.observation import SeenSegment, Tally
 from whyreset.observed import ObservedReset
 from whyreset.owners.namespaces import Namespaces
 from whyreset.sources import diag
 from whyreset.sources.counters import OwnCounters
+from whyreset.sources.limits import LimitSource
 from whyreset.sources.packets import Packets, Wanted
 
 _EVERY_NS = 1_000_000_000
@@ -29,6 +50,8 @@ _EVERY_NS = 1_000_000_000
 _CONNECTIONS = 1 << 16
 _VISIT_SECONDS = 0.05
 _ADDRESSES_NS = 10_000_000_000
+#: After so long the resets that a reading counted have been judged.
+_JUDGED_SECONDS = 2.5
 
 
 class Tapping:
@@ -36,27 +59,32 @@ class Tapping:
 
     Args:
         why: one sentence on why the kernel cannot tell more, for the user.
-        alert_state: what was saved of alerts; it is kept as it is, for nothing is judged here.
+        settings: of them the rules, what alerts knew before, and the ring's size.
         each: every reset by itself.
-        blocks: of the ring; None for the built-in number.
         hands: do what takes rights.
     """
 
     tier = "packets"
 
-    def __init__(
-        self,
-        why: str,
-        alert_state: AlertState | None = None,
-        *,
-        each: bool = False,
-        blocks: int | None = None,
-        hands: Hands = OWN_HANDS,
-    ) -> None:
+    def __init__(self, why: str, settings: Settings, *, each: bool = False, hands: Hands = OWN_HANDS) -> None:
         self._hands = hands
         self._why = why
-        self._alert_state = alert_state or AlertState()
-        self._packets = Packets(wanted=Wanted(everything=True), blocks=blocks or 64, opener=hands.open_packets)
+        self._packets = Packets(
+            wanted=Wanted(everything=True), blocks=settings.packet_blocks or 64, opener=hands.open_packets
+        )
+        self._holding = Holding(hands)
+        self._limits = LimitSource()
+        self._alerting = Alerting(
+            settings.rules.rules,
+            silences=settings.rules.silences,
+            expected=settings.rules.expected,
+            names=self._name,
+            boot=settings.boot,
+            state=settings.alert_state,
+            counters_only=True,
+        )
+        #: Readings that alerts have not looked at yet: (seconds since the epoch, counters, host).
+        self._readings: deque[tuple[float, Counters, Host]] = deque()
         self._counters = OwnCounters()
         self._analyzer = Analyzer(_CONNECTIONS, each)
         self._explainer = Explainer((), is_ours=lambda address: bool(diag.is_local(address)))
@@ -79,7 +107,7 @@ class Tapping:
             Missing(
                 source="kernel",
                 why=self._why,
-                lost="who sends resets, certainty about most causes, other network namespaces, and alerts",
+                lost="certainty about most causes and owners, and other network namespaces",
             ),
         )
 
@@ -88,6 +116,8 @@ class Tapping:
         self._packets.start()
         self._latest = self._counters.read()
         self._account = Account([self._latest], {})
+        self._alerts(self._latest, at_once=True)
+        self._holding.look(boottime_ns())
         self._read_ns = time.monotonic_ns()
         return self
 
@@ -96,12 +126,12 @@ class Tapping:
         self._counters.close()
 
     def firing(self) -> list[Alert]:
-        """The alerts that are raised now: none, for nothing is judged here."""
-        return []
+        """The alerts that are raised now, without shares."""
+        return self._alerting.firing()
 
     def alert_state(self) -> AlertState:
-        """What alerts are to know after a restart: what they knew before."""
-        return self._alert_state
+        """What alerts are to know after a restart."""
+        return self._alerting.state()
 
     def wait(self, until: float) -> None:
         """Sleeps until that time of time.monotonic(), reading meanwhile."""
@@ -121,6 +151,7 @@ class Tapping:
             self._renewed_ns = now_ns
             self._explainer.forget_ours()
             self._live.forget_names()
+        self._holding.look(boottime_ns())
         self._packets.drain([self._live])
         self._analyzer.pass_time(time.time_ns())
         if last:
@@ -128,11 +159,19 @@ class Tapping:
         resets = [self._reset(each) for each in self._explainer.run(self._analyzer.take())]
         for reset in resets:
             self._book(reset)
+        self._alerting.see(reset for reset in resets if reset.facts.direction != "observed")
         if not last and now_ns - self._read_ns < _EVERY_NS:
             return Tick(resets=tuple(resets))
         self._read_ns = now_ns
         self._packets.count_dropped()
-        return Tick(resets=tuple(resets), counts=tuple(self._count(everything=last)), notices=tuple(self._notices()))
+        counts = self._count(everything=last)
+        assert self._latest is not None
+        return Tick(
+            resets=tuple(resets),
+            counts=tuple(counts),
+            notices=tuple(self._notices()),
+            alerts=tuple(self._alerts(self._latest, at_once=last)),
+        )
 
     def totals(self) -> dict[str, int]:
         """The whole account so far."""
@@ -175,7 +214,25 @@ class Tapping:
             netns_name=self._name(self._packets.netns),
             remotes=_remotes(observed.receivers if sent else observed.senders),
             on_wire=observed.count,
+            owner=self._owner(observed, sample),
         )
+
+    def _owner(self, observed: ObservedReset, sample: Record) -> Owner | None:
+        if observed.direction == "observed":
+            return None
+        return self._holding.owner(
+            sample, observed.seen, cause=observed.cause.name, alone=observed.count == 1, epoch_ns=epoch_ns()
+        )
+
+    def _alerts(self, counters: Counters, *, at_once: bool) -> list[Alert]:
+        """What readings come to whose resets are judged by now."""
+        now = (boottime_ns() + epoch_ns()) / 1e9
+        self._readings.append((now, counters, self._limits.read(time.monotonic())))
+        out: list[Alert] = []
+        while self._readings and (at_once or now - self._readings[0][0] > _JUDGED_SECONDS):
+            read, found, host = self._readings.popleft()
+            out += self._alerting.read(read, [found], host)
+        return out
 
     def _book(self, reset: Reset) -> None:
         assert self._account is not None

@@ -102,6 +102,14 @@ def test_whoever_has_no_screen_does_not_pay_for_it() -> None:
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 
+def test_who_reads_no_packets_has_none_of_what_reads_them() -> None:
+    """A watch that was not asked for packets, and that can load the kernel program, holds no decoders in memory."""
+    loaded = "import sys, whyreset.cli.watch, whyreset.agent, whyreset.rulefiles; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", loaded], check=True, capture_output=True, text=True).stdout.split()
+    assert "whyreset.agent" in modules
+    assert not {"whyreset.onwire", "whyreset.core.segments", "whyreset.tapping", "zipfile", "lzma"} & set(modules)
+
+
 def test_the_version_is_the_packages() -> None:
     """One line with name and version."""
     ended = run("--version")

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 #: Where it is built; what has not changed since the last time is not built again.
 PLACE = ROOT / "build/sanitized"
 NAMES = (
-    *("hostile", "drains", "ring", "groups", "limits", "joins", "twins", "memory", "lives"),
+    *("hostile", "drains", "ring", "groups", "limits", "joins", "twins", "memory", "lives", "attempts"),
     *("hostile_captures", "formats", "fragments", "conversations", "alike", "distinct", "tape", "merge", "live"),
     "contacts",
 )

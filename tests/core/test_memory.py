@@ -18,8 +18,8 @@ def remembered(bench: Bench, ports: list[int]) -> set[int]:
     return known
 
 
-@pytest.mark.parametrize(("asked", "given"), [(0, 8), (1, 8), (8, 8), (9, 16), (1000, 1024), (32768, 32768)])
-def test_room_is_a_power_of_two_of_buckets(asked: int, given: int) -> None:
+@pytest.mark.parametrize(("asked", "given"), [(0, 8), (1, 8), (8, 8), (9, 16), (1001, 1008), (49152, 49152)])
+def test_room_is_made_of_whole_buckets(asked: int, given: int) -> None:
     """What is asked for is rounded up."""
     assert Memory(asked).capacity == given
 
@@ -43,6 +43,15 @@ def test_all_that_fits_is_remembered() -> None:
     assert bench.memory.held == 500
     assert bench.memory.forgotten == 0
     assert remembered(bench, ports) == set(ports)
+
+
+@pytest.mark.parametrize("capacity", [8 * 3, 8 * 100, 8 * 128])
+def test_all_room_is_used(capacity: int) -> None:
+    """However many buckets there are, a crowd of connections fills each of them."""
+    bench = Bench(capacity=capacity, size=1 << 23)
+    bench.closes.write_all([close(remote_port=port) for port in range(1, 20 * capacity)])
+    bench.drain()
+    assert bench.memory.held == capacity
 
 
 def test_the_same_four_tuple_takes_no_more_room() -> None:

@@ -235,11 +235,14 @@ class Story:
         return {"attempts": (attempt,)}
 
     def _host(self, *words: str) -> dict[str, Any]:
-        """Gauges, and limits as limits.NAME=VALUE."""
+        """Gauges, limits as limits.NAME=VALUE, `uptime`, and `packages`: when they changed, in the story's seconds."""
         values = {name: float(value) for name, value in (each.split("=") for each in words)}
         limits = {name.removeprefix("limits."): value for name, value in values.items() if name.startswith("limits.")}
+        uptime = values.pop("uptime", 86400.0)
+        changed_ns = EPOCH + round(values.pop("packages") * SECOND) if "packages" in values else 0
         gauges = {name: value for name, value in values.items() if not name.startswith("limits.")}
-        return {"host": Host(netns=NETNS, uptime=86400.0, gauges=gauges, limits=limits)}
+        host = Host(netns=NETNS, uptime=uptime, packages_changed_ns=changed_ns, gauges=gauges, limits=limits)
+        return {"host": host}
 
     def _contact(self, remote: str, port: str, technique: str, *more: str) -> dict[str, Any]:
         cause, flags, options = _TRIES[technique]

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 from tests.findings.story import EPOCH, SECOND, Story
 from tests.outputs.values import reset
 from whyreset.findings.base import Batch, Claims, Draft, Finder
-from whyreset.findings.judge import MOST, TELL_NS, WINDOW_NS, Judge
-from whyreset.findings.window import ROWS, Window
+from whyreset.findings.judge import MOST, MOST_ALIKE, TELL_NS, WINDOW_NS, Judge
+from whyreset.findings.window import ROWS, SLICE_NS, Window
 from whyreset.model import Cause, Subject
 
 CLOSED = frozenset({"closed-port"})
@@ -143,12 +143,20 @@ def test_the_window_is_bounded_and_still_counts() -> None:
 
 
 def test_so_many_findings_at_once() -> None:
-    """Beyond that they are not told, but counted."""
-    many = script(*(draft(number, stands=True) for number in range(3 * MOST)))
-    judge = judge_of(many)
-    assert len(judge.judge(EPOCH)) == MOST
-    assert judge.left_out == 2 * MOST
-    assert len(judge.open(EPOCH)) == MOST
+    """Of one finder and of all, the number is bounded, and what is left out is counted."""
+    finders = [script(*(draft(number, stands=True) for number in range(MOST)), name=f"n{n}") for n in range(4)]
+    judge = judge_of(*finders)
+    told = judge.judge(EPOCH)
+    assert len(told) == MOST
+    assert [sum(each.name == f"n{n}" for each in told) for n in range(4)] == [MOST_ALIKE, MOST_ALIKE, 16, 0]
+    assert judge.left_out == 3 * MOST
+
+
+def test_a_crowd_of_one_kind_does_not_hide_another() -> None:
+    """A service is down while very many scan."""
+    crowd = script(*(draft(number, stands=True) for number in range(500)), name="crowd")
+    judge = judge_of(crowd, script(draft("down", stands=True), name="down"))
+    assert [each.name for each in judge.judge(EPOCH)].count("down") == 1
 
 
 def test_a_reset_within_the_host_counts_once() -> None:
@@ -165,3 +173,11 @@ def test_a_finding_that_is_over_still_explains_its_time() -> None:
     told = story.judge.verdict(story.now_ns, EPOCH)
     assert [(each.name, each.count) for each in told.shares] == [("service-down", 5)]
     assert told.unexplained == 0
+
+
+def test_a_reset_that_is_read_after_a_slice_has_begun_is_still_of_its_time() -> None:
+    """It was sent at the end of one slice and read in the next; the finding whose time ended with it explains it."""
+    sent_ns = EPOCH - EPOCH % SLICE_NS + SLICE_NS - SECOND // 100
+    judge = Judge((script(draft(claims=(Claims(causes=CLOSED, since_ns=sent_ns, until_ns=sent_ns),))),))
+    judge.see(Batch(now_ns=sent_ns + SECOND // 10, resets=(reset(time_ns=sent_ns, last_ns=sent_ns),)))
+    assert [each.state for each in judge.judge(sent_ns + SECOND // 10)] == ["open"]

@@ -4,7 +4,7 @@ import pytest
 
 from tests.findings.story import COOKIE, EPOCH, Story
 from whyreset.findings.base import Batch
-from whyreset.findings.port_scan import SCANS, PortScan
+from whyreset.findings.port_scan import SCANS, SUSPECTS, PortScan
 from whyreset.model import Contact, Finding, Target
 
 
@@ -133,3 +133,29 @@ def test_scans_beyond_the_room_forget_the_smallest() -> None:
     drafts = list(finder.drafts(EPOCH))
     assert len(drafts) <= SCANS
     assert any(each.subject.remote == "10.0.0.1" for each in drafts)
+
+
+def places(evidence: str) -> int:
+    """How many it says there were."""
+    return int(evidence.removeprefix("about ").split()[0])
+
+
+def test_of_many_places_those_that_may_have_listened_are_not_counted() -> None:
+    """Beyond the places that are told apart, each port that had a listener may be among the others."""
+    listeners = "".join(f"0 listen {port} api{port}\n" for port in range(7000, 7030))
+    fewer = told(listeners + scan(at="1..1.59/0.01"))[-1].evidence[0]
+    more = told(scan(at="1..1.59/0.01"))[-1].evidence[0]
+    assert 15 <= places(fewer) <= 45 < places(more) <= 80
+
+
+def test_a_crowd_of_suspects_is_not_told() -> None:
+    """Many addresses that tried a few odd ports each are a flood with made-up senders, not as many scans."""
+    few = "\n".join(f"{number} contact 203.0.113.{number} {9000 + number} fin" for number in range(1, SUSPECTS + 1))
+    many = "\n".join(
+        f"{number / 10:.1f} contact 203.0.113.{number} {9000 + number} fin" for number in range(1, 5 * SUSPECTS)
+    )
+    assert {each.confidence for each in Story(few).play()} == {"suspected"}
+    story = Story(many)
+    told = story.play()
+    assert not story.judge.open(story.now_ns)
+    assert sum(each.state == "open" for each in told) <= SUSPECTS

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.hosts import Actor, Connection, Pair, Segment
-from tests.hosts.cases.memory import LIMIT
+from tests.hosts.cases.memory import LIMIT, orphan_limit
+from tests.hosts.cases.model import machine_lock
 from tests.hosts.hosts import await_true
 from tests.hosts.segments import checksum, send
 
@@ -59,6 +60,19 @@ def test_limit_of_the_machine_is_put_back_after_a_kill(machine: None) -> None:
     before = LIMIT.read_text()
     assert int(_killed(LIMIT_LEFT_BEHIND)) == int(before) - 1
     await_true(lambda: LIMIT.read_text() == before, "the limit of before")
+
+
+def test_limit_of_the_machine_is_held_by_a_shell_alone(
+    machine: None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Where the shell is the only command, as in a small guest, the limit is put back at the end and no sooner."""
+    (tmp_path / "sh").symlink_to("/bin/sh")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    before = LIMIT.read_text()
+    with machine_lock(alone=True), orphan_limit(int(before) - 1):
+        assert int(LIMIT.read_text()) == int(before) - 1
+    assert LIMIT.read_text() == before
+    assert capfd.readouterr().err == ""
 
 
 def test_hosts_differ_from_each_other_and_from_home(pair: Pair) -> None:

@@ -37,7 +37,7 @@ class Agent:
         self, store: Path, *options: str, before: Sequence[str] = (), env: dict[str, str] | None = None
     ) -> None:
         self.store = store
-        argv = [*before, "setpriv", "--pdeathsig", "TERM", *COMMAND, "agent", "--json", "--store", str(store), *options]
+        argv = ["setpriv", "--pdeathsig", "TERM", *before, *COMMAND, "agent", "--json", "--store", str(store), *options]
         self.process = subprocess.Popen(
             argv,
             stdout=subprocess.PIPE,

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import pytest
 
+from tests.cli.test_missing import as_nobody
 from tests.cli.whyreset import is_one_sentence, run
 from tests.evidence import tshark
 from tests.hosts import Host, Pair
@@ -25,6 +31,14 @@ from whyreset.outputs.store import files
 Line = dict[str, Any]
 VALIDATOR = jsonschema.Draft202012Validator(lines.schema())
 PORT = 8080
+
+
+@pytest.fixture
+def store() -> Iterator[Path]:
+    """A history's file in a folder that the agent's own user comes to, and makes its own."""
+    with tempfile.TemporaryDirectory() as name:
+        os.chmod(name, 0o755)
+        yield Path(name) / "kept" / "history.db"
 
 
 def refuse(host: Host, port: int, count: int = 3) -> None:
@@ -53,9 +67,8 @@ def resets(found: list[Line], host: Host) -> list[Line]:
     ]
 
 
-def test_what_happened_is_told_afterwards(pair: Pair, tmp_path: Path) -> None:
+def test_what_happened_is_told_afterwards(pair: Pair, store: Path) -> None:
     """The agent has ended, and its history tells who reset why; its own output told alerts and notices alone."""
-    store = tmp_path / "history.db"
     with Agent(store) as agent:
         assert "packets" in agent.start["sources"]
         refuse(pair.b, 9, 5)
@@ -81,9 +94,8 @@ def test_what_happened_is_told_afterwards(pair: Pair, tmp_path: Path) -> None:
     assert "The history begins at" in said
 
 
-def test_while_it_runs_it_is_read(pair: Pair, tmp_path: Path) -> None:
+def test_while_it_runs_it_is_read(pair: Pair, store: Path) -> None:
     """Within two seconds, by the command and by a watch that begins; none holds up the other."""
-    store = tmp_path / "history.db"
     with Agent(store) as agent:
         refuse(pair.b, 9, 5)
         deadline = time.monotonic() + 20
@@ -91,7 +103,9 @@ def test_while_it_runs_it_is_read(pair: Pair, tmp_path: Path) -> None:
             time.sleep(0.1)
         assert sum(line["count"] for line in found) == 5
         said = run("history", "--store", str(store)).stdout
-        assert f"the agent runs (process {agent.process.pid})" in said
+        pid = files.holder(str(store))
+        assert pid
+        assert f"the agent runs (process {pid})" in said
         watched = run("watch", "--json", "--duration", "0.3", "--store", str(store), "--netns", str(pair.b.inode))
         notice = next(line for line in map(json.loads, watched.stdout.splitlines()) if line["type"] == "notice")
         assert notice["text"].startswith("the agent saw in the last")
@@ -99,13 +113,12 @@ def test_while_it_runs_it_is_read(pair: Pair, tmp_path: Path) -> None:
         ended = run("agent", "--store", str(store))
         assert ended.returncode == 1
         assert is_one_sentence(ended.stderr)
-        assert f"process {agent.process.pid}" in ended.stderr
+        assert f"process {pid}" in ended.stderr
         assert agent.stop() == 0
 
 
-def test_who_knows_of_before(stage: Stage, tmp_path: Path) -> None:
+def test_who_knows_of_before(stage: Stage, store: Path) -> None:
     """A service was killed and clients were refused while an agent ran; it has ended, and who tells it all."""
-    store = tmp_path / "history.db"
     with Agent(store) as agent:
         stage.listen(PORT)
         pid = stage.server.pid
@@ -124,9 +137,8 @@ def test_who_knows_of_before(stage: Stage, tmp_path: Path) -> None:
     assert "killed by SIGSEGV" in text
 
 
-def test_a_kill_loses_little_and_the_gap_is_told(machine: None, tmp_path: Path) -> None:
+def test_a_kill_loses_little_and_the_gap_is_told(machine: None, store: Path) -> None:
     """kill -9: what was seen two seconds before is there; that nobody watched until the next agent is said."""
-    store = tmp_path / "history.db"
     with Host("refusing") as host:
         with Agent(store) as agent:
             refuse(host, 9, 5)
@@ -145,9 +157,9 @@ def test_a_kill_loses_little_and_the_gap_is_told(machine: None, tmp_path: Path) 
     assert len(starts) == 2
 
 
-def test_a_surge_is_kept_with_its_alert_and_its_packets(machine: None, tmp_path: Path) -> None:
+def test_a_surge_is_kept_with_its_alert_and_its_packets(machine: None, store: Path, tmp_path: Path) -> None:
     """After the alarm: history has the alert and the finding; the packets of before it come with their causes."""
-    store, path = tmp_path / "history.db", tmp_path / "past.pcapng"
+    path = tmp_path / "past.pcapng"
     with Host("surging") as host, Agent(store, before=inside(host)) as agent:
         surge(host, 4).join()
         ended = run("capture", "--past", "5m", "--store", str(store), "-o", str(path))
@@ -171,9 +183,9 @@ def test_a_surge_is_kept_with_its_alert_and_its_packets(machine: None, tmp_path:
     assert tshark.fields(only, "frame.number") == []
 
 
-def test_owners_come_back_from_the_past(stage: Stage, tmp_path: Path) -> None:
+def test_owners_come_back_from_the_past(stage: Stage, store: Path, tmp_path: Path) -> None:
     """Of an abort: explain gives the cause, the owner and the closer that the agent knew."""
-    store, path = tmp_path / "history.db", tmp_path / "past.pcapng"
+    path = tmp_path / "past.pcapng"
     with Agent(store, before=inside(stage.b)) as agent:
         _, client, server = stage.converse(PORT)
         client.send(b"unread")
@@ -190,14 +202,15 @@ def test_owners_come_back_from_the_past(stage: Stage, tmp_path: Path) -> None:
     )
 
 
-def test_a_service_manager_is_told(machine: None, tmp_path: Path) -> None:
+def test_a_service_manager_is_told(machine: None, store: Path) -> None:
     """Ready when everything is attached, alive within the watchdog's time, stopping at the end (sd_notify(3))."""
-    address = tmp_path / "notify"
+    address = store.parent.parent / "notify"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(str(address))
+        address.chmod(0o777)  # as systemd's is
         manager.settimeout(20)
-        env = {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "400000"}
-        with Agent(tmp_path / "history.db", env=env) as agent:
+        env = {"NOTIFY_SOCKET": str(address), "WATCHDOG_USEC": "2000000"}
+        with Agent(store, env=env) as agent:
             assert manager.recv(4096).startswith(b"READY=1\n")
             assert manager.recv(4096) == b"WATCHDOG=1"
             agent.stop()
@@ -206,24 +219,19 @@ def test_a_service_manager_is_told(machine: None, tmp_path: Path) -> None:
             said = manager.recv(4096)
 
 
-def test_a_full_disk_does_not_end_it(machine: None, tmp_path: Path) -> None:
+def test_a_full_disk_does_not_end_it(machine: None, store: Path) -> None:
     """It is told what is lost, watches on, and ends in order."""
-    store = tmp_path / "disk" / "history.db"
     store.parent.mkdir()
     script = f'mount -t tmpfs -o size=128k none {store.parent}; exec "$@"'
     mounted = ("unshare", "--mount", "sh", "-c", script, "sh")
     with (
         Host("refusing") as host,
-        Agent(store, "--state", str(tmp_path / "alerts.json"), before=mounted) as agent,
+        Agent(store, before=mounted) as agent,
     ):
         pid = agent.process.pid
-        with open(f"/proc/{pid}/root{store.parent}/filler", "wb") as filler:
-            try:
-                while True:
-                    filler.write(bytes(4096))
-                    filler.flush()
-            except OSError:
-                pass
+        with open(f"/proc/{pid}/root{store.parent}/filler", "wb", buffering=0) as filler, suppress(OSError):
+            while True:
+                filler.write(bytes(4096))
         for port in range(1, 200):
             refuse(host, port, 1)
         time.sleep(2.5)
@@ -234,20 +242,16 @@ def test_a_full_disk_does_not_end_it(machine: None, tmp_path: Path) -> None:
     assert "there is no room left on the disk" in lost[0]["text"]
 
 
-def test_without_rights_it_counts(machine: None, tmp_path: Path) -> None:
+def test_without_rights_it_counts(machine: None) -> None:
     """As a user without capabilities: families by counters are kept, and what is missing is said once."""
-    folder = tmp_path / "of nobody"
-    folder.mkdir()
-    folder.chmod(0o777)
-    for each in (tmp_path, *tmp_path.parents):
-        if each.name.startswith("pytest"):
-            each.chmod(0o755)
-    before = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "--bounding-set=-all", "--")
-    with Agent(folder / "history.db", before=before) as agent:
-        assert agent.start["tier"] == "counters"
-        assert {each["source"] for each in agent.start["missing"]} >= {"kernel", "packets"}
-        assert agent.stop() == 0
-    assert kept(folder / "history.db")[0]["tier"] == "counters"
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        store = Path(folder) / "history.db"
+        with Agent(store, before=as_nobody()) as agent:
+            assert agent.start["tier"] == "counters"
+            assert {each["source"] for each in agent.start["missing"]} >= {"kernel", "packets"}
+            assert agent.stop() == 0
+        assert kept(store)[0]["tier"] == "counters"
 
 
 def test_nothing_is_said_of_what_nobody_kept(tmp_path: Path) -> None:

@@ -9,8 +9,29 @@ from tests.meanings import SCENARIOS
 from tests.meanings.play import play
 from tests.meanings.scenario import Scenario
 
-#: The rest is played by `make bench-findings`, with fresh seeds.
-SHORT = ("a service crashes",)
+#: The rest is played by `make matrix`, with fresh seeds.
+SHORT = (
+    "a service crashes",
+    "a connect scan",
+    "a scan with decoys",
+    "a scan within a flood",
+    "a scraper of dead exporters",
+    "spoofed SYNs for an open port",
+    "a scanner here",
+    "checks by connection alone",
+    "a service is restarted as planned",
+    "nginx is reloaded under load",
+    "a worker of nginx is killed under load",
+    "redis is at maxclients",
+    "a proxy's clients leave",
+    "a program does not accept",
+    "one burst that overflows an accept queue",
+    "a dependency that refuses",
+    "a blocked dependency",
+    "resets that get lost",
+    "clients that vanish",
+    "many old duplicates in TIME-WAIT",
+)
 
 
 @pytest.mark.parametrize("scenario", [each for each in SCENARIOS if each.name in SHORT], ids=lambda each: each.name)

@@ -13,8 +13,7 @@ from tests.hosts import Host, Pair
 from tests.hosts.hosts import HARDWARE
 from tests.hosts.offload import offload
 from tests.hosts.segments import Segment, send
-from tests.hosts.watch import Line
-from tests.live.test_wire import CLIENT, OURS, account, of, refused, wait_for, watching
+from tests.live.test_wire import CLIENT, OURS, account, lost, of, refused, wait_for, watching
 
 CONTAINER = "172.30.0.2"
 LINGER_ZERO = struct.pack("ii", 1, 0)
@@ -161,8 +160,7 @@ def test_jumbo_frames_are_read_as_any(pair: Pair, tier: str) -> None:
         watch.stop()
         assert {line["sport"] for line in lines} == {8080, 4445}
         assert next(line for line in lines if line["sport"] == 8080)["family"] == "abort"
-        losses: list[Line] = watch.losses()
-        assert losses == []
+        assert lost(watch) == []
 
 
 def test_a_refusal_over_loopback_by_a_translated_port_is_one(pair: Pair) -> None:
@@ -175,4 +173,46 @@ def test_a_refusal_over_loopback_by_a_translated_port_is_one(pair: Pair) -> None
         account(watch, pair.b, counted=1, seen=1)
         watch.stop()
         assert len(of(watch, pair.b)) == 1
-        assert watch.losses() == []
+        assert lost(watch) == []
+
+
+def test_all_kinds_at_once_are_told_apart(router: tuple[Host, Host, Host]) -> None:
+    """Closed ports, rules that reject here and in the container, a raw socket, a published port: each what it is."""
+    client, host, container = router
+    publish(host, "chain i { type filter hook input priority 0; tcp dport 8081 counter reject with tcp reset; };")
+    container.nft(
+        "table ip f { chain i { type filter hook input priority 0; tcp dport 82 counter reject with tcp reset; }; }"
+    )
+    client.run("ip", "route", "add", "172.30.0.0/24", "via", OURS)
+    with (
+        container.start("sleep", "60") as holder,
+        watching(host, "--netns", str(host.inode), "--netns", str(container.inode)) as watch,
+        host.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_TCP),
+    ):
+        refused(client, OURS, 4444)
+        refused(client, OURS, 8080)
+        refused(client, OURS, 8081)
+        refused(client, CONTAINER, 82)
+        refused(client, CONTAINER, 83)
+        send(host, Segment(OURS, 4445, CLIENT, 5000, "R", seq=7))
+        wait_for(watch, host, 3)
+        wait_for(watch, container, 3)
+        account(watch, host, counted=1, seen=1, past_stack=2)
+        account(watch, container, counted=2, seen=2, past_stack=1)
+        watch.stop()
+        holder.kill()
+    assert sorted((line["sport"], line["cause"]) for line in of(watch, host)) == [
+        (4444, "closed-port"),
+        (4445, "not-from-stack"),
+        (8081, "firewall-reject"),
+    ]
+    assert sorted((line["sport"], line["cause"]) for line in of(watch, container)) == [
+        (80, "closed-port"),
+        (82, "firewall-reject"),
+        (83, "closed-port"),
+    ]
+    (raw,) = [line for line in of(watch, host) if line["sport"] == 4445]
+    assert any("raw socket" in text and f"[{os.getpid()}]" in text for text in raw["evidence"])
+    (rejected,) = [line for line in of(watch, container) if line["sport"] == 82]
+    assert any("ip f i" in text for text in rejected["evidence"])
+    assert lost(watch) == []

@@ -7,11 +7,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.hosts import Host, Pair, Watch
+from tests.hosts import Actor, Host, Pair, Watch
 from tests.hosts.cases import Stage
 from tests.hosts.segments import Segment, send
 from tests.hosts.watch import Line
-from tests.live.test_wire import OURS, account, of, refused, wait_for, watching
+from tests.live.test_alerts import SURGE, first, surge
+from tests.live.test_wire import CLIENT, OURS, account, of, refused, wait_for, watching
 
 
 @pytest.fixture
@@ -83,3 +84,56 @@ def test_forwarded_resets_are_observed(machine: None) -> None:
         send(stage.a, Segment("203.0.113.1", 80, "203.0.113.2", 5000, "R", seq=7))
         watch.wait(lambda _: of(watch, stage.b, "observed") or None, 6)
         assert of(watch, stage.b) == of(watch, stage.b, "received") == []
+
+
+def test_a_listener_and_who_holds_a_connection_are_named(pair: Pair) -> None:
+    """By sock_diag and /proc, which are looked at; `via` says which it was."""
+    with Actor(pair.b, "server") as server, Actor(pair.b, "client") as client, Actor(pair.a, "peer") as peer:
+        server.listen(8080)
+        theirs = peer.listen(9090)
+        old = client.connect(CLIENT, 9090)
+        accepted = theirs.accept()
+        with watching(pair.b, "--tier", "packets") as watch:
+            # it was there when watching began
+            old.linger(0)
+            old.close()
+            accepted.await_error()
+            connection = peer.connect(OURS, 8080)
+            connection.linger(0)
+            connection.close()
+            wait_for(watch, pair.b, 1)
+            watch.wait(lambda _: of(watch, pair.b, "received") or None, 6)
+            watch.stop()
+            (sent,) = of(watch, pair.b)
+            (received,) = of(watch, pair.b, "received")
+    assert (sent["owner"]["pid"], sent["owner"]["via"], sent["dport"]) == (client.pid, "open file", 9090)
+    assert (received["owner"]["pid"], received["owner"]["via"]) == (server.pid, "listener")
+
+
+def test_who_listened_before_is_known_where_it_was_looked_at(pair: Pair) -> None:
+    """Of a port that had no listener while it watched nobody is named."""
+    with Actor(pair.b, "server") as server:
+        server.listen(8080)
+        with watching(pair.b, "--tier", "packets") as watch:
+            server.kill()
+            refused(pair.a, OURS, 8080)
+            refused(pair.a, OURS, 4444)
+            lines = {line["sport"]: line for line in wait_for(watch, pair.b, 2)}
+    assert lines[8080]["owner"]["via"] == "former listener"
+    assert (lines[8080]["owner"]["pid"], lines[8080]["owner"]["alive"]) == (server.pid, False)
+    assert "owner" not in lines[4444]
+
+
+def test_a_surge_is_alerted_by_counts_and_the_account_closes(machine: None) -> None:
+    """What packets told of by then stands in its shares at its end at the latest."""
+    with Host("surging") as host, watching(host, "--tier", "packets") as watch:
+        thread = surge(host, 5)
+        line = watch.wait(lambda lines: first(lines, host, rule=SURGE), timeout=10)
+        assert (line["new_status"], line["netns"]) == ("warning", host.inode)
+        thread.join()
+        over = watch.wait(lambda lines: first(lines, host, rule=SURGE, new_status="clear"), timeout=40)
+        assert over["state"] == "resolved"
+        counted = host.counters()["OutRsts"]
+        account(watch, host, counted=counted, seen=counted, unseen=0, uncounted=0)
+    shares = [line["shares"]["causes"] for line in watch.lines if line["type"] == "alert" and "shares" in line]
+    assert any(share and share[0]["name"] == "closed-port" for share in shares), shares

@@ -3,10 +3,13 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -21,13 +24,14 @@ NOBODY = "65534"
 #: Says what is imported, and which files are opened, after rights were given up.
 AUDIT = """
 import os, sys
+DATA = ("/proc/", "/etc/passwd", "/var/lib/whyreset/")
 late = []
 def see(event, words):
     if os.geteuid() == 0:
         return
     if event == "import":
         late.append(words[0])
-    elif event == "open" and isinstance(words[0], str) and not words[0].startswith(("/proc/", "/etc/passwd")):
+    elif event == "open" and isinstance(words[0], str) and not words[0].startswith(DATA):
         late.append(words[0])
 sys.addaudithook(see)
 from whyreset.cli import main
@@ -155,6 +159,54 @@ def test_nothing_is_imported_without_rights(machine: None, tmp_path: Path, words
     ended = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=60)
     assert ended.returncode == 0, ended.stderr
     assert ended.stderr.splitlines()[-1] == "late:"
+
+
+def test_a_capture_imports_nothing_without_rights(host: Host, tmp_path: Path) -> None:
+    """Also not to say what many resets mean."""
+    argv = [sys.executable, "-c", AUDIT, "capture", "-o", str(tmp_path / "x.pcapng"), "--duration", "3"]
+    with host.inside():
+        process = subprocess.Popen(argv, stderr=subprocess.PIPE, text=True)
+    with process:
+        while process.poll() is None:
+            for port in range(1, 5):
+                with host.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+                    probe.connect_ex(("127.0.0.1", port))
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(0.2)
+        assert process.stderr
+        said = process.stderr.read()
+    assert process.returncode == 0, said
+    assert said.splitlines()[-1] == "late:"
+
+
+def test_an_agents_history_is_its_unprivileged_half_s(machine: None) -> None:
+    """Which keeps it in a folder of its own; root reads it."""
+    with TemporaryDirectory() as place:
+        os.chmod(place, 0o755)
+        store = Path(place, "home", "history.db")
+        argv = [*COMMAND, "agent", "--json", "--store", str(store)]
+        with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stdout
+            process.stdout.readline()
+            assert status(process.pid)["Uid"].split() == [NOBODY] * 4
+            assert keeper_of(process.pid)
+            process.send_signal(signal.SIGTERM)
+            _, err = process.communicate(timeout=20)
+        assert (process.returncode, err) == (0, "")
+        assert {each.stat().st_uid for each in (store.parent, *store.parent.iterdir())} == {int(NOBODY)}
+        assert {each.name for each in store.parent.iterdir()} >= {"history.db", "alerts.json"}
+        assert run("history", "--store", str(store)).returncode == 0
+
+
+def test_an_agent_that_cannot_come_to_its_history_says_so(machine: None, tmp_path: Path) -> None:
+    """What is in the way, and what to do."""
+    os.chmod(tmp_path, 0o700)
+    (tmp_path / "precious").touch()
+    refused = run("agent", "--store", str(tmp_path / "history.db"))
+    assert refused.returncode == 1
+    assert is_one_sentence(refused.stderr), refused.stderr
+    assert "may not write to" in refused.stderr
+    assert tmp_path.stat().st_uid == 0
 
 
 def test_a_capture_is_root_s_file_though_nobody_writes_it(machine: None, tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Labelled scenarios that findings are held to, each told as what it is and nothing else."""
 
-from tests.meanings import floods, limits, scans, services, workers
+from tests.meanings import checks, floods, limits, scans, services, stale, workers
 from tests.meanings.scenario import Scenario
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -9,4 +9,6 @@ SCENARIOS: tuple[Scenario, ...] = (
     *scans.SCENARIOS,
     *floods.SCENARIOS,
     *limits.SCENARIOS,
+    *stale.SCENARIOS,
+    *checks.SCENARIOS,
 )

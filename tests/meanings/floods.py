@@ -2,8 +2,10 @@
 
 import time
 from collections.abc import Callable
+from subprocess import DEVNULL
 
 from tests.hosts.flood import answer_everyone
+from tests.hosts.hosts import INTERFACE, await_true
 from tests.meanings.scans import address
 from tests.meanings.scenario import Scenario, Scene, Wanted
 
@@ -58,6 +60,19 @@ def scanner_here(scene: Scene) -> None:
     ports = f"{scene.ports[0]}-{scene.ports[-1]}"
     plain = ["nmap", "-n", "-Pn", "--send-ip", "-sS", "--scan-delay", "50ms", "--max-retries", "0"]
     scene.a.run(*plain, "-p", ports, scene.address, timeout=40)
+
+
+def hidden(scene: Scene) -> None:
+    """A scan while spoofed SYNs come for another port."""
+    answer_everyone(scene.stage.pair)
+    plain = f"hping3 -q -S --rand-source -i u{_PAUSE} -c {_COUNT} -p {scene.port}"
+    flooding = scene.a.start(*plain.split(), scene.address, stdout=DEVNULL, stderr=DEVNULL)
+    await_true(lambda: scene.b.counters()["OutRsts"] > 200, "the flood")
+    scene.mark()
+    ports = f"{scene.ports[1]}-{scene.ports[-1]}"
+    plain = f"nmap -n -Pn --send-ip -sS --max-retries 0 -S {address(scene)} -e {INTERFACE} -p {ports}"
+    scene.a.run(*plain.split(), scene.address, timeout=40)
+    flooding.wait(30)
 
 
 def burst(scene: Scene) -> None:
@@ -115,8 +130,14 @@ SCENARIOS = (
     Scenario(
         "a scanner here",
         scanner_here,
-        wanted=(Wanted("backscatter", host="a", says=("nmap",)), Wanted("port-scan")),
+        wanted=(Wanted("backscatter", within=6.0, host="a", says=("nmap",)), Wanted("port-scan")),
         needs=("nmap",),
+    ),
+    Scenario(
+        "a scan within a flood",
+        hidden,
+        wanted=(Wanted("reset-flood", within=4.0, says=("{port}",)), Wanted("port-scan")),
+        needs=("hping3", "nmap"),
     ),
     Scenario("a burst of ACKs", burst, needs=("hping3",)),
     Scenario("a crowd at a dead service", crowd, allowed=frozenset({"service-down"}), needs=("wrk",)),

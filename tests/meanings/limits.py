@@ -201,7 +201,7 @@ SCENARIOS = (
         "a program does not accept, tcp_abort_on_overflow 1",
         aborting,
         wanted=(Wanted(FULL, within=4, says=(":{port}", "tcp_abort_on_overflow is 1"), confidences=("certain",)),),
-        allowed=SILENT,
+        allowed=AFTERMATH,
         alone=True,
     ),
     Scenario(

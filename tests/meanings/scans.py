@@ -46,6 +46,14 @@ def wide(scene: Scene) -> None:
     nmap(scene, "-sS", "-T5", ports=range(20000, 21000), source=source)
 
 
+def sixth(scene: Scene) -> None:
+    """A scan over IPv6."""
+    host = scene.stage.pair.address(scene.b, 6)
+    scene.mark()
+    plain = ["nmap", "-6", "-n", "-Pn", "--send-ip", "-sS", "--max-retries", "0", "--host-timeout", "60s", "-r"]
+    scene.a.run(*plain, "-p", f"{scene.ports[0]}-{scene.ports[-1]}", host, timeout=70)
+
+
 def slow(scene: Scene) -> None:
     """One port every three seconds."""
     source = address(scene)
@@ -175,6 +183,7 @@ SCENARIOS = (
         for name, (options, words) in _TECHNIQUES.items()
     ),
     Scenario("a scan of a thousand ports", wide, wanted=(Wanted("port-scan"),), allowed=_SCAN, needs=("nmap",)),
+    Scenario("a scan over IPv6", sixth, wanted=(Wanted("port-scan", says=("2001:db8:77::/64",)),), needs=("nmap",)),
     Scenario("a slow scan", slow, wanted=(Wanted("port-scan"),), allowed=_SCAN, needs=("nmap",)),
     Scenario(
         "a scan with decoys",

@@ -3,9 +3,7 @@
 import os
 import signal
 import sys
-import tempfile
 from contextlib import suppress
-from pathlib import Path
 
 from tests.hosts.groups import Groups, hierarchy
 from tests.hosts.hosts import await_true
@@ -202,18 +200,56 @@ def busy_database(scene: Scene) -> None:
 
 def linger(scene: Scene) -> None:
     """haproxy with `option nolinger`: clients get their answers, and a reset instead of an orderly end."""
-    rules = (
-        f"frontend f\n bind :{scene.port}\n option nolinger\n option httpclose\n"
-        " http-request return status 200 string hello\n"
-    )
-    with haproxy(scene.b, scene.port, rules), tempfile.TemporaryDirectory() as folder:
-        Path(folder, "out").touch()
-        url = f"http://{scene.address}:{scene.port}/"
-        for number in range(50):
+    back = scene.ports[1]
+    front = f"frontend front\n bind :{scene.port}\n option nolinger\n default_backend back\n"
+    rules = f"{front}backend back\n server one 127.0.0.1:{back}\n"
+    hello = f"server {{ listen {back}; location /hello {{ return 200 hello; }} }}"
+    with nginx(scene.b, back, hello), haproxy(scene.b, scene.port, rules):
+        url = f"http://{scene.address}:{scene.port}/hello"
+        for number in range(60):
             scene.a.run("curl", "--silent", "--output", "/dev/null", url, check=False)
             scene.pause(0.4)
-            if number == 30:
+            if number == 50:
                 scene.mark()
+
+
+def proxied(scene: Scene) -> None:
+    """Clients of nginx, which is a proxy here, are killed in the midst of their downloads."""
+    back = scene.ports[1]
+    servers = f"""
+      server {{ listen {back}; }}
+      server {{ listen {scene.port}; location / {{ proxy_pass http://127.0.0.1:{back}; proxy_buffering off; }} }}"""
+    with nginx(scene.b, scene.port, servers, large_bytes=1 << 30):
+        url = f"http://{scene.address}:{scene.port}/large"
+        for number in range(5):
+            words = ("--silent", "--output", "/dev/null", "--limit-rate", "1M")
+            with Program(scene.a, "curl", *words, url) as curl:
+                scene.b.await_states(scene.port, "ESTABLISHED")
+                curl.kill(signal.SIGSTOP)
+                await_true(lambda: scene.a.unread() > 0, "unread data")
+                curl.kill(signal.SIGKILL)
+                curl.kill(signal.SIGCONT)
+                curl.wait()
+            scene.b.await_states(back, "ESTABLISHED", 0)
+            if number == 2:
+                scene.mark()
+            scene.pause(0.3)
+
+
+def hasty(scene: Scene) -> None:
+    """A server that answers, and closes, before it has read what is sent to it."""
+    server, client = scene.actor(scene.b, "hasty"), scene.actor(scene.a, "client")
+    listener = server.listen(scene.port)
+    for number in range(50):
+        connection = client.connect(scene.address, scene.port)
+        accepted = listener.accept()
+        connection.send(b"a request that nobody reads")
+        accepted.await_unread(27)
+        accepted.close()
+        connection.close()
+        scene.pause(0.5)
+        if number == 42:
+            scene.mark()
 
 
 SCENARIOS = (
@@ -260,6 +296,24 @@ SCENARIOS = (
         wanted=(Wanted("limit-reached", within=5.0, says=("redis-server", "8 connections", ":{port}")),),
         needs=("redis-server",),
     ),
-    Scenario("haproxy does not linger", linger, needs=("haproxy", "curl")),
+    Scenario(
+        "haproxy does not linger",
+        linger,
+        wanted=(Wanted("abort-habit", within=8.0, says=("haproxy", "on purpose", ":{port}")),),
+        alone=True,  # what is a habit depends on all connections of a host
+        needs=("haproxy", "nginx", "curl"),
+    ),
+    Scenario(
+        "a proxy's clients leave",
+        proxied,
+        wanted=(Wanted("relayed-abort", says=("nginx", ":{port}", "the cause is the clients")),),
+        needs=("nginx", "curl"),
+    ),
+    Scenario(
+        "a server closes before it has read",
+        hasty,
+        wanted=(Wanted("abort-habit", within=8.0, says=("with data unread", ":{port}")),),
+        alone=True,
+    ),
     Scenario("redis kills its clients once", clients_killed, needs=("redis-server",)),
 )

@@ -328,19 +328,22 @@ def test_a_watch_whose_walk_fails_answers_all_the_same() -> None:
 
 
 def test_there_is_something_to_wait_for() -> None:
-    """A question makes the desk's descriptor readable, so that a watch need not wait for its tick."""
+    """A question makes the desk's descriptor readable, so that a watch need not wait for its tick, nor look in vain."""
     served = Desk()
     assert not select.select([served], [], [], 0)[0]
     served.open()
     assert not select.select([served], [], [], 0)[0]
     with connect(*names()) as peer:
         assert select.select([served], [], [], 5)[0]
+        assert not served.busy()
         served.serve(0, answer, walk)
+        assert served.busy()
         assert not select.select([served], [], [], 0)[0]
         peer.send(msgspec.json.encode(QUESTION))
         assert select.select([served], [], [], 5)[0]
         served.serve(0, answer, walk)
         assert peer.recv(1000)
+        assert not served.busy()
     served.close()
     assert served.fileno() == -1
 

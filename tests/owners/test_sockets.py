@@ -303,3 +303,14 @@ def test_who_accepted_owns_what_nobody_else_is_known_to_use() -> None:
     )
     known.hold([(process(SERVER, "server"), 9, None)], {9})
     assert told(known.owner(accepted, open_facts)) == ("server", "open file")
+
+
+def test_who_listens_on_a_socket_is_known_by_its_cookie_while_it_lives() -> None:
+    """A look at queues names sockets so."""
+    known = owners(process(SERVER, "server"), listener())
+    found = known.listening(5, 150)
+    assert found is not None
+    assert (found.process.comm, found.via) == ("server", "listener")
+    assert known.listening(6, 150) is None
+    known.learn([end()])
+    assert known.listening(5, 250) is None

@@ -13,12 +13,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests import needs
+from tests.hosts import Host
 from tests.hosts.hosts import await_true
 from tests.privileges.parted import worker
 from whyreset.privileges import requests
 from whyreset.privileges.grants import Grants
-from whyreset.privileges.keeper import _DONE, needed
-from whyreset.privileges.rights import CAP_SYS_ADMIN, CAP_SYS_PTRACE
+from whyreset.privileges.keeper import _DONE, Keeper, needed
+from whyreset.privileges.requests import NotGrantedError
+from whyreset.privileges.rights import (
+    CAP_CHOWN,
+    CAP_DAC_OVERRIDE,
+    CAP_DAC_READ_SEARCH,
+    CAP_NET_ADMIN,
+    CAP_NET_RAW,
+    CAP_SYS_ADMIN,
+    CAP_SYS_PTRACE,
+)
 from whyreset.sources.loading import ALL
 
 
@@ -84,6 +94,14 @@ REFUSED = {
     "packets of another namespace": ("requests.OpenPackets(Shape(path='/proc/1/ns/net'))", "packets=1"),
     "all of each packet": ("requests.OpenPackets(Shape(snap_bytes=65535))", "packets=1"),
     "every segment": ("requests.OpenPackets(Shape(wanted=Wanted(everything=True)))", "packets=1"),
+    "every segment though the kernel tells": (
+        "requests.OpenPackets(Shape(wanted=Wanted(everything=True)))",
+        "packets=1, everything=True, loading=ALL",
+    ),
+    "a port that is none": ("requests.OpenPackets(Shape(wanted=Wanted(ports=(-1,))))", "packets=1"),
+    "a number that is none": ("requests.OpenPackets(Shape(wanted=Wanted(ports=(1 << 60,))))", "packets=1"),
+    "a host that is none": ("requests.OpenPackets(Shape(wanted=Wanted(hosts=('nowhere',))))", "packets=1"),
+    "too many ports": ("requests.OpenPackets(Shape(wanted=Wanted(ports=tuple(range(1, 99)))))", "packets=1"),
     "a ring without end": ("requests.OpenPackets(Shape(blocks=1 << 30))", "packets=1"),
     "a ring of less than nothing": ("requests.OpenPackets(Shape(blocks=-1))", "packets=1"),
     "a socket that is not open": ("requests.Want(0, Wanted())", "packets=1"),
@@ -91,6 +109,8 @@ REFUSED = {
     "the firewall of another namespace": ("requests.AskTools('/proc/1/ns/net')", "packets=1"),
     "raw sockets of another namespace": ("requests.RawSockets('/run/netns/x', ())", "packets=1"),
     "addresses of another namespace": ("requests.IsLocal('/run/netns/x', '192.0.2.1')", "packets=1"),
+    "a look into namespaces": ("requests.LookInto(())", "looking=False"),
+    "who has raw sockets": ("requests.RawSenders(1)", "looking=False"),
     "what runs beside": ("requests.Beside()", ""),
     "a file": ("requests.OpenFile('/tmp/x.pcapng', False)", ""),
     "another file than the capture's": ("requests.OpenFile('/tmp/y.pcapng', False)", "capture='/tmp/x.pcapng'"),
@@ -199,17 +219,69 @@ namespaces.on_disk = lambda: {number: "x" * 100 for number in range(8192)}
     assert said["open"] == said["later"]
 
 
-def test_it_keeps_no_right_that_it_does_not_need() -> None:
-    """A plain watch's can look at processes, and no more; it can gain nothing either."""
-    said = worker("tell(**{name: keeper_has(name) for name in ('CapEff', 'CapPrm', 'CapBnd', 'CapInh', 'NoNewPrivs')})")
-    assert [int(said[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapInh")] == [1 << CAP_SYS_PTRACE] * 3 + [0]
+def test_processes_are_seen_where_proc_is_hidden_from_others() -> None:
+    """With hidepid, as some hosts mount it, the worker sees nobody; its keeper does."""
+    hide = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+assert not libc.unshare(0x20000) and not libc.mount(b"none", b"/", None, 0x44000, None)
+assert not libc.mount(b"proc", b"/proc", b"proc", 0, b"hidepid=2"), ctypes.get_errno()
+"""
+    said = worker(
+        """
+tell(seen=os.path.exists(f'/proc/{os.getppid()}'), comm=hands.stat(os.getppid()).comm, nobody=hands.stat(1 << 22))
+""",
+        before=hide,
+    )
+    assert said == {"seen": False, "comm": Path("/proc/self/comm").read_text().strip(), "nobody": None}
+
+
+@pytest.mark.parametrize(
+    ("grants", "kept"),
+    [
+        ("looking=False", {CAP_SYS_PTRACE}),
+        ("", {CAP_SYS_PTRACE, CAP_SYS_ADMIN, CAP_DAC_READ_SEARCH}),
+        ("looking=False, loading=ALL", {CAP_SYS_PTRACE}),
+        (
+            "looking=False, packets=1",
+            {CAP_SYS_PTRACE, CAP_DAC_READ_SEARCH, CAP_NET_ADMIN, CAP_NET_RAW},
+        ),
+        ("looking=False, evidence='/nowhere'", {CAP_SYS_PTRACE, CAP_CHOWN, CAP_DAC_OVERRIDE}),
+    ],
+)
+def test_it_keeps_no_right_that_it_does_not_need(grants: str, kept: set[int]) -> None:
+    """What is only to load the program is gone when it is loaded; nothing can be gained."""
+    said = worker(
+        "tell(**{name: keeper_has(name) for name in ('CapEff', 'CapPrm', 'CapBnd', 'CapInh', 'NoNewPrivs')})", grants
+    )
+    mask = sum(1 << number for number in kept)
+    assert [int(said[name], 16) for name in ("CapEff", "CapPrm", "CapBnd", "CapInh")] == [mask] * 3 + [0]
     assert said["NoNewPrivs"] == "1"
 
 
-def test_namespaces_are_entered_only_where_some_were_named() -> None:
+def test_namespaces_are_entered_only_where_some_were_granted() -> None:
     """That is what CAP_SYS_ADMIN is kept for."""
-    assert CAP_SYS_ADMIN not in needed(Grants(loading=ALL, packets=1, evidence="x", state="y"))
-    assert CAP_SYS_ADMIN in needed(Grants(packets=1, netns=("blue",)))
+    assert CAP_SYS_ADMIN not in needed(Grants(looking=False, loading=ALL, packets=1, evidence="x", state="y"))
+    assert CAP_SYS_ADMIN in needed(Grants(looking=False, packets=1, netns=("blue",)))
+    assert CAP_SYS_ADMIN in needed(Grants())
+
+
+def test_who_holds_a_raw_socket_is_told_though_it_is_another_user_s() -> None:
+    """In another namespace too, which takes both rights that looking needs."""
+    hold = (
+        "import os, socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_RAW, 6);"
+        "os.setuid(4242); print(flush=True); sys.stdin.read()"
+    )
+    pipe = subprocess.PIPE
+    with Host("a") as host, host.start(sys.executable, "-c", hold, stdin=pipe, stdout=pipe) as process:
+        try:
+            assert process.stdout
+            process.stdout.readline()
+            said = worker(f"tell(who=hands.raw_senders({host.inode}))")
+        finally:
+            process.kill()
+    assert len(said["who"]) == 1
+    assert f"[{process.pid}]" in said["who"][0]
 
 
 HOLD = """
@@ -242,3 +314,13 @@ def test_signals_that_both_get_are_for_the_worker(number: signal.Signals) -> Non
     """A terminal or a service manager sends them to all; the keeper ends after its worker, not before."""
     said = worker("tell(keeper=hands._keeper)\nsys.stdin.readline()\ntell(alive=alive())", at_keeper=number)
     assert said["alive"]
+
+
+def test_namespaces_are_looked_into_only_where_that_was_granted() -> None:
+    """Queues of listeners and raw sockets are shown to a watch, and to nobody else."""
+    requested = (requests.LookInto(()), requests.RawSenders(0))
+    for request in requested:
+        with pytest.raises(NotGrantedError):
+            Keeper(Grants(looking=False), os.getpid(), None).do(request, ())
+    granted = Keeper(Grants(), os.getpid(), None)
+    assert [granted.do(request, ()).value for request in requested] == [(), ()]

@@ -63,3 +63,18 @@ def test_this_host() -> None:
     assert host.netns == Path("/proc/self/ns/net").stat().st_ino
     assert host.uptime > 0
     assert host.gauges.keys() >= {"inuse", "orphan", "tw", "alloc", "mem", "CurrEstab"}
+
+
+def test_when_packages_changed(tmp_path: Path) -> None:
+    """The latest of the files that package managers write; 0 where there is none."""
+    host = tmp_path / "host"
+    status, installed = host / "var/lib/dpkg/status", host / "lib/apk/db/installed"
+    for path, seconds in ((status, 1000), (installed, 2000)):
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (seconds, seconds))
+    assert LimitSource(tmp_path, host).read(0).packages_changed_ns == 2000 * 10**9
+    source = LimitSource(tmp_path, host)
+    installed.unlink()
+    assert source.read(0).packages_changed_ns == 1000 * 10**9
+    assert LimitSource(tmp_path, tmp_path / "nothing").read(0).packages_changed_ns == 0

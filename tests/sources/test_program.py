@@ -14,6 +14,7 @@ from tests.hosts import Host
 from tests.hosts.hosts import await_true
 from tests.kernel_objects import held, left
 from whyreset.core import lives
+from whyreset.core.lives import drain
 from whyreset.core.tape import Tape
 from whyreset.core.triggers import Triggers
 from whyreset.sources.base import SourceError
@@ -197,6 +198,9 @@ def test_counters_are_read_in_full_at_least_every_ten_seconds(program: Program, 
     assert "ListenDrops" not in mine(9 * NANOSECONDS)
     assert "OutRsts" in mine(9 * NANOSECONDS)
     assert "ListenDrops" in mine(10 * NANOSECONDS)
+    source._full_cost_ns = 6_000_000  # three seconds' share
+    assert "ListenDrops" not in mine(12 * NANOSECONDS)
+    assert "ListenDrops" in mine(13 * NANOSECONDS)
     assert source.beyond == 0
 
 
@@ -252,3 +256,31 @@ def test_a_ring_that_fills_wakes_the_reader(program: Program, host: Host) -> Non
 def test_the_counters_that_are_wanted_fit_their_row() -> None:
     """The kernel program has room for so many in each namespace's row."""
     assert len(EXT_NAMES) <= lives.EXT_MAX
+
+
+def test_who_asks_ends_the_wait_once(program: Program) -> None:
+    """What somebody else has to read wakes the reader as often as that was asked for, and the reader is told."""
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        program.wake_on(ours.fileno())
+        theirs.send(b"x")
+        deadline = time.monotonic() + 10
+        while not program.wait(10):  # a ring may end it first
+            assert time.monotonic() < deadline
+        assert not program.wait(0)
+        program.wake_on(ours.fileno())
+        assert program.wait(0)
+
+
+def test_what_was_not_read_yet_shows(program: Program, host: Host) -> None:
+    """A reset that was traced waits to be read from that moment, and no longer than until it was."""
+    knock(host)
+    assert program.waiting()
+    recorder = program.recorder(group_limit=64, kind_limit=64, sample_limit=128, samples_per_group=3)
+
+    def read() -> bool:
+        recorder.drain(1 << 62, True)
+        drain(program.lives, 8192)
+        return not program.waiting()
+
+    await_true(read, "a moment without news")

@@ -11,18 +11,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from whyreset.cli.running import import_stand_ins, places, refusals, rules_of, stopping, watching
+from whyreset.cli.running import import_stand_ins, places, refusals, rules_of, stopping
 from whyreset.outputs.store import DEFAULT, SIZE, SIZE_MIN
 
 if TYPE_CHECKING:
-    from whyreset.agent import Agent
+    from whyreset.agent import Agent, Settings
     from whyreset.counting import Counting
     from whyreset.hands import Hands
     from whyreset.keeping import Keeping
     from whyreset.outputs.printers import Printer
     from whyreset.outputs.service import Manager
     from whyreset.statefile import Memory
-    from whyreset.tapping import Tapping
 
 _MIB = 1 << 20
 
@@ -79,9 +78,11 @@ def agent(
         netns=netns if packets else (),
         state=state or "",
         home=str(Path(store).absolute().parent),
-        home_files=(Path(store).name, "alerts.json"),
+        home_files=(Path(store).name, "alerts.json", ".alerts.json"),
     )
     with refusals("watch"), split(grants, user or "") as hands:
+        from msgspec.structs import replace
+
         from whyreset.agent import Settings
         from whyreset.keeping import Keeping
         from whyreset.outputs.printers import JsonPrinter, PlainPrinter
@@ -97,7 +98,7 @@ def agent(
         memory = Memory(state, hands.files)
         known = memory.load()
         found = places(netns, hands) if packets else ()
-        import_stand_ins(packets=packets)
+        import_stand_ins(packets=False)
         hands.settle()
         check_folder(store)
         if state is None:
@@ -107,12 +108,14 @@ def agent(
         settings = Settings(exact_owners=exact_owners, rules=told, alert_state=known, boot=memory.boot, packets=found)
         with ExitStack() as stack:
             keeping = stack.enter_context(Keeping(store, size=store_size * _MIB, packets=found, hands=hands))
-            agent = watching(stack, settings, hands)
+            if not keeping.keeps_packets:
+                settings = replace(settings, packets=())
+            agent = _watching(stack, settings, hands)
             _run(agent, keeping, memory, printer, manager, hands, stopped, store)
 
 
 def _run(
-    agent: Agent | Counting | Tapping,
+    agent: Agent | Counting,
     keeping: Keeping,
     memory: Memory,
     printer: Printer,
@@ -126,7 +129,8 @@ def _run(
     from whyreset.agent import TICK_SECONDS
     from whyreset.model import Tick
 
-    missing = (*agent.missing, *keeping.missing)
+    said = {each.source for each in keeping.missing}
+    missing = (*(each for each in agent.missing if each.source not in said), *keeping.missing)
     keeping.begin(time.time_ns(), sources=agent.sources, tier=agent.tier, missing=missing)
     printer.start(time.time_ns(), version=__version__, sources=agent.sources, tier=agent.tier, missing=missing)
     manager.ready(f"watching, tier {agent.tier}; history in {store}")
@@ -147,3 +151,17 @@ def _run(
     more += keeping.end(stopped[0], time.time_ns())
     printer.write(Tick(notices=(*tick.notices, *kept, *more), alerts=tick.alerts))
     printer.end(time.time_ns(), reason=stopped[0], totals=agent.totals())
+
+
+def _watching(stack: ExitStack, settings: Settings, hands: Hands) -> Agent | Counting:
+    """What watches: counters where the kernel program cannot run, since these too raise alerts; packets do not."""
+    from whyreset.agent import Agent
+    from whyreset.counting import Counting
+    from whyreset.sources.base import SourceError
+
+    try:
+        return stack.enter_context(Agent(settings, hands))
+    except SourceError as error:
+        if settings.exact_owners:
+            raise
+        return stack.enter_context(Counting(str(error), settings))

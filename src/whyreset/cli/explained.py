@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from whyreset import __version__
 from whyreset.captured import meaning
 from whyreset.captures import Network, Reader
 from whyreset.core.segments import SKIPPED
-from whyreset.model import Missing
+from whyreset.model import Contact, Missing
 from whyreset.observed import ObservedReset
 from whyreset.outputs import seen, wire
 from whyreset.outputs.findings import finding_line, verdict_line
@@ -50,7 +50,7 @@ def write(reader: Reader, form: str, test: Test | None, *, rows: int, html: Path
         _wanted(reader, test) if form in ("csv", "lines") and not html else _gathering(found, _wanted(reader, test))
     )
     if form == "json":
-        _json(reader, resets, found)
+        _json(reader, resets, found, lambda: [] if test else reader.contacts())
     elif form == "csv":
         from whyreset.outputs.report.table import CsvPrinter
 
@@ -65,7 +65,7 @@ def write(reader: Reader, form: str, test: Test | None, *, rows: int, html: Path
             pass
         if reader.damages and not reader.totals().packets:
             raise click.ClickException(escape("; ".join(map(str, reader.damages))))
-        print("\n".join(_summary(reader, found, rows, by_service=form == "groups")))
+        print("\n".join(_summary(reader, found, rows, test, by_service=form == "groups")))
     if form in ("csv", "lines", "json"):
         for line in losses(reader):
             click.echo(f"whyreset: {escape(line)}", err=True)
@@ -78,12 +78,12 @@ def write(reader: Reader, form: str, test: Test | None, *, rows: int, html: Path
             found,
             losses=losses(reader),
             version=__version__,
-            meant=meaning(found)[1],
+            meant=meaning(found, () if test else reader.contacts())[1],
         )
         html.write_text(told, encoding="utf-8")
 
 
-def _summary(reader: Reader, found: Gathering, rows: int, *, by_service: bool) -> list[str]:
+def _summary(reader: Reader, found: Gathering, rows: int, test: Test | None, *, by_service: bool) -> list[str]:
     return text.summary(
         reader.paths,
         reader.totals(),
@@ -91,7 +91,7 @@ def _summary(reader: Reader, found: Gathering, rows: int, *, by_service: bool) -
         limit=rows,
         by_service=by_service,
         missing=losses(reader),
-        meant=meaning(found)[1],
+        meant=meaning(found, () if test else reader.contacts())[1],
     )
 
 
@@ -121,7 +121,9 @@ def _gathering(found: Gathering, resets: Iterator[ObservedReset]) -> Iterator[Ob
         yield reset
 
 
-def _json(reader: Reader, resets: Iterator[ObservedReset], found: Gathering) -> None:
+def _json(
+    reader: Reader, resets: Iterator[ObservedReset], found: Gathering, contacts: Callable[[], list[Contact]]
+) -> None:
     encode = msgspec.json.Encoder().encode
     out = sys.stdout.buffer
     start = wire.start_line(
@@ -136,7 +138,7 @@ def _json(reader: Reader, resets: Iterator[ObservedReset], found: Gathering) -> 
     out.write(encode(start) + b"\n")
     for reset in resets:
         out.write(encode(seen.reset_line(reset)) + b"\n")
-    findings, verdict = meaning(found)
+    findings, verdict = meaning(found, contacts())
     for finding in findings:
         out.write(encode(finding_line(finding)) + b"\n")
     if verdict.resets:

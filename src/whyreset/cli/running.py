@@ -77,6 +77,12 @@ def places(chosen: tuple[str, ...], hands: Hands) -> tuple[str, ...]:
         return ("",)
     home = diag.here()[0]
     there = diag.called(hands.namespaces(), chosen)
+    for name in chosen:
+        if not diag.called(there, (name,)):
+            raise click.ClickException(
+                f"cannot watch: no process is in a network namespace {escape(name)}, and none has that name:"
+                " its packets cannot be read (leave out --packets)"
+            )
     return ("", *(path for inode, path in there.items() if inode != home))
 
 
@@ -102,15 +108,14 @@ def watching(stack: ExitStack, settings: Settings, hands: Hands) -> Agent | Coun
 
 def import_stand_ins(*, packets: bool) -> None:
     """What may stand in for the agent is imported with the user's rights too."""
-    for name in ("counting", *(["tapping"] if packets else [])):
+    for name in ("counting", *(["onwire", "tapping"] if packets else [])):
         import_module(f"whyreset.{name}")
 
 
 def _tapping(why: str, settings: Settings, hands: Hands) -> Tapping:
     from whyreset.tapping import Tapping
 
-    each, blocks = bool(settings.each_per_second), settings.packet_blocks
-    return Tapping(why, settings.alert_state, each=each, blocks=blocks, hands=hands)
+    return Tapping(why, settings, each=bool(settings.each_per_second), hands=hands)
 
 
 @contextmanager

@@ -118,6 +118,7 @@ def watch(
     )
     grants = Grants(
         loading=loading if tier != "packets" else None,
+        looking=tier != "packets",
         packets=(1 + len(netns) if by_packets else 0) + bool(evidence),
         everything=by_packets,
         netns=netns if packets else (),

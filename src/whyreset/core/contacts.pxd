@@ -1,5 +1,6 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
+from whyreset.core.connections cimport connection, segment
 from whyreset.core.events cimport close_event, reset_event
 
 cdef enum:
@@ -71,10 +72,14 @@ cdef class Contacts:
     cdef readonly uint64_t passed
     cdef void refused(self, const reset_event *e) noexcept nogil
     cdef void closed(self, const close_event *e) noexcept nogil
+    cdef void refused_on_wire(self, const connection *row, const segment *s) noexcept nogil
+    cdef void answered_on_wire(self, const connection *row) noexcept nogil
     cdef void fail(self, uint64_t netns, uint32_t inode, uint8_t family, const uint8_t *address, const uint8_t *here, uint16_t port,
                    uint8_t technique, uint64_t time_ns) noexcept nogil
-    cdef void succeed(self, uint64_t netns, uint8_t family, const uint8_t *address, uint16_t port, bint was_asked, uint64_t time_ns) noexcept nogil
+    cdef void succeed(self, uint64_t netns, uint8_t family, const uint8_t *address, uint16_t port, bint was_asked, bint proven,
+                      uint64_t time_ns) noexcept nogil
     cdef remote *find(self, uint64_t netns, uint8_t family, const uint8_t *address, uint64_t time_ns, bint make, uint32_t rate_key) noexcept nogil
     cdef bint is_hot(self, uint64_t netns, uint32_t port, uint64_t time_ns) noexcept nogil
     cdef void show(self, remote *r) noexcept nogil
+    cdef object failed(self, remote *r)
     cdef object value(self, remote *r)

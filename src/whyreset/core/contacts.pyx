@@ -2,7 +2,7 @@
 """Who contacted which ports of this host first, and what came of it: evidence for scans, in a table that never grows.
 
 A contact is a failure where this host's stack reset a segment that belongs to no connection, and a success where a
-connection was accepted (it is told when it closes). For each remote (for IPv6 the /64, since one host may have all of
+connection was accepted (it is told when it closes; on the wire when its SYN is answered). For each remote (for IPv6 the /64, since one host may have all of
 that) and namespace, the places (address and port of this host) that failed are kept exactly while they are few;
 beyond that HyperLogLog counts them (128 registers: standard error 1.04 / 11.3 = 9 %).
 
@@ -17,6 +17,7 @@ from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
 
+from whyreset.core.connections cimport *
 from whyreset.core.events cimport *
 from whyreset.core.hashing cimport fold, hash_address
 
@@ -31,11 +32,6 @@ cdef extern from * nogil:
 
 cdef enum:
     WAYS = 8
-    FIN = 1
-    SYN = 2
-    RST = 4
-    PSH = 8
-    ACK = 16
     URG = 32
     SYN_SENT = 2
     SYN_RECV = 3
@@ -51,17 +47,22 @@ cdef uint64_t[4] STAYS = [0, 600 * SECOND, 3600 * SECOND, 43200 * SECOND]
 #: one that only was accepted goes as if it had been silent for so long
 cdef uint64_t HARMLESS = 3600 * SECOND
 
+cdef int AF_INET = socket.AF_INET
 cdef int AF_INET6 = socket.AF_INET6
 TECHNIQUES = ("connect", "syn", "fin", "null", "xmas", "ack", "maimon", "other")
 
 
-cdef uint8_t technique_of(const reset_event *e) noexcept nogil:
-    """How a segment that belongs to no connection tries a port; 0 where it is no try."""
-    cdef uint8_t flags = e.trigger_flags & 0x3F
+cdef uint8_t technique_of(uint8_t flags, bint by_stack, bint bare) noexcept nogil:
+    """How a segment that belongs to no connection tries a port; 0 where it is no try.
+
+    Args:
+        flags: of TCP.
+        by_stack: it has options as stacks send them with a SYN.
+        bare: neither options nor payload.
+    """
+    flags &= 0x3F
     if flags == SYN:
-        if e.flags & HAS_SOCKET:        # a listener refused it; the port is open
-            return 0
-        return BY_SYN if e.trigger_options <= FEW_OPTIONS else BY_CONNECT
+        return BY_CONNECT if by_stack else BY_SYN
     if flags == FIN:
         return BY_FIN
     if flags == 0:
@@ -72,7 +73,7 @@ cdef uint8_t technique_of(const reset_event *e) noexcept nogil:
         return 0                        # an answer
     if flags & ACK and not flags & SYN:
         # what stacks send of a connection that they still believe in has data, or options
-        if e.trigger_length or e.trigger_options or flags & (PSH | URG):
+        if not bare or flags & (PSH | URG):
             return 0
         return BY_MAIMON if flags & FIN else BY_ACK
     return BY_OTHER
@@ -142,7 +143,9 @@ cdef class Contacts:
         cdef uint8_t technique
         if not e.flags & HAS_TRIGGER or e.family == 0 or (e.flags & HAS_SOCKET and e.state != LISTEN):
             return
-        technique = technique_of(e)
+        if e.flags & HAS_SOCKET and e.trigger_flags & SYN:
+            return                      # a listener refused it; the port is open
+        technique = technique_of(e.trigger_flags, e.trigger_options > FEW_OPTIONS, e.trigger_length == 0 and e.trigger_options == 0)
         if technique:
             self.fail(e.netns_cookie, e.netns_inode, e.family, e.remote, e.local, e.local_port, technique, e.time_ns)
 
@@ -150,7 +153,29 @@ cdef class Contacts:
         """A connection is gone. Only who answered our SYN-ACK, or our SYN, has shown that its address is its own."""
         if e.family == 0 or e.opened_ns == 0 or e.state_before == SYN_SENT or e.state_before == SYN_RECV:
             return
-        self.succeed(e.netns_cookie, e.family, e.remote, e.local_port, (e.flags & ACTIVE_OPEN) == 0, e.time_ns)
+        self.succeed(e.netns_cookie, e.family, e.remote, e.local_port, (e.flags & ACTIVE_OPEN) == 0, True, e.time_ns)
+
+    cdef void refused_on_wire(self, const connection *row, const segment *s) noexcept nogil:
+        """A reset on the wire, before its connection takes notice: whether it answers one that tried a port."""
+        cdef const side *peer = &row.sides[1 - s.side]
+        cdef uint8_t technique
+        cdef bint by_stack = peer.known & (SCALE | TIMESTAMPS) != 0
+        if row.shaken > SYN_SEEN or row.sides[s.side].packets or row.reset_by != NOBODY or peer.packets == 0:
+            return
+        if row.shaken == NOTHING and peer.packets > 1:
+            return
+        technique = technique_of(<uint8_t>peer.last.flags, by_stack, peer.last.length == 0 and peer.last.valid & HAS_OPTIONS == 0)
+        if technique:
+            self.fail(0, 0, AF_INET6 if row.family == 6 else AF_INET, <const uint8_t *>&row.ends[2 * (1 - s.side)], <const uint8_t *>&row.ends[2 * s.side],
+                      <uint16_t>(row.ports >> 16 if s.side == 0 else row.ports), technique, s.time_ns)
+
+    cdef void answered_on_wire(self, const connection *row) noexcept nogil:
+        """A SYN was answered with a SYN-ACK, or that with an ACK."""
+        cdef int server = 1 - row.opener
+        if row.opener == NOBODY or row.shaken < SYN_ACK_SEEN:
+            return
+        self.succeed(0, AF_INET6 if row.family == 6 else AF_INET, <const uint8_t *>&row.ends[2 * row.opener], <uint16_t>(row.ports >> 16 if server == 0 else row.ports),
+                     True, row.shaken == COMPLETE, row.sides[server].last.time_ns)
 
     cdef void fail(self, uint64_t netns, uint32_t inode, uint8_t family, const uint8_t *address, const uint8_t *here, uint16_t port,
                    uint8_t technique, uint64_t time_ns) noexcept nogil:
@@ -207,19 +232,21 @@ cdef class Contacts:
             p.first_s = now_s
         self.show(r)
 
-    cdef void succeed(self, uint64_t netns, uint8_t family, const uint8_t *address, uint16_t port, bint was_asked, uint64_t time_ns) noexcept nogil:
+    cdef void succeed(self, uint64_t netns, uint8_t family, const uint8_t *address, uint16_t port, bint was_asked, bint proven,
+                      uint64_t time_ns) noexcept nogil:
         """
         Args:
             was_asked: the remote had opened the connection, to this port of ours.
+            proven: it has completed the handshake.
         """
         cdef remote *r = self.find(netns, family, address, time_ns, True, 0x10000)
         cdef int i
         if r == NULL:
             return
-        r.handshake = 1
+        r.handshake |= proven
         if not was_asked:
             return
-        r.accepted += 1
+        r.accepted += proven
         for i in range(r.opened_used):
             if r.opened[i] == port:
                 return
@@ -322,6 +349,15 @@ cdef class Contacts:
         self.changed[self.listed] = <uint32_t>(r - self.rows)
         self.listed += 1
 
+    cdef object failed(self, remote *r):
+        """Places that failed. An estimate is no more than segments there were for them, nor than ports there can be."""
+        if not r.crowded:
+            return r.places_used
+        most = r.tries
+        if r.here_used < ADDRESSES:
+            most = min(most, (r.high - r.low + 1) * r.here_used)
+        return max(<int>PLACES + 1, min(round(count_registers(r.registers)), most))
+
     cdef object value(self, remote *r):
         cdef int i
         family = socket.AF_INET6 if r.family == AF_INET6 else socket.AF_INET
@@ -335,7 +371,7 @@ cdef class Contacts:
             first_ns=r.failed_ns,
             last_ns=r.last_ns,
             tries=r.tries,
-            failed=r.places_used if not r.crowded else max(<int>PLACES + 1, round(count_registers(r.registers))),
+            failed=self.failed(r),
             exact=not r.crowded,
             places=tuple([
                 Target(

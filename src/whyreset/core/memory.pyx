@@ -53,13 +53,20 @@ cdef void recall(reset_event *e, const closed *row) noexcept nogil:
     e.exit_code = row.event.exit_code
 
 
-cdef class Memory:
-    """Room for `capacity` closed connections (rounded up to a power of two). `attempts` has those never answered."""
+cdef inline uint64_t bucket_of(uint64_t h, uint64_t buckets) noexcept nogil:
+    # the lower half of the hash as a fraction of all buckets (Lemire, «Fast random integer generation in an interval»);
+    # the upper half is the tag
+    return (h & 0xFFFFFFFFU) * buckets >> 32
 
-    def __cinit__(self, size_t capacity=65536):
-        self.buckets = 1
-        while self.buckets * WAYS < capacity:
-            self.buckets *= 2
+
+cdef class Memory:
+    """Room for `capacity` closed connections (rounded up to whole buckets), of 140 bytes each, at most 2**32 buckets.
+
+    `attempts` has those never answered.
+    """
+
+    def __cinit__(self, size_t capacity=49152):
+        self.buckets = (capacity + WAYS - 1) // WAYS or 1
         self.rows = <closed *>calloc(self.buckets * WAYS, sizeof(closed))
         self.tags = <uint32_t *>calloc(self.buckets * WAYS, sizeof(uint32_t))
         if self.rows == NULL or self.tags == NULL:
@@ -78,7 +85,7 @@ cdef class Memory:
     cdef closed *find(self, uint64_t netns, const uint8_t *local, const uint8_t *remote, uint16_t local_port, uint16_t remote_port) noexcept nogil:
         """The connection that this four-tuple last was; NULL if it is not remembered."""
         cdef uint64_t h = hash_tuple(self.seed, netns, local, remote, local_port, remote_port)
-        cdef uint64_t base = (h & (self.buckets - 1)) * WAYS
+        cdef uint64_t base = bucket_of(h, self.buckets) * WAYS
         cdef uint32_t tag = <uint32_t>(h >> 32) | 1
         cdef closed *row
         cdef int i
@@ -97,7 +104,7 @@ cdef class Memory:
         cdef int i
         if row == NULL:
             h = hash_tuple(self.seed, event.netns_cookie, event.local, event.remote, event.local_port, event.remote_port)
-            base = (h & (self.buckets - 1)) * WAYS
+            base = bucket_of(h, self.buckets) * WAYS
             oldest = base
             for i in range(WAYS):
                 if self.tags[base + i] == 0:

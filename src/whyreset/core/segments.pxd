@@ -4,6 +4,7 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 from whyreset.core.alike cimport Alike
 from whyreset.core.connections cimport Connections, connection, segment
+from whyreset.core.contacts cimport Contacts
 from whyreset.core.formats cimport Names, Walk, record
 from whyreset.core.observations cimport Builder
 from whyreset.core.octets cimport octets
@@ -17,6 +18,7 @@ cdef class Analyzer:
     cdef Packets packets
     cdef Connections connections
     cdef Waiting waiting
+    cdef readonly Contacts contacts
     cdef Alike alike
     cdef Builder builder
     cdef list bases

@@ -1,3 +1,4 @@
+from whyreset.core.contacts import Contacts
 from whyreset.core.steps import Steps
 from whyreset.observation import Conversations, Observations, Problem
 
@@ -22,6 +23,8 @@ class Analyzer:
     consumed: int
     #: Packets that were read so far, over all files.
     packets_seen: int
+    #: Who tried which ports; times are nanoseconds since the epoch, and there is one namespace, 0.
+    contacts: Contacts
     #: The segments of the connection that is followed.
     steps: Steps
     def __init__(self, capacity: int = ..., each: bool = ..., follow: int = ...) -> None: ...

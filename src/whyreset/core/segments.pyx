@@ -11,6 +11,7 @@ from libc.string cimport memcmp, memcpy, memmove, memset
 
 from whyreset.core.alike cimport Alike
 from whyreset.core.connections cimport *
+from whyreset.core.contacts cimport Contacts
 from whyreset.core.dissect cimport CUT, OUTCOMES
 from whyreset.core.follow cimport *
 from whyreset.core.formats cimport AGAIN, FRAME, MORE, PACKET, STOPPED, Names, Walk, record
@@ -48,6 +49,7 @@ cdef class Analyzer:
         self.packets = Packets()
         self.connections = Connections(capacity)
         self.waiting = Waiting()
+        self.contacts = Contacts()
         self.alike = Alike()
         self.bases = [0]
         self.extras = {}
@@ -284,7 +286,9 @@ cdef class Analyzer:
         else:
             before = row.shaken
             follow(row, s)
-            self.complete += row.shaken == COMPLETE and before != COMPLETE
+            if row.shaken != before:
+                self.complete += row.shaken == COMPLETE
+                self.contacts.answered_on_wire(row)
         now = kind_of(row)
         if now != row.kind:
             self.connections.become(row, now)
@@ -297,6 +301,7 @@ cdef class Analyzer:
             self.release(False)
         self.reset += row.reset_by == NOBODY
         x = self.waiting.add(row, s)
+        self.contacts.refused_on_wire(row, s)
         follow_reset(row, s)
         skip(&payload, 20 + s.options)
         limit(&payload, min(s.length, <uint32_t>MOST_PAYLOAD))

@@ -5,6 +5,7 @@ The order is the one in which they explain resets: the more particular before th
 
 from __future__ import annotations
 
+from whyreset.findings.abort_habit import AbortHabit
 from whyreset.findings.accept_queue_overflow import AcceptQueueOverflow
 from whyreset.findings.backscatter import Backscatter
 from whyreset.findings.base import Finder
@@ -17,7 +18,9 @@ from whyreset.findings.keepalive_losses import KeepaliveLosses
 from whyreset.findings.limit_reached import LimitReached
 from whyreset.findings.memory_pressure import MemoryPressure
 from whyreset.findings.port_scan import PortScan
+from whyreset.findings.relayed_abort import RelayedAbort
 from whyreset.findings.reset_flood import ResetFlood
+from whyreset.findings.self_inflicted import SelfInflicted
 from whyreset.findings.service_down import ServiceDown
 from whyreset.findings.service_flapping import ServiceFlapping
 from whyreset.findings.service_missing import ServiceMissing
@@ -35,6 +38,7 @@ FINDERS: tuple[type[Finder], ...] = (
     SynFlood,
     Backscatter,
     ResetFlood,
+    SelfInflicted,
     Deploy,
     ServiceFlapping,
     ServiceDown,
@@ -44,10 +48,12 @@ FINDERS: tuple[type[Finder], ...] = (
     SynQueueOverflow,
     TooManyOrphans,
     MemoryPressure,
+    RelayedAbort,
     StalePeers,
     TimeWaitTrouble,
     KeepaliveLosses,
     DependencyRefuses,
     DependencySilent,
     ServiceMissing,
+    AbortHabit,
 )

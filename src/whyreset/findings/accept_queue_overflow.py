@@ -8,10 +8,13 @@ from msgspec.structs import replace
 
 from whyreset.findings.base import Batch, Claims, Draft, called, times
 from whyreset.findings.overflow import Listening, Overflows, Trouble, limit_of, look_steps
+from whyreset.findings.steps import inside
 from whyreset.model import Confidence, Queue, Step, Subject
 from whyreset.words import span
 
+#: The family's name stands for resets of which only that can be told.
 _FAMILY = "listen-queue"
+_CAUSES = ("accept-queue-full", _FAMILY)
 
 
 class AcceptQueueOverflow:
@@ -28,7 +31,8 @@ class AcceptQueueOverflow:
         self._home = batch.host.netns if batch.host else self._home
         self._overflows.see(batch)
         for reset in batch.resets:
-            if reset.cause.family == _FAMILY and reset.facts.direction == "sent":
+            # packets alone do not tell it from what else refuses a handshake's end
+            if reset.cause.name in _CAUSES and reset.facts.direction == "sent" and reset.facts.traits is None:
                 self._overflows.reset(reset)
 
     def drafts(self, now_ns: int) -> Iterable[Draft]:
@@ -57,7 +61,8 @@ class AcceptQueueOverflow:
         if listening is not None:
             process = listening.owner.process if listening.owner else None
             subject = replace(subject, port=listening.port, address=listening.address, process=process)
-        count = listening.dropped + listening.reset if listening and listening.dropped else trouble.total
+        # what it has reset is among what it has dropped
+        count = max(listening.dropped, listening.reset) if listening and listening.dropped else trouble.number
         what = _outcome(trouble, listening)
         who = _who(trouble, listening, others)
         return Draft(
@@ -81,7 +86,8 @@ class AcceptQueueOverflow:
         if listening is not None:
             yield from look_steps(subject, listening, self._home)
             return
-        yield Step("ss -ltn", "of each listener what waits (Recv-Q) and what may wait (Send-Q), in that namespace")
+        every = Step("ss -ltn", "of each listener what waits (Recv-Q) and what may wait (Send-Q)")
+        yield from inside(subject, self._home, every)
 
 
 def _is_full(queue: Queue, _settings: dict[str, int]) -> bool:

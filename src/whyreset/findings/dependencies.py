@@ -11,12 +11,13 @@ from collections import Counter
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Table, called, times
-from whyreset.findings.steps import enter, quoted
+from whyreset.findings.steps import inside, quoted
 from whyreset.model import Process, Step, Subject
 from whyreset.words import program, service, span
 
 #: Without another try for so long it is over.
 QUIET_NS = 120 * SECOND_NS
+_SWEEP_NS = SECOND_NS
 #: Destinations that are remembered, and processes of each.
 DESTINATIONS, PROCESSES = 512, 32
 
@@ -79,11 +80,12 @@ class Dependency(Struct, kw_only=True):
 
     def steps(self, home: int) -> list[Step]:
         """How to see it for oneself."""
-        inside = enter(self.subject, home)
-        steps = [
-            Step(f"{inside}nc -vz -w 5 {quoted(self.subject.remote)} {self.subject.port}", "whether it answers now"),
-            Step(f"{inside}ip route get {quoted(self.subject.remote)}", "the way there"),
-        ]
+        steps = inside(
+            self.subject,
+            home,
+            Step(f"nc -vz -w 5 {quoted(self.subject.remote)} {self.subject.port}", "whether it answers now"),
+            Step(f"ip route get {quoted(self.subject.remote)}", "the way there"),
+        )
         if self.subject.process and self.subject.process.unit:
             unit = quoted(self.subject.process.unit)
             steps.append(Step(f"journalctl -u {unit} -n 50", "what the program says of it"))
@@ -95,6 +97,7 @@ class Dependencies:
 
     def __init__(self) -> None:
         self._known: Table[Key, Dependency] = Table(DESTINATIONS, weight=lambda each: each.tries)
+        self._swept_ns = 0
 
     def __len__(self) -> int:
         return len(self._known)
@@ -106,7 +109,8 @@ class Dependencies:
 
     def forget(self, now_ns: int) -> None:
         """Those that nobody has tried for long."""
-        if self._known:
+        if self._known and now_ns - self._swept_ns >= _SWEEP_NS:
+            self._swept_ns = now_ns
             self._known.drop(lambda each: now_ns - each.last_ns > QUIET_NS)
 
     def items(self) -> list[tuple[Key, Dependency]]:

@@ -101,7 +101,7 @@ def _evidence(each: Dependency, retries: int | None, ran_out: bool) -> Iterable[
     yield from each.evidence()
     if retries is None:
         return
-    whole = span(takes_ns(retries))
+    whole = f"{takes_ns(retries) // SECOND_NS} s"
     if ran_out:
         yield f"the kernel ran out of SYN retries: net.ipv4.tcp_syn_retries is {retries}, which takes {whole} here"
     else:

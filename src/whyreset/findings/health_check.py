@@ -14,6 +14,8 @@ from whyreset.words import span
 
 #: So many in the same distances make it regular; they may differ by a fifth, or by BY_CLOCK_NS where seconds count.
 EVENTS, DIFFER, BY_CLOCK_NS = 6, 0.2, 1_050_000_000
+#: So many checks in a row may leave no reset; then the others are on the beat as strictly as that.
+LEFT_OUT, STRICT = 7, 0.06
 SHORTEST_NS, LONGEST_NS = SECOND_NS // 2, 120 * SECOND_NS
 #: What is so near to the last one is the same check.
 SAME_NS = 100_000_000
@@ -66,12 +68,12 @@ class HealthCheck:
     def drafts(self, now_ns: int) -> Iterable[Draft]:
         """One for each remote and port, and one for each namespace with regular half-open handshakes."""
         for key, series in self._series.items():
-            if _is_regular(series.gaps, 0):
-                yield _draft(key, series, now_ns)
+            if beat := _beat(series.gaps):
+                yield _draft(key, series, beat, now_ns)
         for cookie, series in self._half_open.items():
             probed = self._probed_ns.get(cookie)
             quiet = probed is None or series.last_ns - probed[0] > PROBED_NS
-            if quiet and _is_regular(series.gaps, BY_CLOCK_NS) and max(series.numbers) <= 2 * min(series.numbers):
+            if quiet and _beat(series.gaps, BY_CLOCK_NS) and max(series.numbers) <= 2 * min(series.numbers):
                 yield _half_open_draft(cookie, series, now_ns)
 
     def _note(self, reset: Reset) -> None:
@@ -138,26 +140,32 @@ def _step(series: _Series, time_ns: int, number: int) -> None:
     series.last_ns = time_ns
 
 
-def _is_regular(gaps: Sequence[int], more_ns: int) -> bool:
-    """Whether so many came in the same distances.
+def _beat(gaps: Sequence[int], more_ns: int = 0) -> int:
+    """What lies between two checks; 0 where they are not regular.
+
+    Of some checks the answer comes in time for an orderly close, so that one or more are left out in between.
 
     Args:
         gaps: the distances, in nanoseconds.
         more_ns: by so much they may differ in any case.
     """
     if len(gaps) < EVENTS - 1:
-        return False
-    usual = median(gaps)
-    differ = max(DIFFER * usual, more_ns)
-    return SHORTEST_NS <= usual <= LONGEST_NS and all(abs(gap - usual) <= differ for gap in gaps)
+        return 0
+    usual = round(median(gaps))
+    if not all(abs(gap - usual) <= max(DIFFER * usual, more_ns) for gap in gaps):
+        usual = min(gaps)
+        beats = [gap / usual if usual else 0.0 for gap in gaps]
+        if max(beats) > LEFT_OUT + 1 or any(abs(beat - round(beat)) > STRICT for beat in beats):
+            return 0
+    return usual if SHORTEST_NS <= usual <= LONGEST_NS else 0
 
 
 def _is_over(series: _Series, now_ns: int) -> bool:
-    return now_ns - series.last_ns > 4 * median(series.gaps) + SECOND_NS
+    return now_ns - series.last_ns > 2 * max(series.gaps) + 2 * median(series.gaps) + SECOND_NS
 
 
-def _draft(key: _Key, series: _Series, now_ns: int) -> Draft:
-    subject, every = series.subject, span(int(median(series.gaps)))
+def _draft(key: _Key, series: _Series, beat_ns: int, now_ns: int) -> Draft:
+    subject, every = series.subject, span(beat_ns)
     program = f" of {called(subject.process)}" if subject.process else ""
     if key[1] == "received":
         what = f"a connection to port {subject.port}{program}"
@@ -176,7 +184,8 @@ def _draft(key: _Key, series: _Series, now_ns: int) -> Draft:
         severity="harmless",
         sentence=sentence,
         evidence=(
-            f"{times(series.count, 'reset')}, the last {len(series.gaps) + 1} of them {every} apart, from one remote",
+            f"{times(series.count, 'reset')}, of one remote, the last {len(series.gaps) + 1} {every} apart"
+            " or a multiple of that",
             "who opened the connection resets it, and hardly anything is said on it: balancers and monitors do so",
         ),
         resets=tuple(series.resets),

@@ -14,15 +14,17 @@ from typing import Literal
 from msgspec import Struct
 
 from whyreset.findings import FINDERS
-from whyreset.findings.base import SECOND_NS, Batch, Draft, Finder, Looker, Table
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Finder, Looker, Table
 from whyreset.findings.verdict import verdict
-from whyreset.findings.window import Window, fits_time
+from whyreset.findings.window import Row, Window, fits_time
 from whyreset.model import Finding, Share, Verdict
 
 #: Resets so old are still explained, and findings that are over so long still explain them.
 WINDOW_NS = 300 * SECOND_NS
 #: Findings at once; the least weighty are not told.
 MOST = 64
+#: Of one finder: a crowd of scans does not hide that a service is down.
+MOST_ALIKE = 24
 TELL_NS = 10 * SECOND_NS
 
 State = Literal["open", "update", "closed"]
@@ -161,15 +163,15 @@ class Judge:
         """How many resets each explains, the first in the finders' order before the others."""
         ordered = sorted(drafts.items(), key=lambda item: item[1][0])
         counts: Counter[_Key] = Counter()
+        claimants = _claimants(ordered)
         for begins_ns, row in self._window.rows(since_ns):
             if direction not in (None, row.direction) or not within(row.netns, row.netns_name):
                 continue
             left = row.count
-            for key, (_, draft) in ordered:
-                for claims in draft.claims:
-                    taken = min(left, row.claimed(claims)) if fits_time(claims, begins_ns) else 0
-                    counts[key] += taken
-                    left -= taken
+            for _, key, claims in _of_row(claimants, row):
+                taken = min(left, row.claimed(claims)) if fits_time(claims, begins_ns) else 0
+                counts[key] += taken
+                left -= taken
                 if not left:
                     break
             if left and unexplained is not None:
@@ -178,13 +180,36 @@ class Judge:
 
     def _open(self, key: _Key, order: int, draft: Draft, now_ns: int) -> list[Finding]:
         """A finding for the first time; none where there are too many."""
-        if sum(not told.until_ns for _, told in self._told.items()) >= MOST:
+        going_on = [name for (name, _), told in self._told.items() if not told.until_ns]
+        if len(going_on) >= MOST or going_on.count(key[0]) >= MOST_ALIKE:
             self.left_out += 1
             return []
         self._number += 1
         self._told.pop(key)
         told = self._told.touch(key, lambda: _Told(id=f"{self._start}f{self._number}", order=order, draft=draft))
         return [_tell(key[0], told, "closed" if draft.over else "open", now_ns)]
+
+
+#: By cause or family, and namespace: who claims such resets, the first in the finders' order first.
+_Claimants = dict[tuple[str, int | None], list[tuple[int, _Key, Claims]]]
+
+
+def _claimants(ordered: list[tuple[_Key, tuple[int, Draft]]]) -> _Claimants:
+    """So that of many findings only those are asked that may explain a reset."""
+    found: _Claimants = {}
+    place = 0
+    for key, (_, draft) in ordered:
+        for claims in draft.claims:
+            place += 1
+            for cause in claims.causes:
+                found.setdefault((cause, claims.netns_cookie), []).append((place, key, claims))
+    return found
+
+
+def _of_row(claimants: _Claimants, row: Row) -> list[tuple[int, _Key, Claims]]:
+    names, places = {row.cause, row.family}, (None, row.netns_cookie)
+    found = {each[0]: each for name in names for cookie in places for each in claimants.get((name, cookie), ())}
+    return [found[place] for place in sorted(found)]
 
 
 def _words(draft: Draft) -> tuple[str, ...]:

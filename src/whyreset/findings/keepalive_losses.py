@@ -10,7 +10,7 @@ from functools import lru_cache
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, times
-from whyreset.findings.steps import enter
+from whyreset.findings.steps import inside
 from whyreset.model import Owner, Reset, Step, Subject
 
 #: Ports that are remembered, and networks of each.
@@ -25,6 +25,8 @@ class _Losses(Struct, kw_only=True):
     first_ns: int
     last_ns: int
     count: int = 0
+    #: Of these, those of which the kernel itself said so.
+    certain: int = 0
     networks: Counter[str] = field(default_factory=Counter)
     user_timeout: bool = False
     resets: list[int] = field(default_factory=list)
@@ -63,7 +65,7 @@ class KeepaliveLosses:
                 since_ns=losses.first_ns,
                 last_ns=losses.last_ns,
                 count=losses.count,
-                confidence="certain",
+                confidence="certain" if losses.certain == losses.count else "likely",
                 severity="warning" if losses.count >= _MANY else "notice",
                 sentence=f"Peers vanished: {lost}{whose} on :{key[1]} got no answer{where}",
                 evidence=tuple(_evidence(losses)),
@@ -96,6 +98,7 @@ class KeepaliveLosses:
         )
         losses.last_ns = max(losses.last_ns, reset.last_ns)
         losses.count += reset.count
+        losses.certain += reset.count if reset.cause.certainty == "certain" else 0
         losses.user_timeout = losses.user_timeout or reset.facts.user_timeout
         for address, count in reset.remotes.top if reset.remotes else ():
             network = network_of(address)
@@ -105,13 +108,12 @@ class KeepaliveLosses:
             losses.resets.append(reset.number)
 
     def _steps(self, losses: _Losses) -> Iterable[Step]:
-        inside = enter(losses.subject, self._home)
         port = losses.subject.port
-        yield Step(
-            f"{inside}ss -tno '( sport = :{port} or dport = :{port} )'", "connections with their keepalive timers"
-        )
-        yield Step(
-            f"{inside}sysctl net.ipv4.tcp_keepalive_time net.ipv4.tcp_keepalive_probes", "what programs start from"
+        return inside(
+            losses.subject,
+            self._home,
+            Step(f"ss -tno '( sport = :{port} or dport = :{port} )'", "connections with their keepalive timers"),
+            Step("sysctl net.ipv4.tcp_keepalive_time net.ipv4.tcp_keepalive_probes", "what programs start from"),
         )
 
 

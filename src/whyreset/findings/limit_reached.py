@@ -155,7 +155,7 @@ def _draft(key: tuple[int, int], turned: _Turned, answer_bytes: int) -> Draft:
         evidence=(
             f"its connections were counted {times(len(turned.counted), 'time')} since {clock(turned.first_ns)}: "
             f"{min(turned.counted):,} to {most:,}",
-            f"all turned away were sent {answer_bytes} bytes, as an error message is, and nothing of theirs was read",
+            f"those turned away were sent {answer_bytes} bytes each, like an error message; nothing of theirs was read",
             f"typically {duration(ages[len(ages) // 2])} old when it was reset",
         ),
         steps=(

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Batch, Table
-from whyreset.findings.steps import enter
+from whyreset.findings.steps import inside, quoted
 from whyreset.model import Count, Owner, Place, Queue, Reset, Step, Subject
-from whyreset.words import escape
 
 #: Without another for so long it is over; clients send their SYN again after 1, 2, 4, 8 and 16 s.
 QUIET_NS = 30 * SECOND_NS
@@ -37,10 +36,15 @@ class Listening(Struct, kw_only=True):
     #: Looks, and those of them that found the queue full.
     looks: int = 0
     full: int = 0
-    #: Handshakes that it dropped, by its own count.
+    #: Handshakes that it dropped, by its own count, and looks that found more of them.
     dropped: int = 0
+    drops: int = 0
     #: Clients that it reset for that.
     reset: int = 0
+
+    def is_lasting(self) -> bool:
+        """Its own trouble was no matter of a moment."""
+        return max(self.drops, self.full) >= 2 or self.reset >= FEW
 
 
 class Trouble(Struct, kw_only=True):
@@ -50,8 +54,10 @@ class Trouble(Struct, kw_only=True):
     first_ns: int
     last_ns: int
     total: int = 0
-    #: Seconds in which it happened.
+    #: Seconds in which counters say that it happened, and in which clients were reset for it.
     seconds: int = 0
+    reset_seconds: int = 0
+    last_reset_ns: int = 0
     #: Ports with no room.
     ports: dict[int, Listening] = field(default_factory=dict)
     #: Other counters that moved since.
@@ -64,13 +70,20 @@ class Trouble(Struct, kw_only=True):
 
     def is_lasting(self) -> bool:
         """It is no matter of a moment."""
-        lasts = self.seconds >= LASTING or any(each.full >= 2 for each in self.ports.values())
-        return (self.total >= FEW and lasts) or self.total >= MANY
+        lasts = max(self.seconds, self.reset_seconds) >= LASTING or any(each.full >= 2 for each in self.ports.values())
+        return (self.number >= FEW and lasts) or self.number >= MANY
+
+    @property
+    def number(self) -> int:
+        """How many handshakes found no room: those that were reset are counted by the kernel too, a little later."""
+        return max(self.total, sum(each.reset for each in self.ports.values()))
 
     def named(self) -> tuple[list[Listening], bool]:
         """The ports that are meant, and whether that is certain."""
         known = list(self.ports.values())
         if counted := [each for each in known if each.dropped or each.reset]:
+            # a burst at one does not belong to the trouble of another
+            counted = [each for each in counted if each.is_lasting()] or counted
             return sorted(counted, key=lambda each: -each.dropped - each.reset), True
         if full := [each for each in known if each.full]:
             return sorted(full, key=lambda each: -each.full), len(full) == 1 == len(self.listening)
@@ -112,10 +125,15 @@ class Overflows:
             self._troubles.drop(lambda trouble: batch.now_ns - trouble.last_ns > QUIET_NS)
 
     def reset(self, reset: Reset) -> None:
-        """Takes in that clients were reset for it; only where the counters speak of it too."""
-        trouble = self._troubles.get(reset.sample.netns_cookie)
-        if trouble is None or reset.port is None:
+        """Takes in that clients were reset for it; counters that say so too may be read later."""
+        sample = reset.sample
+        if reset.port is None:
             return
+        subject = Subject(netns=sample.netns, netns_cookie=sample.netns_cookie, netns_name=reset.netns_name)
+        trouble = self._touch(subject, reset.last_ns)
+        if reset.last_ns - trouble.last_reset_ns >= SECOND_NS:
+            trouble.reset_seconds += 1
+            trouble.last_reset_ns = reset.last_ns
         if len(trouble.resets) < 3:
             trouble.resets.append(reset.number)
         port = trouble.ports.get(reset.port)
@@ -133,12 +151,16 @@ class Overflows:
 
     def _happened(self, count: Count, number: int, now_ns: int) -> None:
         subject = Subject(netns=count.netns, netns_cookie=count.netns_cookie, netns_name=count.netns_name)
-        trouble = self._troubles.touch(
-            count.netns_cookie, lambda: Trouble(subject=subject, first_ns=now_ns, last_ns=now_ns)
-        )
-        trouble.last_ns = now_ns
+        trouble = self._touch(subject, now_ns)
         trouble.total += number
         trouble.seconds += 1
+
+    def _touch(self, subject: Subject, now_ns: int) -> Trouble:
+        trouble = self._troubles.touch(
+            subject.netns_cookie, lambda: Trouble(subject=subject, first_ns=now_ns, last_ns=now_ns)
+        )
+        trouble.last_ns = max(trouble.last_ns, now_ns)
+        return trouble
 
     def _looked(self, trouble: Trouble, place: Place) -> None:
         trouble.unread = place.unread
@@ -156,6 +178,7 @@ class Overflows:
                 port = trouble.ports[queue.port] = _listening(queue)
             port.owner = queue.owner or port.owner
             port.dropped += queue.drops or 0
+            port.drops += bool(queue.drops)
             # of sockets that share a port the one that is full is shown
             if is_full or not full.get(queue.port):
                 port.address, port.waiting, port.limit = queue.address, queue.waiting, queue.limit
@@ -178,13 +201,8 @@ def limit_of(listening: Listening, settings: dict[str, int]) -> str:
 
 def look_steps(subject: Subject, listening: Listening, home: int) -> list[Step]:
     """How to see it for oneself."""
-    inside = enter(subject, home)
-    steps = [
-        Step(
-            f"{inside}ss -ltnp 'sport = :{listening.port}'",
-            "Recv-Q is what waits now, Send-Q what may wait at the most",
-        )
-    ]
+    look = f"ss -ltnp 'sport = :{listening.port}'"
+    steps = inside(subject, home, Step(look, "Recv-Q is what waits now, Send-Q what may wait at the most"))
     if listening.owner:
         process = listening.owner.process
         steps.append(
@@ -194,7 +212,7 @@ def look_steps(subject: Subject, listening: Listening, home: int) -> list[Step]:
             )
         )
         if process.unit:
-            steps.append(Step(f"journalctl -u {escape(process.unit)} -n 50", "what it says"))
+            steps.append(Step(f"journalctl -u {quoted(process.unit)} -n 50", "what it says"))
     return steps
 
 

@@ -8,7 +8,9 @@ straight failures. The walk goes down no further than to the other bound, by fou
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
+from functools import partial
 from itertools import islice
 
 from whyreset.findings import scan_words as words
@@ -37,6 +39,8 @@ TOGETHER_NS = 5 * SECOND_NS
 COMPARED = 64
 #: Connections as any program makes them to fewer places than that wait so long: who wants those ports tries again.
 SURE, WAIT_NS = 8, SECOND_NS
+#: More who are only suspected at once are no scans: their addresses are made up, or there is another reason for it.
+SUSPECTS = 4
 #: Segments that no stack sends.
 _ODD = frozenset({"fin", "null", "xmas", "other"})
 _CAUSES = frozenset({"closed-port", "scan-probe", "stray-segment"})
@@ -53,6 +57,7 @@ class PortScan:
         self._listened = Listened()
         self._scans: Table[_Key, Scan] = Table(SCANS, weight=lambda scan: scan.failed)
         self._examples: Table[_Key, list[int]] = Table(EXAMPLES)
+        self._names: Table[int, str] = Table(EXAMPLES)
 
     def see(self, batch: Batch) -> None:
         """First contacts, and the listeners by which they are judged."""
@@ -62,6 +67,8 @@ class PortScan:
                 numbers = self._examples.touch((reset.sample.netns_cookie, source(reset.sample.remote)), list)
                 if len(numbers) < 3:
                     numbers.append(reset.number)
+                if reset.netns_name:
+                    self._names.touch(reset.sample.netns_cookie, partial(str, reset.netns_name))
         for contact in batch.contacts:
             self._note(contact, batch)
         if len(self._scans):
@@ -74,9 +81,14 @@ class PortScan:
             if now_ns < scan.ready_ns:
                 continue
             clusters.setdefault((key[0], scan.leader), []).append(scan)
+        drafts = []
         for key, scans in clusters.items():
             scans.sort(key=lambda scan: scan.contact.remote != key[1])
-            yield self._draft(key, scans, now_ns)
+            drafts.append(self._draft(key, scans, now_ns))
+        suspicions = Counter(each.subject.netns_cookie for each in drafts if each.confidence == "suspected")
+        for draft in drafts:
+            if draft.confidence != "suspected" or suspicions[draft.subject.netns_cookie] <= SUSPECTS:
+                yield draft
 
     def _draft(self, key: _Key, scans: list[Scan], now_ns: int) -> Draft:
         contact = scans[0].contact
@@ -88,6 +100,7 @@ class PortScan:
             subject=Subject(
                 netns=contact.netns,
                 netns_cookie=contact.netns_cookie,
+                netns_name=self._names.get(contact.netns_cookie) or "",
                 remote=contact.remote if len(scans) == 1 else "",
                 address=contact.places[0].address if contact.addresses == 1 else "",
             ),
@@ -103,7 +116,8 @@ class PortScan:
             claims=(
                 Claims(
                     causes=_CAUSES,
-                    netns_cookie=key[0],
+                    # of captures all hosts are one
+                    netns_cookie=key[0] or None,
                     remotes=frozenset(scan.contact.remote for scan in scans),
                     since_ns=min(scan.first_ns for scan in scans),
                     until_ns=last_ns + SECOND_NS,
@@ -125,8 +139,9 @@ class PortScan:
         )
         failed = len(ports)
         if not contact.exact:
-            # of the others each may have had a listener that is known
-            failed = max(failed, contact.failed - len(contact.places) - self._listened.count(contact.netns_cookie))
+            # of the others each may be one that had a listener
+            excused = max(len(contact.places) - failed, self._listened.count(contact.netns_cookie))
+            failed = max(failed, contact.failed - excused)
         confidence = judge(contact, failed, ports)
         if confidence is None:
             self._scans.pop(key)

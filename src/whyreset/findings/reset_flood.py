@@ -219,6 +219,7 @@ def _draft(key: _Key, stream: _Stream, confidence: Confidence, *, over: bool) ->
                 until_ns=stream.last_ns + SECOND_NS,
             ),
         ),
+        stands=True,
         stage="spread" if spread else "few",
         over=over,
     )

@@ -51,7 +51,8 @@ def gap_ns(scan: Scan) -> int:
 def is_proven(scans: Sequence[Scan]) -> bool:
     """Whether the scan itself completed handshakes, so that the address is its own."""
     contact = scans[0].contact
-    return len(scans) == 1 and contact.techniques == ("connect",) and bool(contact.opened)
+    proven = contact.handshake and contact.techniques == ("connect",)
+    return len(scans) == 1 and proven and bool(contact.opened)
 
 
 def sentence(scans: Sequence[Scan], confidence: Confidence) -> str:
@@ -72,10 +73,11 @@ def evidence(scans: Sequence[Scan]) -> tuple[str, ...]:
     """The strongest first."""
     scan = scans[0]
     contact = scan.contact
-    more = " first" if scan.failed > _SHOWN else ""
+    about = "" if contact.exact else "about "
+    first = "the first ports" if scan.failed > len(scan.ports) or len(scan.ports) > _SHOWN else "ports"
     out = [
-        f"{times(scan.failed, 'place')} that had no listener within the last day as far as that was watched"
-        f"{' (an estimate)' if not contact.exact else ''}, {_list(scan.ports)}{more}"
+        f"{about}{times(scan.failed, 'place')} without a listener within the last day, as far as that was watched;"
+        f" {first} {', '.join(map(str, scan.ports[:_SHOWN]))}"
     ]
     out.append(f"{times(contact.tries, 'segment')} that belong to no connection, {_pace(scan)}")
     if len(scans) > 1:
@@ -86,8 +88,10 @@ def evidence(scans: Sequence[Scan]) -> tuple[str, ...]:
         out.append(f"its connections were accepted at {_list(contact.opened)}: the address is its own")
     else:
         out.append(_doubt(contact, many=len(scans) > 1))
+    if contact.opened and not is_proven(scans):
+        out.append(f"answered at {_list(contact.opened)}")
     if "syn" in contact.techniques:
-        out.append("SYNs with fewer options than stacks send; open ports that such a scan finds are not seen here")
+        out.append("SYNs with fewer options than stacks send; the kernel does not tell what such a scan finds open")
     if "ack" in contact.techniques:
         out.append("an ACK is answered alike by open and closed ports: such a scan looks for firewalls")
     return tuple(out)

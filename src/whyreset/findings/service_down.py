@@ -22,7 +22,9 @@ QUIET_NS = 600 * SECOND_NS
 #: A service that ended in order and listens again so soon was restarted; until then it may be.
 RESTART_NS = 10 * SECOND_NS
 #: Who is refused so long after an end in order, and so rarely, may not know that the service was taken away.
-LATE_NS, RARELY = 600 * SECOND_NS, 5
+LATE_NS, RARELY = 60 * SECOND_NS, 5
+#: Who comes so late may be a scan that tries other ports, too: that is told from other findings within so long.
+PATIENCE_NS = 2 * SECOND_NS
 #: The listeners of one service end within that time of one another.
 _TOGETHER_NS = 2 * SECOND_NS
 _CUT_NS = 2 * SECOND_NS
@@ -84,14 +86,19 @@ class ServiceDown:
         for reset in batch.resets:
             if reset.cause.name == "closed-port" and reset.facts.direction == "sent" and reset.owner and reset.stop:
                 self._refused(reset, reset.owner.process, reset.stop, batch)
-        if batch.lives or batch.ends:
-            for _, down in self._down.items():  # noqa: PERF102
-                self._follow(down, batch.epoch_ns)
+        places = {(life.listener.netns_cookie, life.listener.port) for life in batch.lives}
+        ended = {process.pid for process in batch.ends}
+        if places or ended:
+            for (cookie, pid, _, _), down in self._down.items():
+                if pid in ended or any((cookie, port) in places for port in down.wanted):
+                    self._follow(down, batch.epoch_ns)
         self._down.drop(lambda down: batch.now_ns - down.last_ns > QUIET_NS)
 
     def drafts(self, now_ns: int) -> Iterable[Draft]:
         """One for each service."""
         for key, down in self._down.items():
+            if down.first_ns - down.stop.time_ns > LATE_NS and now_ns - down.first_ns < PATIENCE_NS:
+                continue
             # what is over already when it is told first is told as going on once, so that it has a beginning
             over = bool(down.again_ns) and down.told
             down.told = True

@@ -99,7 +99,7 @@ class ServiceMissing:
         missing.certain = missing.certain and reset.cause.certainty == "certain"
         if len(missing.resets) < 3:
             missing.resets.append(reset.number)
-        for address, count in reset.remotes.top if reset.remotes else ((sample.remote, reset.count),):
+        for address, count in _remotes(reset):
             remote = source(address)
             client = missing.clients.get(remote)
             if client is None:
@@ -179,6 +179,13 @@ class ServiceMissing:
         known = self._ports.get(*key)
         living = known.living.values() if known else ()
         return [each for each in living if not each.listener.serves(missing.subject.address, missing.family)][:3]
+
+
+def _remotes(reset: Reset) -> tuple[tuple[str, int], ...]:
+    """Who came; of a crowd only those that came most: a client that never gives up is among them in the end."""
+    if reset.remotes is None:
+        return ((reset.sample.remote, reset.count),)
+    return reset.remotes.top if reset.remotes.exact else reset.remotes.top[:4]
 
 
 def _place(subject: Subject) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, source, times
-from whyreset.findings.steps import enter
+from whyreset.findings.steps import inside
 from whyreset.model import Confidence, Owner, Reset, Step, Subject
 from whyreset.words import clock, describe_exit, span
 
@@ -32,8 +32,9 @@ _WHAT = {
     "timed-out": "they had timed out here, and the peers did not hear of it",
     "host-restarted": "this host started not long ago, and they are from before",
     "service-restarted": "the service started not long ago, and they are from before",
+    "seen": "who reset them answered as a host does that does not know them",
     "never-known": "this host has not known them since watching began",
-    "forgotten": "after so long a silence the other side, or a box on the way, knows them no longer",
+    "forgotten": "the other side gave them up for their silence, or a box on the way had forgotten them",
 }
 _WHY = {
     "reset-lost": "a firewall or NAT on the way had lost its state, or dropped that reset",
@@ -87,8 +88,11 @@ class StalePeers:
                 continue
             kind = key[2]
             idle = in_common(list(stale.idle_ns))
-            confidence: Confidence = "certain" if stale.certain == stale.count and kind != "never-known" else "likely"
-            after = f", all about {span(idle)} after data last came or went" if idle else ""
+            if kind == "forgotten" and not idle:
+                continue  # peers abort for many reasons: only that all were silent as long speaks for this one
+            proven = stale.certain == stale.count and kind not in ("never-known", "forgotten", "seen")
+            confidence: Confidence = "certain" if proven else "likely"
+            after = f", all about {idle // SECOND_NS} s after data last came or went" if idle else ""
             yield Draft(
                 key=key,
                 subject=stale.subject,
@@ -110,7 +114,7 @@ class StalePeers:
         """What became of the connection; "" where that is none of ours."""
         facts, sample = reset.facts, reset.sample
         if facts.direction == "received":
-            # a probe of ours was answered: data would have been sent just before
+            # not answered to data, which would have been sent just before: to a probe of ours, or to nothing
             idle = facts.state == "ESTABLISHED" and (sample.idle_ms or 0) * _MS >= _SHORTEST_NS
             return "forgotten" if idle and reset.twin is None and sample.bytes_in + sample.bytes_out else ""
         if reset.cause.name != "half-open" or facts.cookies_recent or facts.past_stack:
@@ -123,6 +127,8 @@ class StalePeers:
             return {"reset-sent": "reset-lost", "half-closed": "closed", "silent": "timed-out"}.get(facts.ended, "")
         if "stray-segment" in reset.cause.candidates:
             return ""
+        if facts.traits is not None:
+            return "seen"  # in a capture there is no memory that says more
         if 0 < self._uptime_ns < _RECENT_NS:
             return "host-restarted"
         started_ns = (reset.owner.process.start_ns or 0) if reset.owner and reset.owner.alive else 0
@@ -172,18 +178,17 @@ class StalePeers:
         return ""
 
     def _steps(self, stale: _Stale, idle: int) -> Iterable[Step]:
-        inside = enter(stale.subject, self._home)
-        yield Step(f"{inside}ss -tno 'sport = :{stale.subject.port}'", "which connections are known here, with timers")
+        steps = [Step(f"ss -tno 'sport = :{stale.subject.port}'", "which connections are known here, with timers")]
         if idle:
-            seconds = max(idle // SECOND_NS // 2, 1)
-            yield Step(
-                f"sysctl -w net.ipv4.tcp_keepalive_time={seconds}",
-                "for programs that set SO_KEEPALIVE: probes before that time-out keep the way open",
+            sooner = f"sysctl -w net.ipv4.tcp_keepalive_time={max(idle // SECOND_NS // 2, 1)}"
+            steps.append(
+                Step(sooner, "of programs that set SO_KEEPALIVE: probes before that time-out keep the way open")
             )
+        return inside(stale.subject, self._home, *steps)
 
 
 def in_common(times_ns: list[int]) -> int:
-    """The time that most of these agree on within a tenth; 0 for none, or one too short to mean a thing."""
+    """The time that most of these agree on within a tenth; 0 where there is none, or it is too short."""
     if len(times_ns) < _AGREEING:
         return 0
     ordered = sorted(times_ns)
@@ -206,11 +211,12 @@ def _evidence(stale: _Stale, kind: str, idle: int) -> Iterable[str]:
         yield _WHY[kind]
     if idle:
         yield (
-            f"most of {len(stale.idle_ns)} were silent for about {span(idle)}, within a tenth: a time-out of a NAT,"
-            " firewall or balancer on the way, or of a pool"
+            f"most of {len(stale.idle_ns)} were silent for about {idle // SECOND_NS} s, within a tenth: a time-out of a"
+            " NAT, firewall or balancer on the way, or of a pool"
         )
     elif stale.idle_ns:
-        yield f"silent before for {span(min(stale.idle_ns))} to {span(max(stale.idle_ns))}"
+        shortest, longest = span(min(stale.idle_ns)), span(max(stale.idle_ns))
+        yield f"silent before for {shortest}" + (f" to {longest}" if longest != shortest else "")
     top = ", ".join(f"{remote} ({count})" for remote, count in stale.peers.most_common(3))
     if top:
         yield f"from {top}"

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from whyreset.findings.base import Batch, Claims, Draft, called, times
 from whyreset.findings.overflow import Listening, Overflows, Trouble, limit_of, look_steps
+from whyreset.findings.steps import inside
 from whyreset.model import Confidence, Queue, Step, Subject
 from whyreset.words import span
 
@@ -75,14 +76,15 @@ class SynQueueOverflow:
 
     def _steps(self, subject: Subject, listening: Listening | None) -> Iterable[Step]:
         if listening is None:
-            yield Step("ss -tn state syn-recv", "half-open handshakes by port and by remote, in that namespace")
+            every = Step("ss -tn state syn-recv", "half-open handshakes by port and by remote")
+            yield from inside(subject, self._home, every)
             return
-        look, *rest = look_steps(subject, listening, self._home)
-        many = look.command.replace("-ltnp", "-tn state syn-recv")
-        yield Step(
-            many, "from where the half-open handshakes are: many addresses with one each are spoofed, or a crowd"
+        yield from look_steps(subject, listening, self._home)
+        many = Step(
+            f"ss -tn state syn-recv 'sport = :{listening.port}'",
+            "from where the half-open handshakes are: many addresses with one each are spoofed, or a crowd",
         )
-        yield from (look, *rest)
+        yield from inside(subject, self._home, many)
 
 
 def _moved(moved: dict[str, int]) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, source, times
-from whyreset.findings.steps import enter
+from whyreset.findings.steps import inside
 from whyreset.model import Owner, Reset, Severity, Step, Subject
 
 PORTS, PEERS = 256, 64
@@ -33,6 +33,8 @@ class _Trouble(Struct, kw_only=True):
     first_ns: int
     last_ns: int
     count: int = 0
+    #: Of these, those of which the kernel itself said so.
+    certain: int = 0
     peers: Counter[str] = field(default_factory=Counter)
     resets: list[int] = field(default_factory=list)
 
@@ -74,7 +76,7 @@ class TimeWaitTrouble:
                 since_ns=trouble.first_ns,
                 last_ns=trouble.last_ns,
                 count=trouble.count,
-                confidence="likely" if name == "time-wait-assassination" else "certain",
+                confidence="certain" if trouble.certain == trouble.count else "likely",
                 severity=severity,
                 sentence=f"TIME-WAIT: {whose}:{port}: {_WHAT[name]}, {times(trouble.count, 'time')}",
                 evidence=tuple(_evidence(trouble, name)),
@@ -108,6 +110,7 @@ class TimeWaitTrouble:
         )
         trouble.last_ns = max(trouble.last_ns, reset.last_ns)
         trouble.count += reset.count
+        trouble.certain += reset.count if reset.cause.certainty == "certain" else 0
         for address, count in reset.remotes.top if reset.remotes else ():
             remote = source(address)
             if remote in trouble.peers or len(trouble.peers) < PEERS:
@@ -116,13 +119,12 @@ class TimeWaitTrouble:
             trouble.resets.append(reset.number)
 
     def _steps(self, trouble: _Trouble, name: str) -> Iterable[Step]:
-        inside = enter(trouble.subject, self._home)
         port = trouble.subject.port
-        yield Step(
-            f"{inside}ss -tan state time-wait '( sport = :{port} or dport = :{port} )' | wc -l", "how many there are"
-        )
+        many = f"ss -tan state time-wait '( sport = :{port} or dport = :{port} )' | wc -l"
+        steps = [Step(many, "how many there are")]
         if name == "time-wait-reuse":
-            yield Step(f"{inside}sysctl net.ipv4.ip_local_port_range net.ipv4.tcp_tw_reuse", "how many ports there are")
+            steps.append(Step("sysctl net.ipv4.ip_local_port_range net.ipv4.tcp_tw_reuse", "how many ports there are"))
+        return inside(trouble.subject, self._home, *steps)
 
 
 def _evidence(trouble: _Trouble, name: str) -> Iterable[str]:

@@ -54,7 +54,6 @@ class TooManyOrphans:
         if not self._last_ns:
             return
         severity: Severity = "warning" if self._resets else "notice"
-        orphans = f"{self._peak or self._orphans:,.0f} of {self._limit:,.0f} orphans"
         what = f"{times(self._resets, 'connection')} reset for it" if self._resets else "no connection reset for it yet"
         yield Draft(
             key="host",
@@ -65,7 +64,7 @@ class TooManyOrphans:
             confidence="certain",
             severity=severity,
             sentence=f"Too many orphans: closed sockets with unsent data reach net.ipv4.tcp_max_orphans; {what}",
-            evidence=tuple(self._evidence(orphans)),
+            evidence=tuple(self._evidence()),
             steps=(
                 Step("ss -tanmo state fin-wait-1", "the orphans with what they hold; also last-ack and closing"),
                 Step(
@@ -100,11 +99,13 @@ class TooManyOrphans:
             process=reset.owner.process if reset.owner else None,
         )
 
-    def _evidence(self, orphans: str) -> Iterable[str]:
+    def _evidence(self) -> Iterable[str]:
         if self._resets:
             yield "kernel reason TCP_ABORT_ON_MEMORY, and TCP's memory was not exhausted"
         for (_, port), count in self._ports.most_common(3):
             yield f"{times(count, 'connection')} reset on :{port}"
         if self._limit:
-            yield f"{orphans} now; where a peer is long silent each counts twice or four times"
+            number = f"{self._peak or self._orphans:,.0f} orphans"
+            yield f"{number} were counted; net.ipv4.tcp_max_orphans was {self._limit:,.0f} when it was read last"
+            yield "an orphan whose peer is long silent counts twice or four times"
         yield from self._holders.evidence(lambda holder: holder.orphans)

@@ -15,6 +15,8 @@ from whyreset.findings.base import SECOND_NS, Claims, label, source
 from whyreset.model import Reset
 
 SLICE_NS = 2 * SECOND_NS
+#: A reset may come into the window so long after it was sent: what is young waits, and a flood comes in portions.
+LATE_NS = SECOND_NS
 #: Of each slice: rows with an owner, and as many without.
 ROWS = 128
 #: Remotes of a row that are told apart.
@@ -100,7 +102,7 @@ class Window:
 
 def fits_time(claims: Claims, begins_ns: int) -> bool:
     """Whether a slice has a part in the time of these claims."""
-    return begins_ns + SLICE_NS > claims.since_ns and (not claims.until_ns or begins_ns <= claims.until_ns)
+    return begins_ns + SLICE_NS > claims.since_ns and (not claims.until_ns or begins_ns <= claims.until_ns + LATE_NS)
 
 
 def _book(part: _Slice, reset: Reset) -> None:

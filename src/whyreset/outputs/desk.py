@@ -2,8 +2,8 @@
 
 Rules. The socket's name is abstract (unix(7)): nothing stays on disk however the watch ends. Anyone may take such a
 name and anyone may connect, so both sides look at the other's uid (SO_PEERCRED) and believe only root and themselves.
-The watch never waits: it looks in once a tick, for few askers, each for a bounded time. What is asked and what is
-answered are bounded in bytes.
+The watch never waits: it looks in when somebody asks, for few askers, each for a bounded time. What is asked and what
+is answered are bounded in bytes.
 """
 
 from __future__ import annotations
@@ -88,6 +88,10 @@ class Desk:
     def fileno(self) -> int:
         """What becomes readable when there is something to do; -1 for nothing."""
         return -1 if self._poll.closed else self._poll.fileno()
+
+    def busy(self) -> bool:
+        """Whether somebody is connected who has not asked yet."""
+        return bool(self._askers)
 
     def serve(self, now_ns: int, answer: Callable[[Question, int], Answer], walk: Callable[[], int]) -> None:
         """Answers who has asked since the last call.

@@ -70,14 +70,17 @@ def verdict_key(verdict: Verdict) -> VerdictKey:
 
 
 def finding_text(finding: Finding) -> str:
-    """«12:00:04  finding   critical: Service down: api.service ... [service-down]», and what to do under it."""
+    """«12:00:04  finding   critical: Service down: api.service ... [service-down]», and what to do under it.
+
+    What is only suspected is said quietly, without its evidence.
+    """
     subject = finding.subject
     where = f", in {subject.netns_name}" if subject.netns_name else ""
     suspected = "suspected: " if finding.confidence == "suspected" else ""
     severity = "" if finding.state == "closed" else f"{finding.severity}: "
     head = f"{_STATES[finding.state]}{severity}{suspected}{finding.sentence}{where} [{finding.name}]"
     lines = [escape(f"{clock(finding.time_ns)}  finding   {head}")]
-    if finding.state == "open":
+    if finding.state == "open" and not suspected:
         lines += [escape(f"{'':20}{each}") for each in finding.evidence]
         lines += [escape(f"{'':20}next: {each.command}  # {each.why}") for each in finding.steps]
     return "\n".join(lines)

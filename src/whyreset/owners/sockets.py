@@ -103,6 +103,11 @@ class Owners:
         if listener is not None:
             self._changed.append(listener)
 
+    @property
+    def behind(self) -> bool:
+        """Whether there is something to catch up on."""
+        return bool(self._unread)
+
     def catch_up(self, now_ns: int, most: int = 20) -> None:
         """Reads so many of the processes that were only noted, so that they are known before they are gone.
 

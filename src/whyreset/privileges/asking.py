@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Collection, Mapping, Sequence
+from importlib import import_module
 from typing import Any, TypeVar
 
 import msgspec
@@ -25,6 +26,8 @@ from whyreset.sources.queues import NAMESPACES, Queues
 from whyreset.sources.queues import Wanted as LookWanted
 
 _ANSWER_BYTES_MAX = 64 << 20
+#: What the standard library, and we, import within functions: it may lie where only root reads.
+_LATER = ("array", "heapq", "urllib.parse")
 _Lines = tuple[str, ...]
 T = TypeVar("T")
 
@@ -91,6 +94,8 @@ class Asking:
     # ---- rights ----
 
     def settle(self) -> None:
+        for name in _LATER:
+            import_module(name)
         if self._owner:
             rights.become(*self._owner)
         else:
@@ -139,6 +144,19 @@ class Asking:
 
     def namespaces(self) -> dict[int, str]:
         return self.tell(requests.Namespaces(), dict[int, str])
+
+    def hold(self, path: str) -> str:
+        return self.tell(requests.Hold(path), str)
+
+    def is_used(self, path: str) -> bool:
+        return not path or self.tell(requests.IsUsed(path), bool)
+
+    def let_go(self, path: str) -> None:
+        if path:
+            _quietly(self, requests.LetGo(path))
+
+    def socket_holders(self) -> dict[int, list[tuple[int, int]]]:
+        return self.tell(requests.SocketHolders(), dict[int, list[tuple[int, int]]])
 
     def namespace_names(self) -> Mapping[int, str]:
         return self.tell(requests.NamespaceNames(), dict[int, str])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import struct
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -20,6 +21,8 @@ from whyreset.sources.loading import MAPS, Loaded
 from whyreset.sources.packet_socket import Opened, Wanted
 from whyreset.sources.queues import Queues
 
+#: Namespaces that were found, and held.
+_PATHS_MAX = 64
 _BLOCK_BYTES_MAX, _BLOCKS_MAX, _WAIT_MS_MAX = 1 << 20, 4096, 10_000
 
 
@@ -71,7 +74,10 @@ class Keeper:
                 raise NotGrantedError("nothing came to be put there")
             self._outputs.put(request.path, descriptors[0])
             return Reply()
-        return _DONE[type(request)](self, request)
+        try:
+            return _DONE[type(request)](self, request)
+        except (ValueError, OverflowError, struct.error) as error:  # no address, too many ports, no number of one
+            raise NotGrantedError(f"such a value ({error})") from error
 
     def close(self) -> None:
         """Ends what would not end with this process."""
@@ -129,10 +135,7 @@ class Keeper:
 
     def _want(self, request: requests.Want) -> Reply:
         self._check_wanted(request.wanted)
-        try:
-            self._ring(request.number).want(request.wanted)
-        except ValueError as error:  # no address, or too many
-            raise NotGrantedError(str(error)) from error
+        self._ring(request.number).want(request.wanted)
         return Reply()
 
     def _dropped(self, request: requests.Dropped) -> Reply:
@@ -153,7 +156,9 @@ class Keeper:
         return opened
 
     def _check_wanted(self, wanted: Wanted) -> None:
-        if wanted.everything and not self._grants.everything:
+        """Every segment is for causes from packets alone: where the kernel program runs nobody needs them."""
+        alone = self._loaded is None or isinstance(self._loaded, SourceError)
+        if wanted.everything and not (self._grants.everything and alone):
             raise NotGrantedError("every segment")
 
     # ---- namespaces ----
@@ -167,6 +172,35 @@ class Keeper:
         """Only those that were named on the command line, by paths that were found for them here."""
         if path not in self._paths:
             raise NotGrantedError("that network namespace")
+
+    def _hold(self, request: requests.Hold) -> Reply:
+        self._check_place(request.path)
+        if len(self._paths) > _PATHS_MAX:
+            raise NotGrantedError("so many network namespaces")
+        held = self._hands.hold(request.path)
+        self._paths.add(held)
+        return Reply(held)
+
+    def _is_used(self, request: requests.IsUsed) -> Reply:
+        self._check_place(request.path)
+        return Reply(self._hands.is_used(request.path))
+
+    def _let_go(self, request: requests.LetGo) -> Reply:
+        self._check_place(request.path)
+        # the number of its descriptor may soon be another file's
+        if request.path:
+            self._paths.discard(request.path)
+            if tools := self._tools.pop(request.path, None):
+                tools.close()
+            if translations := self._translations.pop(request.path, None):
+                translations.close()
+            self._hands.let_go(request.path)
+        return Reply()
+
+    def _socket_holders(self, _: requests.SocketHolders) -> Reply:
+        if not self._grants.everything:
+            raise NotGrantedError("who holds sockets")
+        return Reply(self._hands.socket_holders())
 
     def _namespace_names(self, _: requests.NamespaceNames) -> Reply:
         return Reply(self._hands.namespace_names())
@@ -285,6 +319,10 @@ _DONE: dict[type[object], Callable[[Keeper, Any], Reply]] = {
     requests.LookInto: Keeper._look_into,
     requests.IsLocal: Keeper._is_local,
     requests.Namespaces: Keeper._namespaces,
+    requests.Hold: Keeper._hold,
+    requests.IsUsed: Keeper._is_used,
+    requests.LetGo: Keeper._let_go,
+    requests.SocketHolders: Keeper._socket_holders,
     requests.NamespaceNames: Keeper._namespace_names,
     requests.Look: Keeper._look,
     requests.ContainerName: Keeper._container_name,
@@ -299,10 +337,12 @@ _DONE: dict[type[object], Callable[[Keeper, Any], Reply]] = {
 def needed(grants: Grants) -> frozenset[int]:
     """The capabilities for what may be asked for after everything is loaded; docs/safety.md says what each is for."""
     kept = {rights.CAP_SYS_PTRACE}
-    if grants.packets:
-        kept |= {rights.CAP_NET_RAW, rights.CAP_NET_ADMIN, rights.CAP_DAC_READ_SEARCH}
+    if grants.looking or grants.packets:
+        kept.add(rights.CAP_DAC_READ_SEARCH)
     if grants.looking or (grants.packets and grants.netns):
         kept.add(rights.CAP_SYS_ADMIN)
+    if grants.packets:
+        kept |= {rights.CAP_NET_RAW, rights.CAP_NET_ADMIN}
     if grants.writes:
         kept |= {rights.CAP_DAC_OVERRIDE, rights.CAP_CHOWN}
     return frozenset(kept)

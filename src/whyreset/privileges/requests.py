@@ -140,6 +140,28 @@ class Namespaces(_Request):
     """Paths of those that were granted, by inode number."""
 
 
+class Hold(_Request):
+    """A path that leads to that namespace as long as it is held."""
+
+    path: Path
+
+
+class IsUsed(_Request):
+    """Whether anybody but us uses a namespace that is held."""
+
+    path: Path
+
+
+class LetGo(_Request):
+    """Nothing: a namespace is not held any more."""
+
+    path: Path
+
+
+class SocketHolders(_Request):
+    """(pid, start) of those who hold TCP sockets of our own namespace, by the number of the socket's file."""
+
+
 class NamespaceNames(_Request):
     """Names by inode number."""
 
@@ -209,6 +231,10 @@ Request = (
     | LookInto
     | IsLocal
     | Namespaces
+    | Hold
+    | IsUsed
+    | LetGo
+    | SocketHolders
     | NamespaceNames
     | Look
     | ContainerName

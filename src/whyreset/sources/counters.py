@@ -1,8 +1,8 @@
 """The kernel's counters that bear on resets: of every network namespace, or without rights of one's own.
 
 The kernel program walks the kernel's list of namespaces and reads their counters in place: some microseconds each, no
-setns(2), no /proc. Extended counters are read for all each second as long as that stays within the budget, else every
-ten seconds.
+setns(2), no /proc. Extended counters are read for all each second as long as that stays within the budget, else after
+so long a rest as brings it back there, ten seconds at the most.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ TCP_NAMES = {
     "TCP_MIB_OUTRSTS": "OutRsts",
 }
 _EVERY_NS = 10_000_000_000
-#: 0.2 % of a core when done every second (DESIGN section 8).
-_BUDGET_NS = 2_000_000
+_SECOND_NS = 1_000_000_000
+#: Share of a core that reading extended counters may cost.
+_SHARE = 0.002
 
 
 class CounterSource:
@@ -63,7 +64,9 @@ class CounterSource:
         Args:
             now_ns: any steady clock.
         """
-        full = self._full_cost_ns <= _BUDGET_NS or self._full_at_ns is None or now_ns - self._full_at_ns >= _EVERY_NS
+        # a reading that was dear, once or always, is followed by as long a rest as brings it back to the budget
+        rest_ns = min(round(self._full_cost_ns / _SHARE), _EVERY_NS)
+        full = rest_ns <= _SECOND_NS or self._full_at_ns is None or now_ns - self._full_at_ns >= rest_ns
         before = time.thread_time_ns()
         _, _, found, rows = self._program.walk(extended=full)
         spent = time.thread_time_ns() - before

@@ -112,6 +112,22 @@ def view(port: int, address: str = "", known: Container[int] | None = None) -> V
     return View(netns=netns, cookie=cookie, sockets=found, local=is_local(address) if address else None)
 
 
+def current(states: Iterable[str], most: int) -> list[Socket]:
+    """The sockets in some states, in the namespace that the calling thread is in.
+
+    Args:
+        states: names of `STATES`.
+        most: no more than these.
+    Raises:
+        OSError: sock_diag is not there, or not allowed.
+    """
+    netns, cookie = here()
+    mask = sum(1 << STATES.index(each) for each in states)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, _NETLINK_SOCK_DIAG) as asking:
+        bodies = (body for family in _FAMILIES for body in _dump(asking, family, 0, mask))
+        return [_socket(body, netns, cookie) for body in islice(bodies, most)]
+
+
 def listeners(most: int) -> list[Socket]:
     """The listeners of the namespace that the calling thread is in, with their queues and what they have dropped.
 

@@ -44,6 +44,8 @@ class Program:
         self._load = load
         self._held: Loaded | None = None
         self._poll: select.epoll | None = None
+        #: What `wait` shall end on, while it has not.
+        self._awaited: int | None = None
 
     @staticmethod
     def can_run() -> Missing | None:
@@ -106,15 +108,24 @@ class Program:
             **limits,
         )
 
-    def wait(self, seconds: float) -> None:
-        """Waits until a ring fills faster than expected, at most so long."""
-        if self._poll is not None:
-            self._poll.poll(max(seconds, 0.0))
+    def waiting(self) -> bool:
+        """Whether resets or lives wait to be read. Closes do not count: they are only asked about resets."""
+        return bool(self.resets.pending or self.lives.pending)
+
+    def wait(self, seconds: float) -> bool:
+        """Waits until a ring fills faster than expected, at most so long; True where what `wake_on` named ended it."""
+        if self._poll is None:
+            return False
+        woken = any(number == self._awaited for number, _ in self._poll.poll(max(seconds, 0.0)))
+        if woken:
+            self._awaited = None
+        return woken
 
     def wake_on(self, descriptor: int) -> None:
-        """Lets `wait` end once when there is something to read; this has to be asked for again each time."""
-        if self._poll is None or descriptor < 0:
+        """Lets `wait` end once when there is something to read; after it has, this has to be asked for again."""
+        if self._poll is None or descriptor in (-1, self._awaited):
             return
+        self._awaited = descriptor
         try:
             self._poll.modify(descriptor, select.EPOLLIN | select.EPOLLONESHOT)
         except FileNotFoundError:

@@ -11,6 +11,7 @@ from collections.abc import Container, Iterable
 
 from whyreset.core import lives
 from whyreset.model import Socket
+from whyreset.sources import diag
 from whyreset.sources.base import SourceError
 from whyreset.sources.diag import STATES
 from whyreset.sources.libbpf import BpfError, Library, Object, read_iterator
@@ -21,6 +22,7 @@ _WALK = "held_sockets"
 _UNUSED = {"resets": 4096, "closes": 4096, "lives": 4096, "sockets": 1, "processes": 1, "namespaces": 1, "tallies": 1}
 #: Sockets that are looked at; each counts once for each process that holds it.
 HELD_MAX = 1 << 20
+_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 def held(port: int = 0, pid: int = 0, walk: int | None = None) -> list[Socket]:
@@ -90,3 +92,28 @@ def holders(inodes: Container[int], pids: Iterable[int] | None = None) -> tuple[
         finally:
             os.close(folder)
     return found, hidden
+
+
+def held_here(most: int = 1 << 16) -> dict[int, list[tuple[int, int]]]:
+    """Who holds the listeners and open connections of the caller's namespace, from /proc.
+
+    Args:
+        most: so many sockets are looked at.
+    Returns:
+        (pid, start in nanoseconds of CLOCK_BOOTTIME) by the number of the socket's file.
+    Raises:
+        OSError: sock_diag is not there, or not allowed.
+    """
+    there = {each.inode for each in diag.current(("LISTEN", "SYN_SENT", "ESTABLISHED", "CLOSE_WAIT"), most)} - {0}
+    found, _ = holders(there)
+    starts = {pid: start_ns(pid) for pids in found.values() for pid in pids}
+    return {inode: [(pid, starts[pid]) for pid in pids if starts[pid]] for inode, pids in found.items()}
+
+
+def start_ns(pid: int) -> int:
+    """When a process began, in nanoseconds of CLOCK_BOOTTIME; 0 for one that has gone; see proc(5) on starttime."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return int(file.read(1024).rpartition(b")")[2].split()[19]) * _TICK_NS
+    except (OSError, ValueError, IndexError):
+        return 0

@@ -16,7 +16,6 @@ from whyreset.sources.base import SourceError
 
 #: How long namespaces are entered; those that are left are counted.
 _ENTER_SECONDS = 0.5
-_TICK_NS = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
 
 
 class Seen(Struct, frozen=True, kw_only=True):
@@ -142,14 +141,5 @@ def _from_proc(question: Question, views: list[diag.View], missing: list[Missing
         missing.append(
             Missing(source="processes", why=f"the files of {hidden} processes may only be read by root", lost=lost)
         )
-    starts = {pid: _start_ns(pid) for pids_of in found.values() for pid in pids_of}
+    starts = {pid: sockets.start_ns(pid) for pids_of in found.values() for pid in pids_of}
     return {inode: [(pid, starts[pid]) for pid in pids_of if starts[pid]] for inode, pids_of in found.items()}
-
-
-def _start_ns(pid: int) -> int:
-    """0 for one that has gone; see proc(5) on starttime."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return int(file.read(1024).rpartition(b")")[2].split()[19]) * _TICK_NS
-    except (OSError, ValueError, IndexError):
-        return 0

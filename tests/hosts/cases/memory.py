@@ -19,12 +19,15 @@ LIMIT = Path("/proc/sys/net/ipv4/tcp_max_orphans")
 def orphan_limit(limit: int) -> Iterator[None]:
     """Set tcp_max_orphans for the length of the block.
 
-    A small shell puts the old value back as soon as its input ends, so also when this process is killed.
+    A small shell puts the old value back as soon as its input ends, so also when this process is killed. It needs
+    nothing but itself: a command that is missing would have it put the value back at once.
     """
-    restore = f"cat >/dev/null; echo {LIMIT.read_text().strip()} >{LIMIT}"
+    restore = f"read nothing; echo {LIMIT.read_text().strip()} >{LIMIT}"
     with subprocess.Popen(["sh", "-c", restore], stdin=subprocess.PIPE, start_new_session=True):
         LIMIT.write_text(str(limit))
         yield
+        if (now := LIMIT.read_text().strip()) != str(limit):
+            raise RuntimeError(f"somebody set {LIMIT} to {now} meanwhile")
 
 
 def _aborted(stage: Stage, count: int) -> bool:

@@ -245,3 +245,30 @@ def test_a_damaged_file_is_said_to_be_to_readers(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(StoreError, match="damaged"), Reader(str(path)) as reader:
         list(reader.read(Reset))
+
+
+def test_a_schema_that_does_something_is_refused(tmp_path: Path) -> None:
+    """Root may read what another user wrote: a view in the place of the table runs nothing."""
+    path = tmp_path / "history.db"
+    written(path)
+    with closing(sqlite3.connect(path)) as other:
+        other.execute("ALTER TABLE piece RENAME TO hidden")
+        endless = "WITH RECURSIVE n(id) AS (SELECT 1 UNION ALL SELECT id + 1 FROM n)"
+        other.execute(f"CREATE VIEW piece AS {endless} SELECT id, '' kind, 0 first_ns, 0 last_ns, x'' body FROM n")
+    with pytest.raises(StoreError, match="no table"):
+        Reader(str(path))
+
+
+def test_a_log_without_its_file(tmp_path: Path) -> None:
+    """Somebody removed the file alone after a crash: what is left of its log is not taken for the new one's."""
+    path = tmp_path / "history.db"
+    with subprocess.Popen([*FLOODING, str(path)], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        while int(process.stdout.readline().split()[0]) < 40:
+            pass
+        process.send_signal(signal.SIGKILL)
+    path.unlink()
+    history = History(path)
+    history.take(values.reset())
+    history.end()
+    assert len(read(path, Reset)) == 1

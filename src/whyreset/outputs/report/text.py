@@ -82,7 +82,7 @@ def summary(
     if verdict := phrases.verdict(found, meant):
         lines.append(verdict)
     if meant is not None:
-        lines += [f"  next: {step.command}  # {step.why}" for step in meant.steps]
+        lines += [f"  next: {step.command}  # {step.why}" for step in meant.steps[:1]]
     if found.resets:
         ranked = found.ranked_rows() if by_service else found.ranked()
         lines += ["", *rows(ranked, found, limit)]

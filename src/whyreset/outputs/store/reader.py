@@ -13,6 +13,7 @@ from whyreset.outputs.store.values import Run
 
 T = TypeVar("T")
 _AT_ONCE = 256
+_IS_TABLE = "SELECT type FROM sqlite_master WHERE name='piece'"
 _FOREVER_NS = (1 << 63) - 1
 
 
@@ -108,8 +109,13 @@ class Reader:
         """To read alone; on a disk that cannot be written to, as a file that does not change."""
         for more in ("", "&immutable=1"):
             connection = sqlite3.connect(f"file:{_quoted(self.path)}?mode=ro{more}", uri=True, timeout=2.0)
+            connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, bodies.BODY_MAX)
             try:
-                connection.execute("SELECT id FROM piece LIMIT 1").fetchall()
+                # root may read what another user wrote: nothing in it is to run
+                connection.execute("PRAGMA trusted_schema=OFF")
+                if connection.execute(_IS_TABLE).fetchall() != [("table",)]:
+                    raise sqlite3.DatabaseError("it has no table of pieces")
+                connection.execute("SELECT id FROM piece INDEXED BY piece_span WHERE kind='' LIMIT 1").fetchall()
             except sqlite3.OperationalError as error:
                 connection.close()
                 code = error.sqlite_errorcode & 0xFF

@@ -351,11 +351,11 @@ cdef class Contacts:
 
     cdef object failed(self, remote *r):
         """Places that failed. An estimate is no more than segments there were for them, nor than ports there can be."""
+        cdef uint64_t most = r.tries
         if not r.crowded:
             return r.places_used
-        most = r.tries
         if r.here_used < ADDRESSES:
-            most = min(most, (r.high - r.low + 1) * r.here_used)
+            most = min(most, <uint64_t>(r.high - r.low + 1) * r.here_used)
         return max(<int>PLACES + 1, min(round(count_registers(r.registers)), most))
 
     cdef object value(self, remote *r):

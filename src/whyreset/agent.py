@@ -281,7 +281,7 @@ class Agent:
             counts = self._count(now_ns + epoch_ns, everything=last)
             host = self._limits.read(time.monotonic())
             alerts = self._alerting.read((now_ns + epoch_ns) / 1e9, counters, host)
-            losses = self._kernel.losses() | (self._wire.losses() if self._wire else {})
+            losses = self._kernel.losses() | self._meaning.losses() | (self._wire.losses() if self._wire else {})
             notices = self._losses.notices(losses, now_ns + epoch_ns)
             attempts = self._attempts()
             self._meaning.see(

@@ -138,6 +138,10 @@ class Meaning:
         """The same between two seconds, where something new came: a crash is told at once, unless that costs much."""
         return self.judge(now_ns) if self._is_new and now_ns >= self._early_after_ns else []
 
+    def losses(self) -> dict[str, tuple[int, str]]:
+        """What was lost so far, by name: how much, and what that means for the user."""
+        return {"findings-untold": (self._judge.left_out, "findings not told, since so many go on already")}
+
     def open(self, now_ns: int) -> list[Finding]:
         """The findings that go on."""
         return self._judge.open(now_ns)

@@ -69,6 +69,7 @@ class Judge:
         self._start = start
         self._number = 0
         self._told: Table[_Key, _Told] = Table(2 * MOST, weight=lambda told: -told.until_ns or 1)
+        self._untold: Table[_Key, bool] = Table(8 * MOST)
         #: Findings that were not told, since there were so many already.
         self.left_out = 0
 
@@ -182,7 +183,9 @@ class Judge:
         """A finding for the first time; none where there are too many."""
         going_on = [name for (name, _), told in self._told.items() if not told.until_ns]
         if len(going_on) >= MOST or going_on.count(key[0]) >= MOST_ALIKE:
-            self.left_out += 1
+            if key not in self._untold:
+                self._untold.touch(key, lambda: True)
+                self.left_out += 1
             return []
         self._number += 1
         self._told.pop(key)

@@ -13,24 +13,12 @@ from tests.meanings.scenario import Scenario
 SHORT = (
     "a service crashes",
     "a connect scan",
-    "a scan with decoys",
-    "a scan within a flood",
     "a scraper of dead exporters",
     "spoofed SYNs for an open port",
-    "a scanner here",
-    "checks by connection alone",
-    "a service is restarted as planned",
-    "nginx is reloaded under load",
     "a worker of nginx is killed under load",
-    "redis is at maxclients",
-    "a proxy's clients leave",
     "a program does not accept",
-    "one burst that overflows an accept queue",
-    "a dependency that refuses",
     "a blocked dependency",
-    "resets that get lost",
     "clients that vanish",
-    "many old duplicates in TIME-WAIT",
 )
 
 

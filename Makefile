@@ -30,8 +30,9 @@ run: $(VENV)/.project $(VENV)/.built
 
 ## test     the whole suite, with coverage (ARGS="-k name" for a part of it)
 test: packages-test setup
-	@mkdir -p build/coverage && chmod 1777 build/coverage # a watch becomes an unprivileged user, who writes there too
-	@tools/as_root.sh env HYPOTHESIS_STORAGE_DIRECTORY=build/hypothesis $(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
+	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && chmod 1777 "$$folder" && tools/as_root.sh env \
+		COVERAGE_FILE="$$folder/data" HYPOTHESIS_STORAGE_DIRECTORY=build/hypothesis \
+		$(BIN)/python -m pytest --cov --cov-report=term $(ARGS)
 
 ## test-kernels  the ground truth on Debian's other kernels, under emulation (ARGS="--kernel 6.1 --case 04a" for a part)
 test-kernels: packages-test packages-kernels setup

@@ -323,8 +323,8 @@ def test_namespaces_are_looked_into_only_where_that_was_granted() -> None:
     requested = (requests.LookInto(()), requests.RawSenders(0))
     for request in requested:
         with pytest.raises(NotGrantedError):
-            Keeper(Grants(looking=False), os.getpid(), None).do(request, ())
-    granted = Keeper(Grants(), os.getpid(), None)
+            Keeper(Grants(), os.getpid(), None).do(request, ())
+    granted = Keeper(Grants(looking=True), os.getpid(), None)
     assert [granted.do(request, ()).value for request in requested] == [(), ()]
 
 

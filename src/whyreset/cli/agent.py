@@ -71,6 +71,7 @@ def agent(
     from whyreset.sources.loading import Loading
 
     grants = Grants(
+        looking=True,
         loading=Loading(exact_owners=exact_owners),
         # for what the stack did not send, and for what is kept
         packets=2 * (1 + len(netns)) if packets else 0,
@@ -98,7 +99,7 @@ def agent(
         memory = Memory(state, hands.files)
         known = memory.load()
         found = places(netns, hands) if packets else ()
-        import_stand_ins(packets=False)
+        import_stand_ins(wire=packets, tapping=False)
         hands.settle()
         check_folder(store)
         if state is None:

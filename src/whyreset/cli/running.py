@@ -47,6 +47,7 @@ def capturing_grants(path: str, *, netns: tuple[str, ...], snap: int, force: boo
 
     return Grants(
         loading=Loading(triggers=True),
+        looking=True,
         packets=_PLACES_MAX,
         snap_bytes=max(snap, 320),
         netns=netns,
@@ -106,9 +107,14 @@ def watching(stack: ExitStack, settings: Settings, hands: Hands) -> Agent | Coun
         return stack.enter_context(Counting(str(error), settings))
 
 
-def import_stand_ins(*, packets: bool) -> None:
-    """What may stand in for the agent is imported with the user's rights too."""
-    for name in ("counting", *(["onwire", "tapping"] if packets else [])):
+def import_stand_ins(*, wire: bool, tapping: bool) -> None:
+    """What may be wanted later, or stand in for the agent, is imported with the user's rights too.
+
+    Args:
+        wire: packets are read beside the kernel.
+        tapping: packets may have to do alone.
+    """
+    for name in ("counting", *(["onwire"] if wire else []), *(["tapping"] if tapping else [])):
         import_module(f"whyreset.{name}")
 
 

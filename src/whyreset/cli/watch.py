@@ -161,7 +161,7 @@ def watch(
             )
             recording = _recording(evidence, hands) if evidence else None
             import_module("whyreset.history")
-            import_stand_ins(packets=by_packets)
+            import_stand_ins(wire=by_packets, tapping=by_packets)
             hands.settle()
             agent = watching(stack, settings, hands)
             if recording:

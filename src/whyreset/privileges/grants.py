@@ -29,7 +29,7 @@ class Grants(Struct, frozen=True, kw_only=True):
     #: Names or inode numbers of the namespaces that may be entered, beside our own.
     netns: tuple[str, ...] = ()
     #: Namespaces whose counters speak of trouble may be looked into: queues of listeners, and who has raw sockets.
-    looking: bool = True
+    looking: bool = False
     #: The file of a capture, whether it may be written over, and whether it is one of many.
     capture: str = ""
     force: bool = False

@@ -25,6 +25,14 @@ def test_slewing_is_followed_and_is_no_step() -> None:
     assert steady.now(NOW + 99 * SECOND + 99 * SECOND // 2000) == 99 * SECOND
 
 
+def test_the_readings_own_jitter_changes_nothing() -> None:
+    """Two clocks are read one after the other: followed, that would change the order of packets."""
+    steady = Steady()
+    steady.read(NOW, 0)
+    steady.read(NOW + SECOND + 1_200, SECOND)
+    assert steady.now(NOW + SECOND) == SECOND
+
+
 @pytest.mark.parametrize("step", [-7200 * SECOND, -2 * SECOND, 2 * SECOND, 7200 * SECOND])
 def test_what_was_told_before_a_step_is_read_by_the_clock_of_then(step: int) -> None:
     """A packet that was stamped just before, and taken just after."""

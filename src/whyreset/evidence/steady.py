@@ -10,8 +10,9 @@ from bisect import bisect_right
 
 from msgspec import Struct
 
-#: A difference of both clocks that is larger is a step; what is smaller is slewing, and followed.
-STEP_NS = 100_000_000
+#: A difference of both clocks that is larger is a step; what is smaller is slewing, and followed. Both are read one
+#: after the other, and what is as small as this is nothing but that: followed, it would change the order of packets.
+STEP_NS, _JITTER_NS = 100_000_000, 1_000_000
 #: What was told before a step is taken so long after it at most.
 _LATE_NS = 5_000_000_000
 _STEPS_MAX = 64
@@ -39,8 +40,9 @@ class Steady:
         offset_ns = time_ns - steady_ns
         if not self._spans:
             self._spans.append(_Span(0, offset_ns))
-        elif abs(offset_ns - self._spans[-1].offset_ns) <= STEP_NS:
-            self._spans[-1].offset_ns = offset_ns
+        elif (apart_ns := abs(offset_ns - self._spans[-1].offset_ns)) <= STEP_NS:
+            if apart_ns > _JITTER_NS:
+                self._spans[-1].offset_ns = offset_ns
         else:
             self.steps += 1
             self._spans.append(_Span(steady_ns, offset_ns))

@@ -159,3 +159,20 @@ def test_a_crowd_of_suspects_is_not_told() -> None:
     told = story.play()
     assert not story.judge.open(story.now_ns)
     assert sum(each.state == "open" for each in told) <= SUSPECTS
+
+
+def test_a_scan_does_not_hide_that_a_service_is_down() -> None:
+    """Its clients may share an address with who scans, behind a NAT."""
+    probes = "".join(f"{2 + number / 100:.2f} contact 198.51.100.7 {9000 + number} syn\n" for number in range(40))
+    crash = "0 listen 8080 api unit=api.service\n2.5 exit api SIGSEGV\n2.6..3.5/0.05 sent closed-port 8080\n"
+    told = {each.name for each in Story(probes + crash).play()}
+    assert {"port-scan", "service-down"} <= told
+
+
+def test_a_scan_of_a_port_whose_service_is_gone_is_a_scan() -> None:
+    """It tries that port as any other."""
+    probes = "".join(f"{302 + number / 100:.2f} contact 198.51.100.7 {9000 + number} syn\n" for number in range(40))
+    gone = "0 listen 8080 api unit=api.service\n2.5 exit api 0\n302.5 sent closed-port 8080\n"
+    told = {each.name for each in Story(probes + gone).play()}
+    assert "port-scan" in told
+    assert "service-down" not in told

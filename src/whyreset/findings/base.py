@@ -77,6 +77,9 @@ class Claims(Struct, frozen=True, kw_only=True):
     remotes: frozenset[str] = frozenset()
     #: Only resets that were sent while their process was exiting, or only others.
     exiting: bool | None = None
+    #: Of a port that has or had an owner, so many of each remote at most within a moment; 0 for all. Who looks for open
+    #: ports comes once or twice, who wants the service comes back.
+    few: int = 0
     #: Only resets from that time on, or up to that time; 0 for any.
     since_ns: int = 0
     until_ns: int = 0

@@ -39,6 +39,8 @@ TOGETHER_NS = 5 * SECOND_NS
 COMPARED = 64
 #: Connections as any program makes them to fewer places than that wait so long: who wants those ports tries again.
 SURE, WAIT_NS = 8, SECOND_NS
+#: So often in a moment does a scanner try a port; who tries it more often wants the service that was there.
+FEW = 2
 #: More who are only suspected at once are no scans: their addresses are made up, or there is another reason for it.
 SUSPECTS = 4
 #: Segments that no stack sends.
@@ -119,6 +121,7 @@ class PortScan:
                     # of captures all hosts are one
                     netns_cookie=key[0] or None,
                     remotes=frozenset(scan.contact.remote for scan in scans),
+                    few=FEW,
                     since_ns=min(scan.first_ns for scan in scans),
                     until_ns=last_ns + SECOND_NS,
                 ),

@@ -56,7 +56,8 @@ class Row(Struct, kw_only=True):
             return 0
         if not claims.remotes:
             return self.count
-        return min(self.count, sum(count for remote, count in self.remotes.items() if remote in claims.remotes))
+        most = claims.few if claims.few and self.owner else self.count
+        return min(self.count, sum(min(n, most) for remote, n in self.remotes.items() if remote in claims.remotes))
 
 
 class _Slice:

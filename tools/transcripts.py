@@ -72,7 +72,7 @@ def _text(out: object) -> str:
 def _shortened(text: str) -> str:
     """Findings in full, resets some, all without what differs from run to run in a way that nobody cares for."""
     kept: list[str] = []
-    resets = left = 0
+    resets = left = place = 0
     within = False
     for line in text.splitlines()[1:]:
         kind = re.match(r"\d\d:\d\d:\d\d  (\w+)", line)
@@ -82,12 +82,13 @@ def _shortened(text: str) -> str:
             resets += 1
             if resets > _RESETS:
                 left += 1
+                place = place or len(kept)
                 continue
-        elif not within:
+        elif not within or not line.startswith(" "):
             continue
         kept.append(line if len(line) <= _WIDTH or within else f"{line[: _WIDTH - 1]}…")
     if left:
-        kept.insert(_RESETS, f"          ({left} more lines about resets)")
+        kept.insert(place, f"          ({left} more lines about resets)")
     return "\n".join(kept)
 
 

@@ -129,12 +129,13 @@ def _doubt(contact: Contact, *, many: bool) -> str:
 
 
 def _ports(scan: Scan) -> str:
-    about = "" if scan.contact.exact else "about "
+    # of those that are only estimated it is not told apart which had a listener before: all were tried
+    tried, about = (scan.failed, "") if scan.contact.exact else (scan.contact.failed, "about ")
     if scan.contact.addresses > 1:
-        return f"{about}{times(scan.failed, 'place')} (address and port)"
-    if scan.failed <= 4:
-        return f"{'port' if scan.failed == 1 else 'ports'} {_list(scan.ports)}"
-    return f"{about}{times(scan.failed, 'port')}"
+        return f"{about}{times(tried, 'place')} (address and port)"
+    if tried <= 4:
+        return f"{'port' if tried == 1 else 'ports'} {_list(scan.ports)}"
+    return f"{about}{times(tried, 'port')}"
 
 
 def _where(contact: Contact) -> str:

@@ -14,6 +14,7 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from tests import needs
+from tests.cli.test_missing import as_nobody
 from tests.cli.whyreset import COMMAND, is_one_sentence, run
 from tests.hosts import Host, Watch
 from tests.hosts.hosts import await_true
@@ -111,7 +112,7 @@ def test_the_user_can_be_chosen(machine: None) -> None:
 
 def test_only_root_chooses_a_user() -> None:
     """Others are who they are."""
-    refused = run("watch", "--user", "daemon", before=["setpriv", "--reuid", NOBODY, "--clear-groups"])
+    refused = run("watch", "--user", "daemon", before=as_nobody())
     assert refused.returncode == 1
     assert "only root" in refused.stderr
 
@@ -136,9 +137,7 @@ def test_who_believes_a_watch_whose_user_is_nobody(host: Host) -> None:
         watch = Watch()
         with watch:
             answer = json.loads(run("who", "1", "--json").stdout)
-            stranger = json.loads(
-                run("who", "1", "--json", before=["setpriv", "--reuid", NOBODY, "--clear-groups"]).stdout
-            )
+            stranger = json.loads(run("who", "1", "--json", before=as_nobody()).stdout)
     assert "watched_since" in answer
     assert "watched_since" not in stranger
 

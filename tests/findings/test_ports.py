@@ -6,6 +6,7 @@ from tests.findings.story import BOOT, EPOCH, SECOND
 from tests.findings.test_service_down import life
 from whyreset.findings.base import Batch
 from whyreset.findings.ports import Ports, ending, ends_in_order, same
+from whyreset.findings.services import Services
 from whyreset.model import Process
 
 OLD = Process(pid=10, start_ns=SECOND, comm="api")
@@ -62,3 +63,17 @@ def test_how_a_listener_went_is_how_its_process_did() -> None:
     assert ports.in_order(closed)
     ports.see(batch(closed, ends=(Process(pid=10, start_ns=SECOND, comm="api", exit_code=11),)))
     assert not ports.in_order(closed)
+
+
+def test_a_batch_that_several_finders_show_counts_once() -> None:
+    """They share what is remembered; each asks it after it has shown what came."""
+    services = Services()
+    came = batch(life(1, "0.0.0.0", since=0, until=3, owner=OLD, exit_code=0), life(2, "0.0.0.0", since=5, owner=NEW))
+    for _ in range(3):
+        services.see(came)
+        assert len(services.restarts) == 1
+    services.see(batch())
+    assert services.restarts == []
+    port = services.ports.get(came.lives[0].listener.netns_cookie, came.lives[0].listener.port)
+    assert port is not None
+    assert len(port.former) == 1

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, label, times
-from whyreset.findings.cuts import Cut, Cuts
-from whyreset.findings.ports import CUT, Ports, Restart, ends_in_order, same
+from whyreset.findings.cuts import Cut
+from whyreset.findings.ports import CUT, Restart, ends_in_order, same
+from whyreset.findings.services import OfServices, Services
 from whyreset.model import Process, Step, Subject
 from whyreset.words import clock, program, service, span
 
@@ -44,29 +45,28 @@ class _Rolling(Struct, kw_only=True):
         return list(found.values())
 
 
-class Deploy:
+class Deploy(OfServices):
     """Finds reloads and rolling restarts."""
 
     NAME = "deploy"
 
-    def __init__(self) -> None:
-        self._ports = Ports()
-        self._cuts = Cuts(self._ports)
+    def __init__(self, services: Services | None = None) -> None:
+        super().__init__(services)
         self._rolling: Table[tuple[str, str], _Rolling] = Table(PROGRAMS)
         self._ended: deque[Process] = deque(maxlen=ENDED)
 
     def see(self, batch: Batch) -> None:
         """Restarts, resets, and ends of processes."""
-        for restart in self._ports.see(batch):
+        self._services.see(batch)
+        for restart in self._services.restarts:
             if restart.in_order and restart.again_ns - restart.ended_ns <= BACK_NS:
                 self._restarted(restart)
-        self._cuts.see(batch)
         self._ended += (each for each in batch.ends if each.exit_code is not None and ends_in_order(each.exit_code))
 
     def drafts(self, now_ns: int) -> Iterable[Draft]:
         """One for each port that was reloaded, and for each program whose instances were restarted in turn."""
         by_port: dict[tuple[int, int], list[Cut]] = {}
-        for key, cut in self._cuts.ended():
+        for key, cut in self._services.cuts.ended():
             if _is_reload(cut):
                 by_port.setdefault(key, []).append(cut)
         for key, cuts in by_port.items():

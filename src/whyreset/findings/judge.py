@@ -15,6 +15,7 @@ from msgspec import Struct
 
 from whyreset.findings import FINDERS
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Finder, Looker, Table
+from whyreset.findings.services import OfServices, Services
 from whyreset.findings.verdict import verdict
 from whyreset.findings.window import Row, Window, fits_time
 from whyreset.model import Finding, Share, Verdict
@@ -63,7 +64,8 @@ class Judge:
     def __init__(
         self, finders: Sequence[type[Finder]] = FINDERS, *, window_ns: int = WINDOW_NS, start: str = ""
     ) -> None:
-        self._finders = [made() for made in finders]
+        services = Services()
+        self._finders = [_made(each, services) for each in finders]
         self._window_ns = window_ns
         self._window = Window(window_ns)
         self._start = start
@@ -213,6 +215,10 @@ def _of_row(claimants: _Claimants, row: Row) -> list[tuple[int, _Key, Claims]]:
     names, places = {row.cause, row.family}, (None, row.netns_cookie)
     found = {each[0]: each for name in names for cookie in places for each in claimants.get((name, cookie), ())}
     return [found[place] for place in sorted(found)]
+
+
+def _made(finder: type[Finder], services: Services) -> Finder:
+    return finder(services) if issubclass(finder, OfServices) else finder()
 
 
 def _words(draft: Draft) -> tuple[str, ...]:

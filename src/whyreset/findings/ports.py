@@ -18,7 +18,7 @@ from whyreset.model import Life, Process
 from whyreset.words import describe_exit, program, service
 
 #: Ports that are remembered, listeners of each (SO_REUSEPORT), former ones of each, and processes that ended.
-PORTS, LIVING, FORMER, ENDS = 1024, 64, 8, 1024
+PORTS, LIVING, FORMER, ENDS = 4096, 64, 16, 1024
 #: A listener that comes later after another's end is no restart of it.
 RESTART_NS = 600 * SECOND_NS
 #: Causes of resets on connections that end with a service, then or when their peer writes next.

@@ -8,7 +8,8 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, source, times
-from whyreset.findings.ports import CUT, Ports, Restart
+from whyreset.findings.ports import CUT, Restart
+from whyreset.findings.services import OfServices, Services
 from whyreset.model import Reset, Step, Subject
 from whyreset.words import clock, program, service, span
 
@@ -42,13 +43,13 @@ class _Boot(Struct, kw_only=True):
     resets: list[int] = field(default_factory=list)
 
 
-class SelfInflicted:
+class SelfInflicted(OfServices):
     """Finds what a boot, an upgrade and work on many services cost."""
 
     NAME = "self-inflicted"
 
-    def __init__(self) -> None:
-        self._ports = Ports()
+    def __init__(self, services: Services | None = None) -> None:
+        super().__init__(services)
         self._restarts: deque[Restart] = deque(maxlen=RESTARTS)
         self._boots: Table[int, _Boot] = Table(NAMESPACES)
         self._booted_ns = 0
@@ -56,7 +57,8 @@ class SelfInflicted:
 
     def see(self, batch: Batch) -> None:
         """Restarts, the host's uptime, and resets while it is short."""
-        for restart in self._ports.see(batch):
+        self._services.see(batch)
+        for restart in self._services.restarts:
             if restart.in_order and restart.again_ns - restart.ended_ns <= BACK_NS:
                 self._restarts.append(restart)
         if batch.host is not None:

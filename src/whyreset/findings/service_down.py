@@ -9,7 +9,8 @@ from msgspec import Struct, field
 
 from whyreset.findings import managers
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, times
-from whyreset.findings.ports import CUT, Ports, ending, ends_in_order
+from whyreset.findings.ports import CUT, ending, ends_in_order
+from whyreset.findings.services import OfServices, Services
 from whyreset.model import Confidence, Life, Process, Reset, Severity, Step, Stop, Subject
 from whyreset.words import clock, span
 
@@ -69,20 +70,20 @@ class _Down(Struct, kw_only=True):
         return bool(self.again_ns) and self.in_order and self.again_ns - self.stop.time_ns <= RESTART_NS
 
 
-class ServiceDown:
+class ServiceDown(OfServices):
     """Finds services that are gone."""
 
     NAME = "service-down"
 
-    def __init__(self) -> None:
-        self._ports = Ports()
+    def __init__(self, services: Services | None = None) -> None:
+        super().__init__(services)
         self._down: Table[_Key, _Down] = Table(SERVICES, weight=lambda down: down.refused)
         #: The latest end of each process.
         self._latest: Table[tuple[int, int, int], _Key] = Table(SERVICES)
 
     def see(self, batch: Batch) -> None:
         """Refused clients of ports whose listener is gone, and listeners that came back."""
-        self._ports.see(batch)
+        self._services.see(batch)
         for reset in batch.resets:
             if reset.cause.name == "closed-port" and reset.facts.direction == "sent" and reset.owner and reset.stop:
                 self._refused(reset, reset.owner.process, reset.stop, batch)
@@ -134,7 +135,7 @@ class ServiceDown:
                 process=process,
             )
             made = _Down(subject=subject, process=process, stop=stop, first_ns=reset.time_ns, last_ns=reset.last_ns)
-            others = self._ports.elsewhere(process, port)
+            others = self._services.ports.elsewhere(process, port)
             made.moved = next((each for each in others if not _serves(each, sample.netns_cookie, reset)), None)
             down = self._down.touch(key, lambda: made)
         down.last_ns = max(down.last_ns, reset.last_ns)
@@ -164,17 +165,17 @@ class ServiceDown:
     def _listens_still(self, reset: Reset, port: int, stop: Stop, epoch_ns: int) -> bool:
         """Somebody else had listened there before that end, and does: so it was not this end that refuses clients."""
         sample = reset.sample
-        life = self._ports.serving(sample.netns_cookie, port, sample.local, sample.family)
+        life = self._services.ports.serving(sample.netns_cookie, port, sample.local, sample.family)
         return life is not None and life.listener.since_ns + epoch_ns < stop.time_ns
 
     def _follow(self, down: _Down, epoch_ns: int) -> None:
         """What became of it since: its process's end, a listener where clients ask, or elsewhere."""
-        down.process = self._ports.final(down.process)
+        down.process = self._services.ports.final(down.process)
         if down.again is not None:  # what becomes of that one is another end
             return
         cookie = down.subject.netns_cookie
         for port, (address, family) in down.wanted.items():
-            life = self._ports.serving(cookie, port, address, family)
+            life = self._services.ports.serving(cookie, port, address, family)
             if life is None:
                 down.again, down.again_ns = None, 0
                 return

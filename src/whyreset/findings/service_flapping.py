@@ -10,7 +10,8 @@ from msgspec import Struct, field
 
 from whyreset.findings import managers
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, times
-from whyreset.findings.ports import CUT, Ports, Restart, ending
+from whyreset.findings.ports import CUT, Restart, ending
+from whyreset.findings.services import OfServices, Services
 from whyreset.model import Process, Reset, Step, Subject
 from whyreset.words import clock, program, service, span
 
@@ -43,18 +44,19 @@ class _Flap(Struct, kw_only=True):
         return [each for each in self.restarts.values() if now_ns - each.ended_ns <= LOOP_NS]
 
 
-class ServiceFlapping:
+class ServiceFlapping(OfServices):
     """Finds services that restart in a loop."""
 
     NAME = "service-flapping"
 
-    def __init__(self) -> None:
-        self._ports = Ports()
+    def __init__(self, services: Services | None = None) -> None:
+        super().__init__(services)
         self._flaps: Table[_Key, _Flap] = Table(SERVICES, weight=lambda flap: len(flap.restarts))
 
     def see(self, batch: Batch) -> None:
         """Restarts, and clients refused between them."""
-        for restart in self._ports.see(batch):
+        self._services.see(batch)
+        for restart in self._services.restarts:
             self._restarted(restart)
         for reset in batch.resets:
             if reset.cause.name == "closed-port" and reset.facts.direction == "sent" and reset.owner is not None:
@@ -76,13 +78,13 @@ class ServiceFlapping:
 
     def _goes_on(self, flap: _Flap, now_ns: int, lived_ns: float) -> bool:
         last = _last(flap)
-        port = self._ports.get(last.after.listener.netns_cookie, last.after.listener.port)
+        port = self._services.ports.get(last.after.listener.netns_cookie, last.after.listener.port)
         if port is None or last.after.listener.socket_cookie not in port.living:
             return now_ns - last.again_ns <= GIVEN_UP_NS
         return now_ns - last.again_ns <= max(STEADY_NS, STEADY_TIMES * lived_ns)
 
     def _restarted(self, restart: Restart) -> None:
-        listener, process = restart.before.listener, self._ports.final(restart.before.owner.process)
+        listener, process = restart.before.listener, self._services.ports.final(restart.before.owner.process)
         key = _key(listener.netns_cookie, process)
         subject = Subject(
             netns=listener.netns,

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, source, times
-from whyreset.findings.ports import Ports
+from whyreset.findings.services import OfServices, Services
 from whyreset.model import Life, Process, Reset, Step, Subject
 from whyreset.words import span
 
@@ -46,19 +46,19 @@ class _Missing(Struct, kw_only=True):
     certain: bool = True
 
 
-class ServiceMissing:
+class ServiceMissing(OfServices):
     """Finds services that were never there."""
 
     NAME = "service-missing"
 
-    def __init__(self) -> None:
-        self._ports = Ports()
+    def __init__(self, services: Services | None = None) -> None:
+        super().__init__(services)
         self._missing: Table[tuple[int, int], _Missing] = Table(PORTS, weight=lambda missing: missing.refused)
         self._tried: Table[tuple[int, str], set[int]] = Table(SOURCES)
 
     def see(self, batch: Batch) -> None:
         """Refused clients of ports that nobody had, and listeners that come after all."""
-        self._ports.see(batch)
+        self._services.see(batch)
         for life in batch.lives:
             listener = life.listener
             missing = self._missing.get((listener.netns_cookie, listener.port))
@@ -176,7 +176,7 @@ class ServiceMissing:
 
     def _others(self, key: tuple[int, int], missing: _Missing) -> list[Life]:
         """Who listens on that port, but where these clients do not ask."""
-        known = self._ports.get(*key)
+        known = self._services.ports.get(*key)
         living = known.living.values() if known else ()
         return [each for each in living if not each.listener.serves(missing.subject.address, missing.family)][:3]
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable
 
 from whyreset.findings import managers
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, label, times
-from whyreset.findings.cuts import Cut, Cuts
-from whyreset.findings.ports import CUT, Ports, ending, ends_in_order
+from whyreset.findings.cuts import Cut
+from whyreset.findings.ports import CUT, ending, ends_in_order
+from whyreset.findings.services import OfServices
 from whyreset.model import Process, Severity, Step
 from whyreset.words import clock, program, service
 
@@ -23,24 +24,19 @@ MANY = 3
 _FAULTS = (signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGSYS, signal.SIGTRAP)
 
 
-class WorkerCrash:
+class WorkerCrash(OfServices):
     """Finds services whose processes die."""
 
     NAME = "worker-crash"
 
-    def __init__(self) -> None:
-        self._ports = Ports()
-        self._cuts = Cuts(self._ports)
-
     def see(self, batch: Batch) -> None:
         """Listeners, resets, and ends of processes."""
-        self._ports.see(batch)
-        self._cuts.see(batch)
+        self._services.see(batch)
 
     def drafts(self, now_ns: int) -> Iterable[Draft]:
         """One for each port whose processes died lately."""
         by_port: dict[tuple[int, int], list[Cut]] = {}
-        for key, cut in self._cuts.ended():
+        for key, cut in self._services.cuts.ended():
             if _is_crash(cut):
                 by_port.setdefault(key, []).append(cut)
         for key, cuts in by_port.items():

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, subject_of, times
 from whyreset.model import Process, Reset, Severity, Step, Subject
 from whyreset.words import amount, clock, duration, percent, program, service
 
@@ -118,13 +118,7 @@ class AbortHabit:
 
     def _aborted(self, reset: Reset, process: Process, part: int) -> None:
         sample = reset.sample
-        subject = Subject(
-            netns=sample.netns,
-            netns_cookie=sample.netns_cookie,
-            netns_name=reset.netns_name,
-            port=reset.port,
-            process=process,
-        )
+        subject = subject_of(reset, port=reset.port, process=process)
         active = reset.facts.active_open
         key = (sample.netns_cookie, service(process), program(process), reset.port, active)
         habit = self._habits.touch(

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, source, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, source, subject_of, times
 from whyreset.model import Reset, Step, Subject
 
 #: So many SYN-ACKs are told, within QUIET_NS of one another.
@@ -63,7 +63,7 @@ class Backscatter:
         scatter = self._known.touch(
             sample.netns_cookie,
             lambda: _Scatter(
-                subject=Subject(netns=sample.netns, netns_cookie=sample.netns_cookie, netns_name=reset.netns_name),
+                subject=subject_of(reset),
                 first_ns=reset.time_ns,
                 last_ns=reset.time_ns,
             ),

@@ -224,3 +224,24 @@ def called(process: Process) -> str:
 def times(number: int, one: str, many: str = "") -> str:
     """«1 client», «43 clients»."""
     return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
+def subject_of(
+    reset: Reset, *, port: int | None = None, address: str = "", process: Process | None = None, remote: str = ""
+) -> Subject:
+    """What a finding is about: the namespace that a reset was in, and what its finder knows beside that."""
+    sample = reset.sample
+    return Subject(
+        netns=sample.netns,
+        netns_cookie=sample.netns_cookie,
+        netns_name=reset.netns_name,
+        port=port,
+        address=address,
+        process=process,
+        remote=remote,
+    )
+
+
+def subject_in(count: Count) -> Subject:
+    """What a finding is about that counters alone speak of: their namespace."""
+    return Subject(netns=count.netns, netns_cookie=count.netns_cookie, netns_name=count.netns_name)

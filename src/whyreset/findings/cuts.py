@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Table, source
+from whyreset.findings.base import SECOND_NS, Batch, Table, source, subject_of
 from whyreset.findings.ports import Ports
 from whyreset.model import Process, Reset, Subject
 
@@ -101,13 +101,7 @@ class Cuts:
 
     def _cut(self, reset: Reset, port: int, process: Process, epoch_ns: int) -> None:
         sample = reset.sample
-        subject = Subject(
-            netns=sample.netns,
-            netns_cookie=sample.netns_cookie,
-            netns_name=reset.netns_name,
-            port=port,
-            process=process,
-        )
+        subject = subject_of(reset, port=port, process=process)
         cut = self._cuts.touch(
             (sample.netns_cookie, port, process.pid, process.start_ns // _TICK_NS),
             lambda: Cut(

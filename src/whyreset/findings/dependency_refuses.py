@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, source, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, source, subject_of, times
 from whyreset.findings.dependencies import Dependencies, Dependency
-from whyreset.model import Reset, Subject
+from whyreset.model import Reset
 
 #: Tries before it is told, over at least so long; of several processes as many as there are.
 _TRIES, _OVER_NS = 3, SECOND_NS
@@ -69,19 +69,12 @@ class DependencyRefuses:
             )
 
     def _take(self, reset: Reset) -> None:
-        sample = reset.sample
         if reset.port is None or reset.remotes is None:
             return
+        process = reset.owner.process if reset.owner else None
         for remote, count in reset.remotes.top:
-            subject = Subject(
-                netns=sample.netns,
-                netns_cookie=sample.netns_cookie,
-                netns_name=reset.netns_name,
-                port=reset.port,
-                process=reset.owner.process if reset.owner else None,
-                remote=remote,
-            )
+            subject = subject_of(reset, port=reset.port, process=process, remote=remote)
             known: Dependency = self._refused.at(subject, reset.time_ns)
-            known.tried(subject.process, count, reset.time_ns, reset.last_ns)
+            known.tried(process, count, reset.time_ns, reset.last_ns)
             if len(known.resets) < 3:
                 known.resets.append(reset.number)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, source, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, source, subject_of, times
 from whyreset.model import Reset, Step, Subject
 
 #: Ends of connections that are told apart, and of each so many peers.
@@ -54,13 +54,7 @@ class ForgedResets:
         forged = self._known.touch(
             (sample.netns_cookie, reset.port, reset.facts.direction),
             lambda: _Forged(
-                subject=Subject(
-                    netns=sample.netns,
-                    netns_cookie=sample.netns_cookie,
-                    netns_name=reset.netns_name,
-                    port=reset.port,
-                    process=reset.owner.process if reset.owner else None,
-                ),
+                subject=subject_of(reset, port=reset.port, process=reset.owner.process if reset.owner else None),
                 direction=reset.facts.direction,
                 first_ns=reset.time_ns,
                 last_ns=reset.last_ns,

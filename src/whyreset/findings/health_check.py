@@ -8,7 +8,19 @@ from statistics import median
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, times
+from whyreset.findings.base import (
+    SECOND_NS,
+    Batch,
+    Claims,
+    Draft,
+    Table,
+    called,
+    label,
+    source,
+    subject_in,
+    subject_of,
+    times,
+)
 from whyreset.model import Count, Process, Reset, Step, Subject
 from whyreset.words import span
 
@@ -85,14 +97,7 @@ class HealthCheck:
         series = self._series.touch(
             key,
             lambda: _Series(
-                subject=Subject(
-                    netns=sample.netns,
-                    netns_cookie=sample.netns_cookie,
-                    netns_name=reset.netns_name,
-                    port=port,
-                    process=process,
-                    remote=remote,
-                ),
+                subject=subject_of(reset, port=port, process=process, remote=remote),
                 first_ns=reset.time_ns,
                 last_ns=0,
             ),
@@ -107,7 +112,7 @@ class HealthCheck:
         series = self._half_open.touch(
             count.netns_cookie,
             lambda: _Series(
-                subject=Subject(netns=count.netns, netns_cookie=count.netns_cookie, netns_name=count.netns_name),
+                subject=subject_in(count),
                 first_ns=count.time_ns,
                 last_ns=0,
             ),

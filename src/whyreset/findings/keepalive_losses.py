@@ -9,7 +9,7 @@ from functools import lru_cache
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, subject_of, times
 from whyreset.findings.steps import inside
 from whyreset.model import Owner, Reset, Step, Subject
 
@@ -85,13 +85,7 @@ class KeepaliveLosses:
     def _take(self, reset: Reset) -> None:
         sample = reset.sample
         port = reset.port if reset.port is not None else sample.local_port
-        subject = Subject(
-            netns=sample.netns,
-            netns_cookie=sample.netns_cookie,
-            netns_name=reset.netns_name,
-            port=port,
-            process=reset.owner.process if reset.owner else None,
-        )
+        subject = subject_of(reset, port=port, process=reset.owner.process if reset.owner else None)
         losses = self._losses.touch(
             (sample.netns_cookie, port),
             lambda: _Losses(subject=subject, owner=reset.owner, first_ns=reset.time_ns, last_ns=reset.last_ns),

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from whyreset.findings import managers
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, subject_of, times
 from whyreset.model import Process, Reset, Step, Subject
 from whyreset.words import clock, duration, span
 
@@ -80,13 +80,7 @@ class LimitReached:
         sample = reset.sample
         process = reset.closer or reset.owner.process
         made = _Turned(
-            subject=Subject(
-                netns=sample.netns,
-                netns_cookie=sample.netns_cookie,
-                netns_name=reset.netns_name,
-                port=reset.port,
-                process=process,
-            ),
+            subject=subject_of(reset, port=reset.port, process=process),
             process=process,
             first_ns=reset.time_ns,
             last_ns=reset.last_ns,

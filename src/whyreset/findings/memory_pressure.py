@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, subject_of, times
 from whyreset.findings.memory import Holders, mebibytes
 from whyreset.model import Host, Reset, Step, Subject
 
@@ -86,18 +86,11 @@ class MemoryPressure:
         self._last_ns = max(self._last_ns, now_ns)
 
     def _take(self, reset: Reset) -> None:
-        sample = reset.sample
         self._sign(reset.last_ns)
         self._resets += reset.count
         if len(self._numbers) < 3:
             self._numbers.append(reset.number)
-        self._subject = Subject(
-            netns=sample.netns,
-            netns_cookie=sample.netns_cookie,
-            netns_name=reset.netns_name,
-            port=reset.port,
-            process=reset.owner.process if reset.owner else None,
-        )
+        self._subject = subject_of(reset, port=reset.port, process=reset.owner.process if reset.owner else None)
 
     def _evidence(self, now_kib: float) -> Iterable[str]:
         limits = self._host.limits

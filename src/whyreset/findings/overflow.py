@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Table
+from whyreset.findings.base import SECOND_NS, Batch, Table, subject_in, subject_of
 from whyreset.findings.steps import inside, quoted
 from whyreset.model import Count, Owner, Place, Queue, Reset, Step, Subject
 
@@ -126,11 +126,9 @@ class Overflows:
 
     def reset(self, reset: Reset) -> None:
         """Takes in that clients were reset for it; counters that say so too may be read later."""
-        sample = reset.sample
         if reset.port is None:
             return
-        subject = Subject(netns=sample.netns, netns_cookie=sample.netns_cookie, netns_name=reset.netns_name)
-        trouble = self._touch(subject, reset.last_ns)
+        trouble = self._touch(subject_of(reset), reset.last_ns)
         if reset.last_ns - trouble.last_reset_ns >= SECOND_NS:
             trouble.reset_seconds += 1
             trouble.last_reset_ns = reset.last_ns
@@ -150,8 +148,7 @@ class Overflows:
         return self._troubles.items()
 
     def _happened(self, count: Count, number: int, now_ns: int) -> None:
-        subject = Subject(netns=count.netns, netns_cookie=count.netns_cookie, netns_name=count.netns_name)
-        trouble = self._touch(subject, now_ns)
+        trouble = self._touch(subject_in(count), now_ns)
         trouble.total += number
         trouble.seconds += 1
 

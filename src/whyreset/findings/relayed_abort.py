@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, subject_of, times
 from whyreset.findings.ports import same
 from whyreset.model import Process, Reset, Step, Subject
 from whyreset.words import clock, program, service, span
@@ -74,13 +74,7 @@ class RelayedAbort:
         process, sample = reset.owner.process, reset.sample
         if reset.peer is not None and same(reset.peer.process, process):
             return  # it is its own upstream, which hears of what was passed on
-        subject = Subject(
-            netns=sample.netns,
-            netns_cookie=sample.netns_cookie,
-            netns_name=reset.netns_name,
-            port=reset.port,
-            process=process,
-        )
+        subject = subject_of(reset, port=reset.port, process=process)
         proxy = self._proxies.touch(
             _key(sample.netns_cookie, process), lambda: _Proxy(subject=subject, process=process)
         )

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, subject_in, subject_of, times
 from whyreset.findings.pace import Recent
 from whyreset.model import Confidence, Count, Reset, Step, Subject
 
@@ -106,10 +106,8 @@ class ResetFlood:
         stream = self._streams.touch(
             key,
             lambda: _Stream(
-                subject=Subject(
-                    netns=sample.netns,
-                    netns_cookie=sample.netns_cookie,
-                    netns_name=reset.netns_name,
+                subject=subject_of(
+                    reset,
                     port=reset.port,
                     address=sample.local,
                     process=reset.owner.process if reset.owner and reset.owner.alive else None,
@@ -148,9 +146,8 @@ class ResetFlood:
         known = self._challenges.get(count.netns_cookie)
         if known is None or count.time_ns - known.last_ns > QUIET_NS:
             self._challenges.pop(count.netns_cookie)
-            subject = Subject(netns=count.netns, netns_cookie=count.netns_cookie, netns_name=count.netns_name)
             storm = _Challenges(
-                subject=subject, first_ns=count.time_ns, last_ns=count.time_ns, count=number, peak=number
+                subject=subject_in(count), first_ns=count.time_ns, last_ns=count.time_ns, count=number, peak=number
             )
             self._challenges.touch(count.netns_cookie, lambda: storm)
             return

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, source, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, source, subject_of, times
 from whyreset.findings.ports import CUT, Restart
 from whyreset.findings.services import OfServices, Services
 from whyreset.model import Reset, Step, Subject
@@ -99,7 +99,7 @@ class SelfInflicted(OfServices):
         is_early = reset.cause.name == "closed-port" and reset.port is not None
         if not is_early and not (reset.cause.family == "half-open" and not reset.facts.ended):
             return
-        subject = Subject(netns=sample.netns, netns_cookie=sample.netns_cookie, netns_name=reset.netns_name)
+        subject = subject_of(reset)
         boot = self._boots.touch(
             sample.netns_cookie, lambda: _Boot(subject=subject, first_ns=reset.time_ns, last_ns=reset.last_ns)
         )

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from whyreset.findings import managers
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, subject_of, times
 from whyreset.findings.ports import CUT, ending, ends_in_order
 from whyreset.findings.services import OfServices, Services
 from whyreset.model import Confidence, Life, Process, Reset, Severity, Step, Stop, Subject
@@ -127,13 +127,7 @@ class ServiceDown(OfServices):
         if down is None:
             if self._listens_still(reset, port, stop, batch.epoch_ns):
                 return
-            subject = Subject(
-                netns=sample.netns,
-                netns_cookie=sample.netns_cookie,
-                netns_name=reset.netns_name,
-                port=port,
-                process=process,
-            )
+            subject = subject_of(reset, port=port, process=process)
             made = _Down(subject=subject, process=process, stop=stop, first_ns=reset.time_ns, last_ns=reset.last_ns)
             others = self._services.ports.elsewhere(process, port)
             made.moved = next((each for each in others if not _serves(each, sample.netns_cookie, reset)), None)

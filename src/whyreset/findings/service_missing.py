@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, source, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, source, subject_of, times
 from whyreset.findings.services import OfServices, Services
 from whyreset.model import Life, Process, Reset, Step, Subject
 from whyreset.words import span
@@ -85,13 +85,7 @@ class ServiceMissing(OfServices):
 
     def _refused(self, reset: Reset, port: int) -> None:
         sample = reset.sample
-        subject = Subject(
-            netns=sample.netns,
-            netns_cookie=sample.netns_cookie,
-            netns_name=reset.netns_name,
-            port=port,
-            address=sample.local,
-        )
+        subject = subject_of(reset, port=port, address=sample.local)
         made = _Missing(subject=subject, first_ns=reset.time_ns, last_ns=reset.last_ns, family=sample.family)
         missing = self._missing.touch((sample.netns_cookie, port), lambda: made)
         missing.last_ns = max(missing.last_ns, reset.last_ns)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, source, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, source, subject_of, times
 from whyreset.findings.steps import inside
 from whyreset.model import Confidence, Owner, Reset, Step, Subject
 from whyreset.words import clock, describe_exit, span
@@ -140,13 +140,7 @@ class StalePeers:
     def _take(self, reset: Reset, kind: str, batch: Batch) -> None:
         sample = reset.sample
         port = reset.port if reset.port is not None else sample.local_port
-        subject = Subject(
-            netns=sample.netns,
-            netns_cookie=sample.netns_cookie,
-            netns_name=reset.netns_name,
-            port=port,
-            process=reset.owner.process if reset.owner else None,
-        )
+        subject = subject_of(reset, port=port, process=reset.owner.process if reset.owner else None)
         stale = self._stale.touch(
             (sample.netns_cookie, port, kind),
             lambda: _Stale(subject=subject, owner=reset.owner, first_ns=reset.time_ns, last_ns=reset.last_ns),

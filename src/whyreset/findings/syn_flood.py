@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct
 
-from whyreset.findings.base import SECOND_NS, Batch, Draft, Table, times
+from whyreset.findings.base import SECOND_NS, Batch, Draft, Table, subject_in, times
 from whyreset.model import Confidence, Count, Step, Subject
 
 #: SYNs a second that were not answered as clients do; the seconds in which it was so; how many make it a flood.
@@ -61,8 +61,7 @@ class SynFlood:
         known = self._floods.get(count.netns_cookie)
         if known is None or count.time_ns - known.last_ns > QUIET_NS:
             self._floods.pop(count.netns_cookie)
-            subject = Subject(netns=count.netns, netns_cookie=count.netns_cookie, netns_name=count.netns_name)
-            flood = _Flood(subject=subject, first_ns=count.time_ns - SECOND_NS, last_ns=count.time_ns)
+            flood = _Flood(subject=subject_in(count), first_ns=count.time_ns - SECOND_NS, last_ns=count.time_ns)
             known = self._floods.touch(count.netns_cookie, lambda: flood)
         known.last_ns = count.time_ns
         known.seconds += 1

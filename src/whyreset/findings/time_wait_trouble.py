@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, source, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, source, subject_of, times
 from whyreset.findings.steps import inside
 from whyreset.model import Owner, Reset, Severity, Step, Subject
 
@@ -97,13 +97,7 @@ class TimeWaitTrouble:
         port = reset.port if reset.port is not None else sample.local_port
         if reset.cause.name == "time-wait-assassination":
             port = sample.remote_port or port  # the side without state is the client's
-        subject = Subject(
-            netns=sample.netns,
-            netns_cookie=sample.netns_cookie,
-            netns_name=reset.netns_name,
-            port=port,
-            process=reset.owner.process if reset.owner else None,
-        )
+        subject = subject_of(reset, port=port, process=reset.owner.process if reset.owner else None)
         trouble = self._troubles.touch(
             (sample.netns_cookie, port, reset.cause.name),
             lambda: _Trouble(subject=subject, owner=reset.owner, first_ns=reset.time_ns, last_ns=reset.last_ns),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, subject_of, times
 from whyreset.findings.memory import Holders
 from whyreset.model import Reset, Severity, Step, Subject
 
@@ -91,13 +91,7 @@ class TooManyOrphans:
             self._ports[key] += reset.count
         if len(self._numbers) < 3:
             self._numbers.append(reset.number)
-        self._subject = Subject(
-            netns=sample.netns,
-            netns_cookie=sample.netns_cookie,
-            netns_name=reset.netns_name,
-            port=key[1],
-            process=reset.owner.process if reset.owner else None,
-        )
+        self._subject = subject_of(reset, port=key[1], process=reset.owner.process if reset.owner else None)
 
     def _evidence(self) -> Iterable[str]:
         if self._resets:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, source, subject_of, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, sources, subject_of, times
 from whyreset.model import Reset, Step, Subject
 
 #: So many SYN-ACKs are told, within QUIET_NS of one another.
@@ -76,9 +76,9 @@ class Backscatter:
         scatter.count += reset.count
         if reset.remotes is not None:
             scatter.most_sources = max(scatter.most_sources, reset.remotes.distinct)
-        for address, _ in reset.remotes.top if reset.remotes else ():
+        for remote, _ in sources(reset):
             if len(scatter.sources) < SOURCES:
-                scatter.sources.add(source(address))
+                scatter.sources.add(remote)
         if sample.remote_port and len(scatter.ports) < SOURCES:
             scatter.ports.add(sample.remote_port)
         if len(scatter.resets) < 3:

@@ -8,8 +8,8 @@ elsewhere (judge, verdict).
 from __future__ import annotations
 
 import ipaddress
-from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections import Counter, OrderedDict
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import Generic, Protocol, TypeVar, runtime_checkable
@@ -205,6 +205,19 @@ def source(address: str) -> str:
         return str(ipaddress.ip_network(f"{address.partition('%')[0]}/64", strict=False))
     except ValueError:
         return address
+
+
+def sources(reset: Reset) -> Iterator[tuple[str, int]]:
+    """Whom a reset's remotes stand for, as `source` has it, with how often each came; one may be named again."""
+    for address, count in reset.remotes.top if reset.remotes else ((reset.sample.remote, reset.count),):
+        yield source(address), count
+
+
+def add_sources(known: Counter[str], reset: Reset, most: int) -> None:
+    """Adds these to a bounded count: where so many are known, who comes first then is left out."""
+    for remote, count in sources(reset):
+        if remote in known or len(known) < most:
+            known[remote] += count
 
 
 def label(process: Process | None) -> str:

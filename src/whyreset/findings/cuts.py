@@ -12,7 +12,7 @@ from collections.abc import Iterator
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Table, source, subject_of
+from whyreset.findings.base import SECOND_NS, Batch, Table, add_sources, subject_of
 from whyreset.findings.ports import Ports
 from whyreset.model import Process, Reset, Subject
 
@@ -117,10 +117,7 @@ class Cuts:
         cut.last_ns = max(cut.last_ns, reset.last_ns)
         cut.count += reset.count
         cut.is_older = cut.is_older or 0 < process.start_ns < sample.opened_ns
-        for address, count in reset.remotes.top if reset.remotes else ((sample.remote, reset.count),):
-            client = source(address)
-            if client in cut.clients or len(cut.clients) < CLIENTS:
-                cut.clients[client] += count
+        add_sources(cut.clients, reset, CLIENTS)
         if len(cut.resets) < 3:
             cut.resets.append(reset.number)
         if reset.facts.exiting:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, source, subject_of, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, sources, subject_of, times
 from whyreset.model import Reset, Step, Subject
 
 #: Ends of connections that are told apart, and of each so many peers.
@@ -64,9 +64,9 @@ class ForgedResets:
         forged.count += reset.count
         forged.certain += reset.count if reset.cause.certainty == "certain" else 0
         forged.evidence = forged.evidence or reset.evidence
-        for address, _ in reset.remotes.top if reset.remotes else ((sample.remote, 1),):
+        for peer, _ in sources(reset):
             if len(forged.peers) < PEERS:
-                forged.peers.add(source(address))
+                forged.peers.add(peer)
         if len(forged.resets) < 3:
             forged.resets.append(reset.number)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from whyreset.findings import managers
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, subject_of, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, add_sources, called, label, subject_of, times
 from whyreset.model import Process, Reset, Step, Subject
 from whyreset.words import clock, duration, span
 
@@ -92,10 +92,7 @@ class LimitReached:
         if sample.bytes_out in turned.answers or len(turned.answers) < CLIENTS:
             turned.answers[sample.bytes_out] += 1
         turned.ages_ms.append(_age_ms(reset))
-        for address, count in reset.remotes.top if reset.remotes else ((sample.remote, reset.count),):
-            client = source(address)
-            if client in turned.clients or len(turned.clients) < CLIENTS:
-                turned.clients[client] += count
+        add_sources(turned.clients, reset, CLIENTS)
         if len(turned.resets) < 3:
             turned.resets.append(reset.number)
 

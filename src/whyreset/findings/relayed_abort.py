@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, subject_of, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, add_sources, called, label, subject_of, times
 from whyreset.findings.ports import same
 from whyreset.model import Process, Reset, Step, Subject
 from whyreset.words import clock, program, service, span
@@ -83,10 +83,7 @@ class RelayedAbort:
             proxy.ports[reset.port] += reset.count
         if len(proxy.labels) < LABELS:
             proxy.labels.add(label(process))
-        for address, count in reset.remotes.top if reset.remotes else ((sample.remote, reset.count),):
-            client = source(address)
-            if client in proxy.clients or len(proxy.clients) < CLIENTS:
-                proxy.clients[client] += count
+        add_sources(proxy.clients, reset, CLIENTS)
 
     def _aborted(self, reset: Reset) -> None:
         process = reset.owner.process if reset.owner else reset.closer

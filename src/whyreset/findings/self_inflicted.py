@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, source, subject_of, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, add_sources, subject_of, times
 from whyreset.findings.ports import CUT, Restart
 from whyreset.findings.services import OfServices, Services
 from whyreset.model import Reset, Step, Subject
@@ -109,10 +109,7 @@ class SelfInflicted(OfServices):
                 boot.early[reset.port] += reset.count
         else:
             boot.unknown += reset.count
-        for address, count in reset.remotes.top if reset.remotes else ((sample.remote, reset.count),):
-            client = source(address)
-            if client in boot.clients or len(boot.clients) < CLIENTS:
-                boot.clients[client] += count
+        add_sources(boot.clients, reset, CLIENTS)
         if len(boot.resets) < 3:
             boot.resets.append(reset.number)
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from whyreset.findings import managers
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, subject_of, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, sources, subject_of, times
 from whyreset.findings.ports import CUT, ending, ends_in_order
 from whyreset.findings.services import OfServices, Services
 from whyreset.model import Confidence, Life, Process, Reset, Severity, Step, Stop, Subject
@@ -137,8 +137,7 @@ class ServiceDown(OfServices):
         down.certain = down.certain and reset.cause.certainty == "certain"
         if port in down.wanted or len(down.wanted) < PORTS_EACH:
             down.wanted[port] = sample.local, sample.family
-        for address, count in reset.remotes.top if reset.remotes else ():
-            client = source(address)
+        for client, count in sources(reset):
             if client in down.clients or len(down.clients) < CLIENTS:
                 down.clients[client] += count
             else:

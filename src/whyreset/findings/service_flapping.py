@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from msgspec import Struct, field
 
 from whyreset.findings import managers
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, source, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, add_sources, called, label, times
 from whyreset.findings.ports import CUT, Restart, ending
 from whyreset.findings.services import OfServices, Services
 from whyreset.model import Process, Reset, Step, Subject
@@ -109,10 +109,7 @@ class ServiceFlapping(OfServices):
         if flap is None or reset.port not in flap.ports:
             return
         flap.refused += reset.count
-        for address, count in reset.remotes.top if reset.remotes else ():
-            client = source(address)
-            if client in flap.clients or len(flap.clients) < CLIENTS:
-                flap.clients[client] += count
+        add_sources(flap.clients, reset, CLIENTS)
         if len(flap.resets) < 3:
             flap.resets.append(reset.number)
 

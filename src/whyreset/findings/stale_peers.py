@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, source, subject_of, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, add_sources, called, subject_of, times
 from whyreset.findings.steps import inside
 from whyreset.model import Confidence, Owner, Reset, Step, Subject
 from whyreset.words import clock, describe_exit, span
@@ -148,10 +148,7 @@ class StalePeers:
         stale.last_ns = max(stale.last_ns, reset.last_ns)
         stale.count += reset.count
         stale.certain += reset.count if reset.cause.certainty == "certain" else 0
-        for address, count in reset.remotes.top if reset.remotes else ():
-            remote = source(address)
-            if remote in stale.peers or len(stale.peers) < PEERS:
-                stale.peers[remote] += count
+        add_sources(stale.peers, reset, PEERS)
         if sample.idle_ms is not None:
             stale.idle_ns.append((sample.idle_ms + (sample.ended_ms or 0)) * _MS)
         if len(stale.resets) < 3:

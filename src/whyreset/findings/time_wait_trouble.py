@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, source, subject_of, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, add_sources, called, subject_of, times
 from whyreset.findings.steps import inside
 from whyreset.model import Owner, Reset, Severity, Step, Subject
 
@@ -105,10 +105,7 @@ class TimeWaitTrouble:
         trouble.last_ns = max(trouble.last_ns, reset.last_ns)
         trouble.count += reset.count
         trouble.certain += reset.count if reset.cause.certainty == "certain" else 0
-        for address, count in reset.remotes.top if reset.remotes else ():
-            remote = source(address)
-            if remote in trouble.peers or len(trouble.peers) < PEERS:
-                trouble.peers[remote] += count
+        add_sources(trouble.peers, reset, PEERS)
         if len(trouble.resets) < 3:
             trouble.resets.append(reset.number)
 

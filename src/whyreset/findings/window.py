@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from msgspec import Struct, field
 
-from whyreset.findings.base import SECOND_NS, Claims, label, source
+from whyreset.findings.base import SECOND_NS, Claims, add_sources, label
 from whyreset.model import Reset
 
 SLICE_NS = 2 * SECOND_NS
@@ -135,7 +135,4 @@ def _book(part: _Slice, reset: Reset) -> None:
                 exiting=facts.exiting,
             )
     row.count += reset.count
-    for address, count in reset.remotes.top if reset.remotes else ((reset.sample.remote, reset.count),):
-        remote = source(address)
-        if remote in row.remotes or len(row.remotes) < REMOTES:
-            row.remotes[remote] += count
+    add_sources(row.remotes, reset, REMOTES)

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 
-from msgspec import Struct, field
+from msgspec import field
 
 from whyreset.findings.base import SECOND_NS, Batch, Table, add_sources, subject_of
 from whyreset.findings.ports import Ports
-from whyreset.model import Process, Reset, Subject
+from whyreset.findings.tally import Tally
+from whyreset.model import Process, Reset
 
 #: Processes by port that are remembered, and clients of each.
 PROCESSES, CLIENTS = 1024, 64
@@ -29,21 +30,16 @@ _WITH_NS = SECOND_NS
 _Key = tuple[int, int, int, int]
 
 
-class Cut(Struct, kw_only=True):
+class Cut(Tally, kw_only=True):
     """The connections to one port that one process cut."""
 
-    subject: Subject
     port: int
     address: str
     family: int
     process: Process
-    first_ns: int
-    last_ns: int
-    count: int = 0
     #: While it was exiting, or after it had ended.
     by_end: int = 0
     clients: Counter[str] = field(default_factory=Counter)
-    resets: list[int] = field(default_factory=list)
     #: It began before one of those connections: it is no child that was forked for that alone.
     is_older: bool = False
     #: Nanoseconds since the epoch; 0 while it lives.
@@ -114,12 +110,9 @@ class Cuts:
                 last_ns=reset.last_ns,
             ),
         )
-        cut.last_ns = max(cut.last_ns, reset.last_ns)
-        cut.count += reset.count
+        cut.add(reset)
         cut.is_older = cut.is_older or 0 < process.start_ns < sample.opened_ns
         add_sources(cut.clients, reset, CLIENTS)
-        if len(cut.resets) < 3:
-            cut.resets.append(reset.number)
         if reset.facts.exiting:
             cut.by_end += reset.count
             if not cut.ended_ns:

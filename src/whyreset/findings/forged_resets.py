@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from msgspec import Struct, field
+from msgspec import field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, sources, subject_of, times
-from whyreset.model import Reset, Step, Subject
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, sources, times
+from whyreset.findings.tally import Tally
+from whyreset.model import Reset, Step
 
 #: Ends of connections that are told apart, and of each so many peers.
 ENDS, PEERS = 128, 64
@@ -16,16 +17,9 @@ _CAUSE = "forged"
 _SHOWN = 5
 
 
-class _Forged(Struct, kw_only=True):
-    subject: Subject
-    direction: str
-    first_ns: int
-    last_ns: int
-    count: int = 0
-    certain: int = 0
+class _Forged(Tally, kw_only=True):
     peers: set[str] = field(default_factory=set)
     evidence: tuple[str, ...] = ()
-    resets: list[int] = field(default_factory=list)
 
 
 class ForgedResets:
@@ -50,25 +44,13 @@ class ForgedResets:
             yield _draft(key, forged, over=now_ns - forged.last_ns > QUIET_NS)
 
     def _note(self, reset: Reset) -> None:
-        sample = reset.sample
-        forged = self._known.touch(
-            (sample.netns_cookie, reset.port, reset.facts.direction),
-            lambda: _Forged(
-                subject=subject_of(reset, port=reset.port, process=reset.owner.process if reset.owner else None),
-                direction=reset.facts.direction,
-                first_ns=reset.time_ns,
-                last_ns=reset.last_ns,
-            ),
-        )
-        forged.last_ns = max(forged.last_ns, reset.last_ns)
-        forged.count += reset.count
-        forged.certain += reset.count if reset.cause.certainty == "certain" else 0
+        key = reset.sample.netns_cookie, reset.port, reset.facts.direction
+        forged = self._known.touch(key, lambda: _Forged.of(reset, reset.port))
+        forged.add(reset)
         forged.evidence = forged.evidence or reset.evidence
         for peer, _ in sources(reset):
             if len(forged.peers) < PEERS:
                 forged.peers.add(peer)
-        if len(forged.resets) < 3:
-            forged.resets.append(reset.number)
 
 
 def _draft(key: tuple[int, int | None, str], forged: _Forged, *, over: bool) -> Draft:

@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Iterable
 from functools import lru_cache
 
-from msgspec import Struct, field
+from msgspec import field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, subject_of, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, times
 from whyreset.findings.steps import inside
-from whyreset.model import Owner, Reset, Step, Subject
+from whyreset.findings.tally import Tally
+from whyreset.model import Reset, Step
 
 #: Ports that are remembered, and networks of each.
 PORTS, NETWORKS = 256, 64
@@ -19,17 +20,9 @@ FEW, _MANY = 3, 50
 QUIET_NS = 600 * SECOND_NS
 
 
-class _Losses(Struct, kw_only=True):
-    subject: Subject
-    owner: Owner | None
-    first_ns: int
-    last_ns: int
-    count: int = 0
-    #: Of these, those of which the kernel itself said so.
-    certain: int = 0
+class _Losses(Tally, kw_only=True):
     networks: Counter[str] = field(default_factory=Counter)
     user_timeout: bool = False
-    resets: list[int] = field(default_factory=list)
 
 
 class KeepaliveLosses:
@@ -56,7 +49,7 @@ class KeepaliveLosses:
             if losses.count < FEW:
                 continue
             [(network, most)] = losses.networks.most_common(1) or [("", 0)]
-            whose = f" of {called(losses.owner.process)}" if losses.owner else ""
+            whose = f" of {called(losses.subject.process)}" if losses.subject.process else ""
             where = f", {most} of them in {network}" if network and 2 * most > losses.count else ""
             lost = times(losses.count, "connection")
             yield Draft(
@@ -85,21 +78,13 @@ class KeepaliveLosses:
     def _take(self, reset: Reset) -> None:
         sample = reset.sample
         port = reset.port if reset.port is not None else sample.local_port
-        subject = subject_of(reset, port=port, process=reset.owner.process if reset.owner else None)
-        losses = self._losses.touch(
-            (sample.netns_cookie, port),
-            lambda: _Losses(subject=subject, owner=reset.owner, first_ns=reset.time_ns, last_ns=reset.last_ns),
-        )
-        losses.last_ns = max(losses.last_ns, reset.last_ns)
-        losses.count += reset.count
-        losses.certain += reset.count if reset.cause.certainty == "certain" else 0
+        losses = self._losses.touch((sample.netns_cookie, port), lambda: _Losses.of(reset, port))
+        losses.add(reset)
         losses.user_timeout = losses.user_timeout or reset.facts.user_timeout
         for address, count in reset.remotes.top if reset.remotes else ():
             network = network_of(address)
             if network in losses.networks or len(losses.networks) < NETWORKS:
                 losses.networks[network] += count
-        if len(losses.resets) < 3:
-            losses.resets.append(reset.number)
 
     def _steps(self, losses: _Losses) -> Iterable[Step]:
         port = losses.subject.port

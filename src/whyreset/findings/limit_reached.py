@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from msgspec import Struct, field
+from msgspec import field
 
 from whyreset.findings import managers
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, add_sources, called, label, subject_of, times
-from whyreset.model import Process, Reset, Step, Subject
+from whyreset.findings.tally import Tally
+from whyreset.model import Process, Reset, Step
 from whyreset.words import clock, duration, span
 
 #: Ports that are remembered, and clients of each.
@@ -28,14 +29,9 @@ ALIKE = 0.9
 _CAUSES = frozenset({"unread-data", "data-after-close"})
 
 
-class _Turned(Struct, kw_only=True):
-    subject: Subject
+class _Turned(Tally, kw_only=True):
     process: Process
-    first_ns: int
-    last_ns: int
-    count: int = 0
     clients: Counter[str] = field(default_factory=Counter)
-    resets: list[int] = field(default_factory=list)
     #: Bytes that were sent to them before the end: an answer that is the same for all.
     answers: Counter[int] = field(default_factory=Counter)
     ages_ms: deque[int] = field(default_factory=lambda: deque(maxlen=64))
@@ -87,14 +83,11 @@ class LimitReached:
         )
         turned = self._turned.touch((sample.netns_cookie, reset.port), lambda: made)
         turned.process = process
-        turned.last_ns = max(turned.last_ns, reset.last_ns)
-        turned.count += reset.count
+        turned.add(reset)
         if sample.bytes_out in turned.answers or len(turned.answers) < CLIENTS:
             turned.answers[sample.bytes_out] += 1
         turned.ages_ms.append(_age_ms(reset))
         add_sources(turned.clients, reset, CLIENTS)
-        if len(turned.resets) < 3:
-            turned.resets.append(reset.number)
 
 
 def _is_turned_away(reset: Reset) -> bool:

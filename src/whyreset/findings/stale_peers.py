@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter, deque
 from collections.abc import Iterable
 
-from msgspec import Struct, field
+from msgspec import field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, add_sources, called, subject_of, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, add_sources, called, times
 from whyreset.findings.steps import inside
-from whyreset.model import Confidence, Owner, Reset, Step, Subject
+from whyreset.findings.tally import Tally
+from whyreset.model import Confidence, Reset, Step
 from whyreset.words import clock, describe_exit, span
 
 #: Ports that are remembered, peers of each that are told apart, and idle times.
@@ -45,17 +46,9 @@ _WHY = {
 }
 
 
-class _Stale(Struct, kw_only=True):
-    subject: Subject
-    owner: Owner | None
-    first_ns: int
-    last_ns: int
-    count: int = 0
-    #: Of these, those that the kernel's own memory proves.
-    certain: int = 0
+class _Stale(Tally, kw_only=True):
     peers: Counter[str] = field(default_factory=Counter)
     idle_ns: deque[int] = field(default_factory=lambda: deque(maxlen=IDLE_TIMES))
-    resets: list[int] = field(default_factory=list)
     said: str = ""
 
 
@@ -140,19 +133,11 @@ class StalePeers:
     def _take(self, reset: Reset, kind: str, batch: Batch) -> None:
         sample = reset.sample
         port = reset.port if reset.port is not None else sample.local_port
-        subject = subject_of(reset, port=port, process=reset.owner.process if reset.owner else None)
-        stale = self._stale.touch(
-            (sample.netns_cookie, port, kind),
-            lambda: _Stale(subject=subject, owner=reset.owner, first_ns=reset.time_ns, last_ns=reset.last_ns),
-        )
-        stale.last_ns = max(stale.last_ns, reset.last_ns)
-        stale.count += reset.count
-        stale.certain += reset.count if reset.cause.certainty == "certain" else 0
+        stale = self._stale.touch((sample.netns_cookie, port, kind), lambda: _Stale.of(reset, port))
+        stale.add(reset)
         add_sources(stale.peers, reset, PEERS)
         if sample.idle_ms is not None:
             stale.idle_ns.append((sample.idle_ms + (sample.ended_ms or 0)) * _MS)
-        if len(stale.resets) < 3:
-            stale.resets.append(reset.number)
         stale.said = self._moment(reset, kind, batch) or stale.said
 
     def _moment(self, reset: Reset, kind: str, batch: Batch) -> str:
@@ -189,7 +174,7 @@ def in_common(times_ns: list[int]) -> int:
 
 
 def _who(stale: _Stale, kind: str) -> str:
-    whose = f" of {called(stale.owner.process)}" if stale.owner else ""
+    whose = f" of {called(stale.subject.process)}" if stale.subject.process else ""
     number = f"{times(stale.count, 'connection')}{whose} on :{stale.subject.port}"
     peers = times(len(stale.peers), "peer")
     return f"{peers} reset {number}" if kind == "forgotten" else f"{peers} went on with {number}"

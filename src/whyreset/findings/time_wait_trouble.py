@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from msgspec import Struct, field
+from msgspec import field
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, add_sources, called, subject_of, times
+from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, add_sources, called, times
 from whyreset.findings.steps import inside
-from whyreset.model import Owner, Reset, Severity, Step, Subject
+from whyreset.findings.tally import Tally
+from whyreset.model import Reset, Severity, Step
 
 PORTS, PEERS = 256, 64
 QUIET_NS = 60 * SECOND_NS
@@ -27,16 +28,8 @@ _WHY = {
 }
 
 
-class _Trouble(Struct, kw_only=True):
-    subject: Subject
-    owner: Owner | None
-    first_ns: int
-    last_ns: int
-    count: int = 0
-    #: Of these, those of which the kernel itself said so.
-    certain: int = 0
+class _Trouble(Tally, kw_only=True):
     peers: Counter[str] = field(default_factory=Counter)
-    resets: list[int] = field(default_factory=list)
 
 
 class TimeWaitTrouble:
@@ -69,7 +62,7 @@ class TimeWaitTrouble:
             if trouble.count < _FEW[name] or (refused and now_ns - refused[0] < QUIET_NS):
                 continue
             severity: Severity = "notice" if name == "time-wait-segment" else "harmless"
-            whose = f"{called(trouble.owner.process)} on " if trouble.owner else ""
+            whose = f"{called(trouble.subject.process)} on " if trouble.subject.process else ""
             yield Draft(
                 key=key,
                 subject=trouble.subject,
@@ -97,17 +90,10 @@ class TimeWaitTrouble:
         port = reset.port if reset.port is not None else sample.local_port
         if reset.cause.name == "time-wait-assassination":
             port = sample.remote_port or port  # the side without state is the client's
-        subject = subject_of(reset, port=port, process=reset.owner.process if reset.owner else None)
-        trouble = self._troubles.touch(
-            (sample.netns_cookie, port, reset.cause.name),
-            lambda: _Trouble(subject=subject, owner=reset.owner, first_ns=reset.time_ns, last_ns=reset.last_ns),
-        )
-        trouble.last_ns = max(trouble.last_ns, reset.last_ns)
-        trouble.count += reset.count
-        trouble.certain += reset.count if reset.cause.certainty == "certain" else 0
+        key = sample.netns_cookie, port, reset.cause.name
+        trouble = self._troubles.touch(key, lambda: _Trouble.of(reset, port))
+        trouble.add(reset)
         add_sources(trouble.peers, reset, PEERS)
-        if len(trouble.resets) < 3:
-            trouble.resets.append(reset.number)
 
     def _steps(self, trouble: _Trouble, name: str) -> Iterable[Step]:
         port = trouble.subject.port

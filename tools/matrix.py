@@ -1,7 +1,7 @@
 """Plays all labelled scenarios for real with fresh seeds, and writes down what was found, missed and falsely claimed.
 
-Each is played by itself, then all that can be are played at the same time on the same two hosts. The table in
-docs/findings.md is made of it; what was not right is printed with its seed.
+Each is played by itself, then all that can be are played at the same time at one server, each by a client of its own.
+The table in docs/findings.md is made of it; what was not right is printed with its seed.
 """
 
 import argparse
@@ -12,28 +12,30 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 
 from tests.hosts import Watch
 from tests.hosts.cases import Stage
+from tests.hosts.hosts import Guest, Switch
 from tests.meanings import SCENARIOS
-from tests.meanings.play import play
+from tests.meanings.play import alone, play
 from tests.meanings.scenario import Outcome, Scenario
 
 PAGE = Path(__file__).resolve().parent.parent / "docs/findings.md"
+#: Last numbers of clients' addresses; those between them are given to scans (tests/meanings/scans.py).
+CLIENTS = (*range(3, 50), *range(203, 255))
 BEGIN, END = "<!-- made by `make matrix`: begin -->", "<!-- made by `make matrix`: end -->"
 
 
-def alone(scenario: Scenario, seed: int) -> Outcome:
-    """One scenario by itself."""
-    with Watch(*scenario.options, each=False) as watch, Stage(4, alone=scenario.alone) as stage:
-        return play(watch, stage, [scenario], seed)[0]
-
-
 def mixed(scenarios: list[Scenario], seed: int) -> list[Outcome]:
-    """Many at the same time."""
-    with Watch(each=False) as watch, Stage(4) as stage:
-        return play(watch, stage, scenarios, seed)
+    """Many at the same time, at one server, each by a client of its own."""
+    with ExitStack() as stack:
+        watch = stack.enter_context(Watch(each=False))
+        switch = stack.enter_context(Switch())
+        guests = (Guest(switch, number) for _, number in zip(scenarios, CLIENTS, strict=False))
+        stages = [stack.enter_context(Stage(4, pair=guest)) for guest in guests]
+        return play(watch, stages, scenarios, seed)
 
 
 def rows(outcomes: Iterable[Outcome]) -> Iterator[str]:
@@ -57,13 +59,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3, help="how often each is played, with a seed of its own")
     parser.add_argument("--scenario", action="append", default=[], help="only those whose name holds this")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4), "little"))
+    parser.add_argument("--together", action="store_true", help="only at the same time, not each by itself")
     parser.add_argument("--write", action="store_true", help="write the table into docs/findings.md")
     chosen = parser.parse_args()
     scenarios = [each for each in SCENARIOS if not chosen.scenario or any(n in each.name for n in chosen.scenario)]
     outcomes: list[Outcome] = []
     together: list[Outcome] = []
     for number in range(chosen.rounds):
-        for scenario in scenarios:
+        for scenario in () if chosen.together else scenarios:
             outcomes.append(alone(scenario, chosen.seed + number))
             _say(outcomes[-1], chosen.seed + number)
         several = [each for each in scenarios if not each.alone and not each.options]
@@ -74,15 +77,10 @@ def main() -> int:
     head = "| what happens | must be told | found | missed | falsely claimed | seconds until told: median (worst) |"
     lines = [
         f"{datetime.date.today()}, Linux {os.uname().release}, {chosen.rounds} rounds from seed {chosen.seed}.",
-        "",
-        "Each by itself:",
-        "",
-        head,
-        "|---|---|---|---|---|---|",
-        *rows(outcomes),
     ]
-    if together:
-        lines += ["", "All at the same time on the same hosts:", "", head, "|---|---|---|---|---|---|", *rows(together)]
+    for title, those in (("Each by itself", outcomes), ("All at the same time at one server", together)):
+        if those:
+            lines += ["", f"{title}:", "", head, "|---|---|---|---|---|---|", *rows(those)]
     print("\n".join(lines))
     if chosen.write:
         _write(lines)

@@ -18,7 +18,7 @@ from tests.hosts import Watch
 from tests.hosts.cases import Stage
 from tests.hosts.watch import COMMAND
 from tests.meanings import SCENARIOS
-from tests.meanings.play import play
+from tests.meanings.play import only, play
 from tests.meanings.scenario import Outcome, Scenario
 from whyreset.findings import FINDERS
 
@@ -46,19 +46,15 @@ def chosen() -> Iterator[tuple[str, Scenario]]:
 def said(scenario: Scenario, seed: int) -> tuple[str, Outcome]:
     """What is said of a scenario, and what became of it."""
     with (
-        Watch(*scenario.options, each=False) as watch,
-        Stage(4, alone=scenario.alone) as stage,
+        Stage(4, alone=scenario.alone, pair=scenario.pair()) as stage,
+        Watch(*scenario.options, *only(stage), each=False) as watch,
         tempfile.TemporaryFile("w+") as out,
     ):
-        names = [word for host in (stage.a, stage.b) for word in ("--netns", str(host.inode))]
-        plain = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", *COMMAND, "watch", "--plain", *names, *scenario.options],
-            stdout=out,
-            text=True,
-        )
+        words = ["watch", "--plain", *only(stage), *scenario.options]
+        plain = subprocess.Popen(["setpriv", "--pdeathsig", "TERM", *COMMAND, *words], stdout=out, text=True)
         while "watching" not in _text(out) and plain.poll() is None:
             time.sleep(0.05)
-        [outcome] = play(watch, stage, [scenario], seed)
+        [outcome] = play(watch, [stage], [scenario], seed)
         plain.send_signal(signal.SIGINT)
         plain.wait(20)
         return _shortened(_text(out)), outcome

@@ -1,16 +1,18 @@
 """Three hosts in a row: `a`, by custom the client, `middle`, which forwards or relays, and `b`, the server."""
 
 import os
-from typing import Self
+from collections.abc import Mapping
 
-from tests.hosts.hosts import INTERFACE, Host, await_datagram
+from tests.hosts.hosts import INTERFACE, Host, Pair, await_datagram
 
 ADDRESSES = {"a": "192.0.2.1", "b": "198.51.100.2"}
 MIDDLE = {"a": "192.0.2.254", "b": "198.51.100.254"}
 
 
-class Chain:
+class Chain(Pair):
     """`a` and `b` reach each other only through `middle` (IPv4); datagrams already pass both ways."""
+
+    _addresses: Mapping[tuple[str, int], str] = {(name, 4): address for name, address in ADDRESSES.items()}
 
     def __init__(self) -> None:
         self.a, self.middle, self.b = Host("a"), Host("middle"), Host("b")
@@ -24,12 +26,6 @@ class Chain:
         """Let go of the hosts."""
         for host in (self.a, self.middle, self.b):
             host.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _join(self) -> None:
         for host in (self.a, self.b):

@@ -8,7 +8,7 @@ import os
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from itertools import count
@@ -185,8 +185,29 @@ def await_datagram(sender: Host, receiver: Host, address: str) -> None:
     raise TimeoutError(f"{sender.name} does not reach {receiver.name} at {address}")
 
 
+def wire(host: Host, hardware: str, other: Host, name: str, other_hardware: str) -> None:
+    """Lay a wire: a host's interface, and its other end in another host, by that name there."""
+    other_end = f"/proc/{os.getpid()}/fd/{other.descriptor}"
+    host.run(
+        *f"ip link add {INTERFACE} address {hardware} type veth".split(),
+        *f"peer name {name} address {other_hardware} netns {other_end}".split(),
+    )
+
+
+def settle(host: Host, address: str, address6: str) -> None:
+    """Give a host's interface its addresses, and put it up."""
+    lines = (
+        f"addr add {address}/24 dev {INTERFACE}",
+        f"addr add {address6}/64 dev {INTERFACE} nodad",
+        f"link set {INTERFACE} up",
+    )
+    host.run("ip", "-batch", "-", text="\n".join(lines))
+
+
 class Pair:
     """Two hosts on one wire: `a`, by custom the client, and `b`, the server. Datagrams already pass both ways."""
+
+    _addresses: Mapping[tuple[str, int], str] = ADDRESSES
 
     def __init__(self) -> None:
         self.a = Host("a")
@@ -199,7 +220,7 @@ class Pair:
 
     def address(self, host: Host, version: int) -> str:
         """The address of one of the two hosts, for IP version 4 or 6."""
-        return ADDRESSES[host.name, version]
+        return self._addresses[host.name, version]
 
     def peer(self, host: Host) -> Host:
         """The other host."""
@@ -217,22 +238,73 @@ class Pair:
         self.close()
 
     def _join(self) -> None:
-        other_end = f"/proc/{os.getpid()}/fd/{self.b.descriptor}"
-        self.a.run(
-            *f"ip link add {INTERFACE} address {HARDWARE['a']} type veth".split(),
-            *f"peer name {INTERFACE} address {HARDWARE['b']} netns {other_end}".split(),
-        )
+        wire(self.a, HARDWARE["a"], self.b, INTERFACE, HARDWARE["b"])
         for host in (self.a, self.b):
+            settle(host, self.address(host, 4), self.address(host, 6))
+        self._greet(HARDWARE)
+
+    def _greet(self, hardware: Mapping[str, str]) -> None:
+        for host in (self.a, self.b):
+            # Permanent neighbours: no ARP or neighbour discovery gets in a case's way.
             peer = self.peer(host)
-            lines = [
-                f"addr add {self.address(host, 4)}/24 dev {INTERFACE}",
-                f"addr add {self.address(host, 6)}/64 dev {INTERFACE} nodad",
-                f"link set {INTERFACE} up",
-                # Permanent neighbours: no ARP or neighbour discovery gets in a case's way.
-                f"neigh replace {self.address(peer, 4)} lladdr {HARDWARE[peer.name]} nud permanent dev {INTERFACE}",
-                f"neigh replace {self.address(peer, 6)} lladdr {HARDWARE[peer.name]} nud permanent dev {INTERFACE}",
-            ]
+            link = f"lladdr {hardware[peer.name]} nud permanent dev {INTERFACE}"
+            lines = (f"neigh replace {self.address(peer, version)} {link}" for version in (4, 6))
             host.run("ip", "-batch", "-", text="\n".join(lines))
         for version in (4, 6):
             await_datagram(self.a, self.b, self.address(self.b, version))
             await_datagram(self.b, self.a, self.address(self.a, version))
+
+
+class Guest(Pair):
+    """A client on a switch, and the server there."""
+
+    def __init__(self, switch: "Switch", number: int) -> None:
+        hardware = {**HARDWARE, "a": f"02:00:00:00:01:{number:02x}"}
+        self._addresses = {**ADDRESSES, ("a", 4): f"192.0.2.{number}", ("a", 6): f"2001:db8:77::{number:x}"}
+        self.a, self.b = Host("a"), switch.b
+        try:
+            switch.plug(self.a, hardware["a"])
+            settle(self.a, self.address(self.a, 4), self.address(self.a, 6))
+            self._greet(hardware)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Let go of the client; the server stays."""
+        self.a.close()
+
+
+class Switch:
+    """One server, `b`, and the switch by which many clients reach it."""
+
+    def __init__(self) -> None:
+        self.b = Host("b")
+        self._bridge = Host("switch")
+        self._plugged = count(1)
+        try:
+            self._bridge.run("ip", "link", "add", "bridge", "type", "bridge")
+            self._bridge.run("ip", "link", "set", "bridge", "up")
+            self.plug(self.b, HARDWARE["b"])
+            settle(self.b, ADDRESSES["b", 4], ADDRESSES["b", 6])
+        except BaseException:
+            self.close()
+            raise
+
+    def plug(self, host: Host, hardware: str) -> None:
+        """Give a host an interface, with a wire to the switch."""
+        number = next(self._plugged)
+        port = f"port{number}"
+        wire(host, hardware, self._bridge, port, f"02:00:00:00:02:{number:02x}")
+        self._bridge.run("ip", "link", "set", port, "master", "bridge", "up")
+
+    def close(self) -> None:
+        """Let go of the server and of the switch."""
+        self.b.close()
+        self._bridge.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.hosts import Actor, Connection, Pair, Segment
-from tests.hosts.cases.memory import LIMIT, orphan_limit
+from tests.hosts.cases.memory import ORPHANS, limited
 from tests.hosts.cases.model import machine_lock
 from tests.hosts.hosts import await_true
 from tests.hosts.segments import checksum, send
@@ -26,10 +26,10 @@ os.kill(os.getpid(), signal.SIGKILL)
 """
 LIMIT_LEFT_BEHIND = """
 import os, signal
-from tests.hosts.cases.memory import LIMIT, orphan_limit
+from tests.hosts.cases.memory import ORPHANS, limited
 from tests.hosts.cases.model import machine_lock
-with machine_lock(alone=True), orphan_limit(int(LIMIT.read_text()) - 1):
-    print(LIMIT.read_text(), flush=True)
+with machine_lock(alone=True), limited(ORPHANS, int(ORPHANS.read_text()) - 1):
+    print(ORPHANS.read_text(), flush=True)
     os.kill(os.getpid(), signal.SIGKILL)
 """
 
@@ -57,9 +57,9 @@ def test_nothing_outlives_a_killed_test(machine: None) -> None:
 
 def test_limit_of_the_machine_is_put_back_after_a_kill(machine: None) -> None:
     """kill -9 in the middle of the one case that changes a setting of the whole machine leaves it as it was."""
-    before = LIMIT.read_text()
+    before = ORPHANS.read_text()
     assert int(_killed(LIMIT_LEFT_BEHIND)) == int(before) - 1
-    await_true(lambda: LIMIT.read_text() == before, "the limit of before")
+    await_true(lambda: ORPHANS.read_text() == before, "the limit of before")
 
 
 def test_limit_of_the_machine_is_held_by_a_shell_alone(
@@ -68,10 +68,10 @@ def test_limit_of_the_machine_is_held_by_a_shell_alone(
     """Where the shell is the only command, as in a small guest, the limit is put back at the end and no sooner."""
     (tmp_path / "sh").symlink_to("/bin/sh")
     monkeypatch.setenv("PATH", str(tmp_path))
-    before = LIMIT.read_text()
-    with machine_lock(alone=True), orphan_limit(int(before) - 1):
-        assert int(LIMIT.read_text()) == int(before) - 1
-    assert LIMIT.read_text() == before
+    before = ORPHANS.read_text()
+    with machine_lock(alone=True), limited(ORPHANS, int(before) - 1):
+        assert int(ORPHANS.read_text()) == int(before) - 1
+    assert ORPHANS.read_text() == before
     assert capfd.readouterr().err == ""
 
 

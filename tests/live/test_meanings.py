@@ -3,10 +3,8 @@
 import pytest
 
 from tests import needs
-from tests.hosts import Watch
-from tests.hosts.cases import Stage
 from tests.meanings import SCENARIOS
-from tests.meanings.play import play
+from tests.meanings.play import alone
 from tests.meanings.scenario import Scenario
 
 #: The rest is played by `make matrix`, with fresh seeds.
@@ -27,6 +25,5 @@ def test_a_scenario_is_told_as_what_it_is(scenario: Scenario, machine: None) -> 
     """What must be found is found within its time; nothing else is."""
     for name in scenario.needs:
         needs.command(name)
-    with Watch(*scenario.options, each=False) as watch, Stage(4, alone=scenario.alone) as stage:
-        [outcome] = play(watch, stage, [scenario], seed=1)
+    outcome = alone(scenario, seed=1)
     assert outcome.right, outcome

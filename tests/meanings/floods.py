@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable
 from subprocess import DEVNULL
 
+from tests.hosts.chain import Chain
 from tests.hosts.flood import answer_everyone
 from tests.hosts.hosts import INTERFACE, await_true
+from tests.hosts.segments import Segment, send
 from tests.meanings.scans import address
 from tests.meanings.scenario import Scenario, Scene, Wanted
 
@@ -91,6 +93,28 @@ def crowd(scene: Scene) -> None:
     scene.a.run(*wrk, check=False, timeout=30)
 
 
+def forged(scene: Scene) -> None:
+    """A middlebox resets connections in the server's name; the server does not know, and goes on."""
+    middle = scene.stage.pair
+    assert isinstance(middle, Chain)
+    server, client = scene.actor(scene.b, "server"), scene.actor(scene.a, "client")
+    listener = server.listen(scene.port)
+    for _ in range(4):
+        here = client.connect(scene.address, scene.port)
+        there = listener.accept()
+        for _ in range(3):
+            here.send(b"question")
+            there.recv()
+            there.send(bytes(1000))
+            here.recv()
+        _, expected = here.seqs()
+        own = middle.address(scene.a, 4)
+        send(middle.middle, Segment(scene.address, scene.port, own, here.port, "R", seq=expected))
+        here.await_error()
+        scene.mark()
+        there.send(bytes(1000))
+
+
 _SPOOFED = ("spoofed", "TTL 64")
 
 SCENARIOS = (
@@ -138,6 +162,13 @@ SCENARIOS = (
         hidden,
         wanted=(Wanted("reset-flood", within=4.0, says=("{port}",)), Wanted("port-scan")),
         needs=("hping3", "nmap"),
+    ),
+    Scenario(
+        "a middlebox that resets connections",
+        forged,
+        wanted=(Wanted("forged-resets", within=4.0, host="a", says=("{port}",), confidences=("certain",)),),
+        options=("--packets",),
+        pair=Chain,
     ),
     Scenario("a burst of ACKs", burst, needs=("hping3",)),
     Scenario("a crowd at a dead service", crowd, allowed=frozenset({"service-down"}), needs=("wrk",)),

@@ -14,16 +14,30 @@ from tests.meanings.scenario import Outcome, Scenario, Scene, Wanted, scenes
 _ASK_SECONDS = 0.1
 
 
-def play(watch: Watch, stage: Stage, scenarios: Sequence[Scenario], seed: int) -> list[Outcome]:
-    """Plays them at the same time on one stage.
+def alone(scenario: Scenario, seed: int) -> Outcome:
+    """Plays one by itself."""
+    with Stage(4, alone=scenario.alone, pair=scenario.pair()) as stage:
+        options = (*scenario.options, *only(stage)) if scenario.options else ()
+        with Watch(*options, each=False) as watch:
+            return play(watch, [stage], [scenario], seed)[0]
+
+
+def only(stage: Stage) -> list[str]:
+    """Options by which the command sees nothing but the hosts of a stage."""
+    return [word for host in (stage.a, stage.b) for word in ("--netns", str(host.inode))]
+
+
+def play(watch: Watch, stages: Sequence[Stage], scenarios: Sequence[Scenario], seed: int) -> list[Outcome]:
+    """Plays them at the same time, each on a stage of its own.
 
     Args:
         watch: `watch --json`, running.
-        stage: fresh hosts; whatever is found about them is held against all scenarios together.
+        stages: one for each scenario, with fresh hosts; several may have the same server, and what is found about that
+            one is held against all scenarios together.
         scenarios: those to play.
         seed: of what is random in them.
     """
-    placed = scenes(stage, scenarios, seed)
+    placed = scenes(stages, scenarios, seed)
     began_ns = time.time_ns()
     outcomes = {each.name: Outcome(each) for each in scenarios}
     threads = [
@@ -38,7 +52,7 @@ def play(watch: Watch, stage: Stage, scenarios: Sequence[Scenario], seed: int) -
         time.sleep(_ASK_SECONDS)
         if time.monotonic() > end + max((w.within for each in scenarios for w in each.wanted), default=0):
             break
-    found = findings(watch, stage)
+    found = findings(watch, stages)
     claimed: set[str] = set()
     for scenario, scene in placed:
         outcome = outcomes[scenario.name]
@@ -54,18 +68,23 @@ def play(watch: Watch, stage: Stage, scenarios: Sequence[Scenario], seed: int) -
                 outcome.missed.append(f"{wanted.name} only after {outcome.told[wanted.name]:.1f} s")
             if wanted.closes and not any(each["id"] == line["id"] and each["state"] == "closed" for each in found):
                 outcome.missed.append(f"{wanted.name} was not told as over")
-    allowed = frozenset[str]().union(*(each.allowed for each in scenarios))
-    false = {each["id"]: each for each in found if each["id"] not in claimed and each["name"] not in allowed}
-    for line in false.values():
-        outcomes[scenarios[0].name].false.append(f"{line['name']}: {line['text']}")
+    for line in {each["id"]: each for each in found if each["id"] not in claimed}.values():
+        cookie = line["subject"].get("netns_cookie")
+        there = [scenario for scenario, scene in placed if cookie in {None, *_cookies([scene.stage])}]
+        if not any(line["name"] in each.allowed for each in there):
+            outcomes[there[0].name].false.append(f"{line['name']}: {line['text']}")
     return list(outcomes.values())
 
 
-def findings(watch: Watch, stage: Stage) -> list[Line]:
-    """What was found about the hosts of a stage so far, in its order."""
-    cookies = {stage.a.cookie, stage.b.cookie}
+def findings(watch: Watch, stages: Iterable[Stage]) -> list[Line]:
+    """What was found about the hosts of some stages so far, and about the whole machine, in its order."""
+    cookies = {None, *_cookies(stages)}
     lines = list(watch.lines)
     return [each for each in lines if each["type"] == "finding" and each["subject"].get("netns_cookie") in cookies]
+
+
+def _cookies(stages: Iterable[Stage]) -> set[int]:
+    return {host.cookie for stage in stages for host in (stage.a, stage.b)}
 
 
 def _play(scenario: Scenario, scene: Scene, outcome: Outcome) -> None:
@@ -78,7 +97,7 @@ def _play(scenario: Scenario, scene: Scene, outcome: Outcome) -> None:
 def _awaited(watch: Watch, placed: Iterable[tuple[Scenario, Scene]]) -> bool:
     """Whether something that must be told was not yet."""
     for scenario, scene in placed:
-        found = findings(watch, scene.stage)
+        found = findings(watch, [scene.stage])
         for wanted in scenario.wanted:
             line = _first(found, wanted, scene)
             if line is None:
@@ -93,7 +112,7 @@ def _first(found: Iterable[Line], wanted: Wanted, scene: Scene) -> Line | None:
 
 
 def _fits(line: Line, wanted: Wanted, scene: Scene) -> bool:
-    cookie = {"a": scene.a.cookie, "b": scene.b.cookie}[wanted.host]
+    cookie = {"a": scene.a.cookie, "b": scene.b.cookie, "": None}[wanted.host]
     text = " ".join([line["text"], *line["evidence"], *(each["command"] for each in line.get("steps", ()))])
     return (
         line["name"] == wanted.name

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from socket import AF_INET, SOCK_STREAM
 
 from tests.hosts.hosts import INTERFACE, await_true
+from tests.hosts.segments import Segment, send
 from tests.meanings.scenario import Scenario, Scene, Wanted
 
 #: Addresses of host a that are nobody else's.
@@ -23,8 +24,29 @@ def address(scene: Scene, which: int = 0) -> str:
 def nmap(scene: Scene, *options: str, ports: Iterable[int], source: str = "") -> None:
     """Scans those ports of host b; from an address of its own, or in the name of host a."""
     named = ["-S", source, "-e", INTERFACE] if source else []
-    plain = ["nmap", "-n", "-Pn", "--send-ip", "--max-retries", "0", "--host-timeout", "60s", "-r"]
-    scene.a.run(*plain, *named, "-p", ",".join(map(str, ports)), *options, scene.address, timeout=70)
+    plain = ["nmap", "-n", "-Pn", "--send-ip", "--max-retries", "0", "--host-timeout", "150s", "-r"]
+    scene.a.run(*plain, *named, "-p", ",".join(map(str, ports)), *options, scene.address, timeout=160)
+
+
+def timing(template: str, count: int) -> Callable[[Scene], None]:
+    """A SYN scan of so many ports, with one of nmap's templates; it could be told at the fourth."""
+
+    def play(scene: Scene) -> None:
+        source = address(scene)
+        nmap(scene, "-sS", template, ports=scene.ports[:count], source=source)
+        scene.mark()
+
+    return play
+
+
+def idle(scene: Scene) -> None:
+    """What nmap -sI sends to its target: SYNs in a zombie's name, which resets the answers of the open port."""
+    zombie = address(scene)
+    scene.actor(scene.b, "server").listen(scene.port)
+    scene.mark()
+    for number, port in enumerate(scene.ports[:20]):
+        send(scene.a, Segment(zombie, 40_000 + number, scene.address, port, "S", seq=1000 + number))
+        time.sleep(0.05)
 
 
 def technique(*options: str) -> Callable[[Scene], None]:
@@ -183,6 +205,11 @@ SCENARIOS = (
         for name, (options, words) in _TECHNIQUES.items()
     ),
     Scenario("a scan of a thousand ports", wide, wanted=(Wanted("port-scan"),), allowed=_SCAN, needs=("nmap",)),
+    *(
+        Scenario(f"nmap {template}", timing(template, n), wanted=(Wanted("port-scan"),), allowed=_SCAN, needs=("nmap",))
+        for template, n in (("-T1", 5), ("-T2", 12), ("-T3", 40), ("-T4", 40))
+    ),
+    Scenario("an idle scan, at its target", idle, wanted=(Wanted("port-scan", says=("spoofed",)),), allowed=_SCAN),
     Scenario("a scan over IPv6", sixth, wanted=(Wanted("port-scan", says=("2001:db8:77::/64",)),), needs=("nmap",)),
     Scenario("a slow scan", slow, wanted=(Wanted("port-scan"),), allowed=_SCAN, needs=("nmap",)),
     Scenario(

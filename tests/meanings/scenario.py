@@ -12,7 +12,7 @@ from itertools import count
 
 from tests.hosts import Actor
 from tests.hosts.cases import Stage
-from tests.hosts.hosts import Host
+from tests.hosts.hosts import Host, Pair
 
 #: Service ports of scenarios that are played on one stage at the same time begin here, some for each.
 _FIRST_PORT, _PORTS_EACH = 7000, 40
@@ -25,7 +25,7 @@ class Wanted:
     Args:
         name: of the finding.
         within: seconds from the scenario's mark (its beginning, where it marks none) until it is told at the latest.
-        host: "b" has it, or "a".
+        host: "b" has it, or "a"; "" where it is the whole machine's.
         says: words that its sentence or evidence holds; `{port}` is the scene's first port.
         confidences: how sure it may be.
         closes: it must be told as over by the end of the scenario, or within `within` seconds after.
@@ -98,7 +98,10 @@ class Scenario:
     needs: tuple[str, ...] = ()
     #: Seconds that findings have after it.
     after: float = 2.0
+    #: More options of the command, which then sees the scenario's hosts alone.
     options: tuple[str, ...] = ()
+    #: What it is played on.
+    pair: Callable[[], Pair] = Pair
 
 
 @dataclass
@@ -120,16 +123,16 @@ class Outcome:
         return not (self.missed or self.false or self.failure)
 
 
-def scenes(stage: Stage, scenarios: Iterable[Scenario], seed: int) -> list[tuple[Scenario, Scene]]:
-    """A scene for each, on one stage, with ports of its own.
+def scenes(stages: Iterable[Stage], scenarios: Iterable[Scenario], seed: int) -> list[tuple[Scenario, Scene]]:
+    """A scene for each, on its stage, with ports of its own.
 
     Args:
-        stage: two hosts.
+        stages: one for each.
         scenarios: what will be played.
         seed: of what is random in them.
     """
     numbers = count(_FIRST_PORT, _PORTS_EACH)
     return [
         (each, Scene(stage=stage, random=random.Random(f"{seed} {each.name}"), port=next(numbers)))
-        for each in scenarios
+        for each, stage in zip(scenarios, stages, strict=True)
     ]

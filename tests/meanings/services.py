@@ -4,11 +4,12 @@ import signal
 import socket
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack
 
 from tests.hosts.hosts import await_true
 from tests.hosts.programs import Program
-from tests.hosts.servers import nginx
+from tests.hosts.servers import haproxy, nginx, redis
 from tests.meanings.scenario import Scenario, Scene, Wanted
 
 
@@ -111,6 +112,30 @@ def rolling_restart(scene: Scene) -> None:
         each.close()
 
 
+def work_on_the_host(scene: Scene) -> None:
+    """Somebody restarts four services one after the other, as an upgrade does; clients ask for them all the time."""
+    one, two, three, four = scene.ports[:4]
+    rules = f"frontend f\n  bind :{three}\n  http-request return status 200\n"
+    starts: tuple[Callable[[], AbstractContextManager[Program]], ...] = (
+        lambda: serve(scene, one),
+        lambda: nginx(scene.b, two, f"server {{ listen {two}; }}"),
+        lambda: haproxy(scene.b, three, rules),
+        lambda: redis(scene.b, four),
+    )
+    asking = [knocking(scene, port) for port in scene.ports[:4]]
+    with ExitStack() as stack:
+        running = [stack.enter_context(start()) for start in starts]
+        scene.pause(0.5)
+        for start, server in zip(starts, running, strict=True):
+            server.end(signal.SIGTERM)
+            scene.pause(0.5)
+            stack.enter_context(start())
+        scene.mark()
+        scene.pause(1)
+        for each in asking:
+            each.close()
+
+
 def never_there(scene: Scene) -> None:
     """One client asks again and again for what nobody offers."""
     refuse(scene, scene.port, 7, pause=2.1)
@@ -193,6 +218,14 @@ SCENARIOS = (
         rolling_restart,
         wanted=(Wanted("deploy", says=("Rolling restart of http.server",)),),
         allowed=frozenset({"service-down"}),
+    ),
+    Scenario(
+        "four services are restarted one after the other",
+        work_on_the_host,
+        wanted=(Wanted("self-inflicted", says=("4 services", "redis-server", "haproxy")),),
+        allowed=frozenset({"service-down", "deploy"}),
+        alone=True,  # what belongs together is asked of all services of a host
+        needs=("nginx", "haproxy", "redis-server"),
     ),
     Scenario(
         "a client wants what was never there",

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from tests.hosts.actor import Connection
-from tests.hosts.cases.memory import orphan_limit
+from tests.hosts.cases.memory import ORPHANS, limited, memory_pressure
 from tests.hosts.conntrack import forget_connections
 from tests.hosts.hosts import await_true
 from tests.meanings.scenario import Scenario, Scene, Wanted
@@ -112,7 +112,7 @@ def orphans(scene: Scene) -> None:
     """Connections with unsent data are closed while no orphan is allowed."""
     server, client = scene.actor(scene.b, "server"), scene.actor(scene.a, "client")
     listener = server.listen(scene.port)
-    with orphan_limit(0):
+    with limited(ORPHANS, 0):
         for _ in range(6):
             client.connect(scene.address, scene.port)
             served = listener.accept()
@@ -121,6 +121,15 @@ def orphans(scene: Scene) -> None:
             served.close()
             scene.mark()
         await_true(lambda: scene.b.counters()["TCPAbortOnMemory"] >= 1, "an orphan to be aborted", 20)
+
+
+def unread(scene: Scene) -> None:
+    """A server that does not read what its clients send holds more memory than begins TCP's pressure."""
+    with memory_pressure(pages=256), talking(scene, 12, scene.port) as (_, clients, _served):
+        scene.mark()
+        for client in clients:
+            client.fill()
+        scene.pause(2.5)
 
 
 def flooded(cookies: int) -> Callable[[Scene], None]:
@@ -174,6 +183,19 @@ SCENARIOS = (
         "too many orphans",
         orphans,
         wanted=(Wanted("too-many-orphans", within=4.0, says=(":{port}", "tcp_max_orphans"), confidences=("certain",)),),
+        alone=True,
+    ),
+    Scenario(
+        "a server that does not read, and TCP's memory is short",
+        unread,
+        wanted=(
+            Wanted(
+                "memory-pressure",
+                host="",
+                says=("is short", "no connection reset", ":{port}"),
+                confidences=("certain",),
+            ),
+        ),
         alone=True,
     ),
     Scenario(

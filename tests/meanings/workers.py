@@ -39,9 +39,9 @@ def load(scene: Scene, connections: int = 20, seconds: int = 60) -> Program:
 
 
 def await_answers(scene: Scene, count: int) -> None:
-    """Wait until the server's host has sent so many segments more."""
-    sent = scene.b.counters()["OutSegs"]
-    await_true(lambda: scene.b.counters()["OutSegs"] >= sent + count, "answers", timeout=15)
+    """Wait until the client's host has received so many segments more."""
+    received = scene.a.counters()["InSegs"]
+    await_true(lambda: scene.a.counters()["InSegs"] >= received + count, "answers", timeout=15)
 
 
 def reload_under_load(scene: Scene) -> None:
@@ -61,7 +61,7 @@ def reload_under_load(scene: Scene) -> None:
 def worker_killed(scene: Scene) -> None:
     """A worker of nginx is killed under wrk, until that has cut connections; the master starts another."""
     with hello(scene, workers=1) as server, load(scene) as wrk:
-        resets = scene.b.counters()["OutRsts"]
+        resets = scene.a.counters()["EstabResets"]
         for _ in range(20):
             await_answers(scene, 1000)
             [worker] = server.children
@@ -69,7 +69,7 @@ def worker_killed(scene: Scene) -> None:
             os.kill(worker, signal.SIGKILL)
             server.await_true(lambda: server.children not in ([], [worker]), "another worker")  # noqa: B023
             await_answers(scene, 1000)
-            if scene.b.counters()["OutRsts"] > resets:
+            if scene.a.counters()["EstabResets"] > resets:
                 break
         scene.pause(1.5)
         wrk.end(signal.SIGTERM)

@@ -7,6 +7,7 @@ one of its figures alone every TELL_NS. One that is over still explains the rese
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from typing import Literal
@@ -22,10 +23,9 @@ from whyreset.model import Finding, Share, Verdict
 
 #: Resets so old are still explained, and findings that are over so long still explain them.
 WINDOW_NS = 300 * SECOND_NS
-#: Findings at once; the least weighty are not told.
-MOST = 64
-#: Of one finder: a crowd of scans does not hide that a service is down.
-MOST_ALIKE = 24
+#: Findings of one finder at once; a bound of its own for each, so that a crowd of scans does not hide a service that is
+#: down.
+MOST = 32
 TELL_NS = 10 * SECOND_NS
 
 State = Literal["open", "update", "closed"]
@@ -70,8 +70,9 @@ class Judge:
         self._window = Window(window_ns)
         self._start = start
         self._number = 0
-        self._told: Table[_Key, _Told] = Table(2 * MOST, weight=lambda told: -told.until_ns or 1)
-        self._untold: Table[_Key, bool] = Table(8 * MOST)
+        most = MOST * len(self._finders)
+        self._told: Table[_Key, _Told] = Table(2 * most, weight=lambda told: told.until_ns or math.inf)
+        self._untold: Table[_Key, bool] = Table(4 * most)
         #: Findings that were not told, since there were so many already.
         self.left_out = 0
 
@@ -183,8 +184,7 @@ class Judge:
 
     def _open(self, key: _Key, order: int, draft: Draft, now_ns: int) -> list[Finding]:
         """A finding for the first time; none where there are too many."""
-        going_on = [name for (name, _), told in self._told.items() if not told.until_ns]
-        if len(going_on) >= MOST or going_on.count(key[0]) >= MOST_ALIKE:
+        if sum(name == key[0] and not told.until_ns for (name, _), told in self._told.items()) >= MOST:
             if key not in self._untold:
                 self._untold.touch(key, lambda: True)
                 self.left_out += 1

@@ -12,22 +12,33 @@ from tests.hosts.hosts import await_true
 
 #: Longer than a tick at 100 Hz.
 _TICK_SECONDS = 0.015
-LIMIT = Path("/proc/sys/net/ipv4/tcp_max_orphans")
+ORPHANS, MEMORY, USED = (
+    Path(f"/proc/{each}") for each in ("sys/net/ipv4/tcp_max_orphans", "sys/net/ipv4/tcp_mem", "net/sockstat")
+)
 
 
 @contextmanager
-def orphan_limit(limit: int) -> Iterator[None]:
-    """Set tcp_max_orphans for the length of the block.
+def limited(setting: Path, *values: int) -> Iterator[None]:
+    """Change a setting of the whole machine for the length of the block.
 
     A small shell puts the old value back as soon as its input ends, so also when this process is killed. It needs
     nothing but itself: a command that is missing would have it put the value back at once.
     """
-    restore = f"read nothing; echo {LIMIT.read_text().strip()} >{LIMIT}"
+    restore = f"read nothing; echo {setting.read_text().strip()} >{setting}"
     with subprocess.Popen(["sh", "-c", restore], stdin=subprocess.PIPE, start_new_session=True):
-        LIMIT.write_text(str(limit))
+        setting.write_text(" ".join(map(str, values)))
         yield
-        if (now := LIMIT.read_text().strip()) != str(limit):
-            raise RuntimeError(f"somebody set {LIMIT} to {now} meanwhile")
+        if (now := [int(each) for each in setting.read_text().split()]) != list(values):
+            raise RuntimeError(f"somebody set {setting} to {now} meanwhile")
+
+
+@contextmanager
+def memory_pressure(pages: int) -> Iterator[None]:
+    """Have TCP be short of memory once it holds so many pages more than now; its limit stays."""
+    used = int(USED.read_text().partition(" mem ")[2].split()[0])
+    least = used + pages
+    with limited(MEMORY, least, least, int(MEMORY.read_text().split()[2])):
+        yield
 
 
 def _aborted(stage: Stage, count: int) -> bool:
@@ -55,7 +66,7 @@ def too_many_orphans(stage: Stage) -> Iterator[Expected]:
     """
     listener = stage.listen(8080)
     clients = []
-    with orphan_limit(0):
+    with limited(ORPHANS, 0):
         for number in range(6):
             if number == 3:
                 await_true(lambda: _aborted(stage, 1), "a first orphan to be aborted by its timer", 20)

@@ -123,14 +123,14 @@ def machine_lock(alone: bool) -> Iterator[None]:
 
 
 class Stage:
-    """Two fresh hosts, and actors that end with the stage. `server` lives on host b, `client` on host a."""
+    """Two hosts, fresh ones unless given, and actors that end with the stage. `server` lives on b, `client` on a."""
 
-    def __init__(self, version: Version, *, alone: bool = False) -> None:
+    def __init__(self, version: Version, *, alone: bool = False, pair: Pair | None = None) -> None:
         self.version = version
         self.v6 = version == 6
         self._exit = ExitStack()
         self._exit.enter_context(machine_lock(alone))
-        self.pair = self._exit.enter_context(Pair())
+        self.pair = self._exit.enter_context(pair or Pair())
         self.a, self.b = self.pair.a, self.pair.b
         self.address_a = self.pair.address(self.a, version)
         self.address_b = self.pair.address(self.b, version)

@@ -1,13 +1,43 @@
-"""What the findings about TCP's memory have in common: whose sockets hold it."""
+"""What the findings about TCP's memory have in common: since when it is short, and whose sockets hold it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-from whyreset.findings.base import Batch, Table, called, times
-from whyreset.model import Holder, Place
+from whyreset.findings.base import SECOND_NS, Batch, Table, called, subject_of, times
+from whyreset.findings.tally import Tally
+from whyreset.model import Holder, Place, Reset, Subject
 
+#: Without another sign for so long it is over.
+QUIET_NS = 60 * SECOND_NS
 _NAMESPACES = 64
+
+
+class Shortage(Tally, kw_only=True):
+    """The host's, with the connections that were reset for it; nothing is short while it has no time."""
+
+    subject: Subject = Subject()
+    first_ns: int = 0
+    last_ns: int = 0
+
+    def sign(self, now_ns: int) -> None:
+        """Something speaks of it."""
+        self.first_ns = self.first_ns or now_ns
+        self.last_ns = max(self.last_ns, now_ns)
+
+    def take(self, reset: Reset, port: int | None) -> None:
+        """A connection was reset for it; the last one is what it is about."""
+        self.sign(reset.last_ns)
+        self.add(reset)
+        self.subject = subject_of(reset, port=port, process=reset.owner.process if reset.owner else None)
+
+    def is_over(self, now_ns: int) -> bool:
+        """Whether there was one, of which nothing has spoken for long."""
+        return bool(self.last_ns) and now_ns - self.last_ns > QUIET_NS
+
+    def cost(self) -> str:
+        """What it has cost so far."""
+        return f"{times(self.count, 'connection')} reset for it" if self.count else "no connection reset for it yet"
 
 
 class Holders:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 
-from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, subject_of, times
-from whyreset.findings.memory import Holders
+from whyreset.findings.base import Batch, Claims, Draft, times
+from whyreset.findings.memory import Holders, Shortage
 from whyreset.model import Reset, Severity, Step, Subject
 
 NAMESPACES = 64
-QUIET_NS = 60 * SECOND_NS
 #: From this part of the limit on it is told before any reset: tcp_out_of_resources() may count each twice.
 _HALF, _LEAST = 0.5, 64
 
@@ -22,45 +21,43 @@ class TooManyOrphans:
 
     def __init__(self) -> None:
         self._holders = Holders()
-        self._resets = 0
-        self._numbers: list[int] = []
-        #: Resets by port and namespace; where they came from last.
+        #: Resets by port and namespace.
         self._ports: Counter[tuple[int, int]] = Counter()
-        self._subject = Subject()
-        self._first_ns = self._last_ns = 0
+        self._short = Shortage()
         self._orphans = self._limit = 0.0
         self._peak = 0.0
 
     def see(self, batch: Batch) -> None:
         """Resets, gauges and looks."""
-        if self._last_ns and batch.now_ns - self._last_ns > QUIET_NS:
-            self._resets, self._first_ns, self._last_ns, self._peak = 0, 0, 0, 0.0
-            self._numbers, self._subject = [], Subject()
+        if self._short.is_over(batch.now_ns):
+            self._short, self._peak = Shortage(), 0.0
             self._ports.clear()
         self._holders.see(batch)
         if batch.host is not None:
             self._orphans = batch.host.gauges.get("orphan", 0.0)
             self._limit = batch.host.limits.get("tcp_max_orphans", 0.0)
             if self._orphans >= max(_LEAST, _HALF * self._limit) and self._limit:
-                self._sign(batch.now_ns)
+                self._short.sign(batch.now_ns)
                 self._peak = max(self._peak, self._orphans)
-                self._subject = self._subject if self._resets else Subject(netns=batch.host.netns)
+                if not self._short.count:
+                    self._short.subject = Subject(netns=batch.host.netns)
         for reset in batch.resets:
             if reset.cause.name == "too-many-orphans" and reset.facts.direction == "sent":
                 self._take(reset)
 
     def drafts(self, now_ns: int) -> Iterable[Draft]:
         """One for the host: the limit is everybody's."""
-        if not self._last_ns:
+        short = self._short
+        if not short.last_ns:
             return
-        severity: Severity = "warning" if self._resets else "notice"
-        what = f"{times(self._resets, 'connection')} reset for it" if self._resets else "no connection reset for it yet"
+        severity: Severity = "warning" if short.count else "notice"
+        what = short.cost()
         yield Draft(
             key="host",
-            subject=self._subject,
-            since_ns=self._first_ns,
-            last_ns=self._last_ns,
-            count=self._resets or round(self._peak),
+            subject=short.subject,
+            since_ns=short.first_ns,
+            last_ns=short.last_ns,
+            count=short.count or round(self._peak),
             confidence="certain",
             severity=severity,
             sentence=f"Too many orphans: closed sockets with unsent data reach net.ipv4.tcp_max_orphans; {what}",
@@ -72,29 +69,22 @@ class TooManyOrphans:
                     "the limit, and how long they are kept",
                 ),
             ),
-            resets=tuple(self._numbers),
-            claims=(Claims(causes=frozenset({"too-many-orphans"}), since_ns=self._first_ns),),
+            resets=tuple(short.resets),
+            claims=(Claims(causes=frozenset({"too-many-orphans"}), since_ns=short.first_ns),),
             stands=True,
         )
 
-    def _sign(self, now_ns: int) -> None:
-        self._first_ns = self._first_ns or now_ns
-        self._last_ns = max(self._last_ns, now_ns)
-
     def _take(self, reset: Reset) -> None:
         sample = reset.sample
-        self._sign(reset.last_ns)
-        self._first_ns = min(self._first_ns, reset.time_ns)
-        self._resets += reset.count
-        key = sample.netns_cookie, reset.port if reset.port is not None else sample.local_port
+        port = reset.port if reset.port is not None else sample.local_port
+        self._short.take(reset, port)
+        self._short.first_ns = min(self._short.first_ns, reset.time_ns)
+        key = sample.netns_cookie, port
         if key in self._ports or len(self._ports) < NAMESPACES:
             self._ports[key] += reset.count
-        if len(self._numbers) < 3:
-            self._numbers.append(reset.number)
-        self._subject = subject_of(reset, port=key[1], process=reset.owner.process if reset.owner else None)
 
     def _evidence(self) -> Iterable[str]:
-        if self._resets:
+        if self._short.count:
             yield "kernel reason TCP_ABORT_ON_MEMORY, and TCP's memory was not exhausted"
         for (_, port), count in self._ports.most_common(3):
             yield f"{times(count, 'connection')} reset on :{port}"

@@ -7,7 +7,8 @@ cdef enum:
     PLACES = 16         # that are told apart exactly
     OPENED = 8
     ADDRESSES = 4
-    REGISTERS = 128
+    SKETCH_BITS = 7
+    REGISTERS = 128     # 2 ** SKETCH_BITS
     HOT = 256
 
 # how a place was tried, as bits

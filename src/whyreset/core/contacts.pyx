@@ -12,7 +12,7 @@ each, pushes out one another. A newcomer always has a place, so that nobody can 
 many remotes are new at one port within a second, that is no scan of theirs, and they are passed over.
 """
 
-from libc.math cimport log, ldexp
+from libc.math cimport log
 from libc.stdint cimport int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.stdlib cimport calloc, free
 from libc.string cimport memcmp, memcpy, memset
@@ -20,6 +20,7 @@ from libc.string cimport memcmp, memcpy, memset
 from whyreset.core.connections cimport *
 from whyreset.core.events cimport *
 from whyreset.core.hashing cimport fold, hash_address
+from whyreset.core.sketch cimport sketch_add, sketch_count
 
 import os
 import socket
@@ -27,7 +28,6 @@ import socket
 from whyreset.model import Contact, Target
 
 cdef extern from * nogil:
-    int __builtin_clzll(unsigned long long)
     int __builtin_popcountll(unsigned long long)
 
 cdef enum:
@@ -77,16 +77,6 @@ cdef uint8_t technique_of(uint8_t flags, bint by_stack, bint bare) noexcept nogi
             return 0
         return BY_MAIMON if flags & FIN else BY_ACK
     return BY_OTHER
-
-
-cdef double count_registers(const uint8_t *registers) noexcept nogil:
-    cdef double total = 0, estimate
-    cdef int i, zeros = 0
-    for i in range(REGISTERS):
-        total += ldexp(1.0, -<int>registers[i])
-        zeros += registers[i] == 0
-    estimate = 0.7213 / (1 + 1.079 / REGISTERS) * REGISTERS * REGISTERS / total
-    return REGISTERS * log(<double>REGISTERS / zeros) if estimate <= 2.5 * REGISTERS and zeros else estimate
 
 
 cdef class Contacts:
@@ -182,7 +172,6 @@ cdef class Contacts:
         cdef remote *r = self.find(netns, family, address, time_ns, True, port)
         cdef uint32_t now_s = <uint32_t>(time_ns // SECOND)
         cdef uint64_t h
-        cdef uint8_t rank
         cdef int i, where = ADDRESSES
         cdef place *p
         if r == NULL:
@@ -208,9 +197,7 @@ cdef class Contacts:
         h = fold(h ^ port, 0x9E3779B97F4A7C15ULL ^ self.seed)
         # one multiplication leaves neighbouring ports too much alike
         h = fold(h ^ 0xD6E8FEB86659FD93ULL, 0xA0761D6478BD642FULL ^ self.seed)
-        rank = <uint8_t>(__builtin_clzll((h << 7) | 0x40) + 1)
-        if rank > r.registers[h >> 57]:
-            r.registers[h >> 57] = rank
+        sketch_add(r.registers, SKETCH_BITS, h)
         for i in range(r.places_used):
             p = &r.places[i]
             if p.port == port and p.address == where:
@@ -356,7 +343,7 @@ cdef class Contacts:
             return r.places_used
         if r.here_used < ADDRESSES:
             most = min(most, <uint64_t>(r.high - r.low + 1) * r.here_used)
-        return max(<int>PLACES + 1, min(round(count_registers(r.registers)), most))
+        return max(<int>PLACES + 1, min(round(sketch_count(r.registers, SKETCH_BITS)), most))
 
     cdef object value(self, remote *r):
         cdef int i

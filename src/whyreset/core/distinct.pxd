@@ -1,7 +1,8 @@
 from libc.stdint cimport uint8_t, uint16_t, uint32_t
 
 cdef enum:
-    REGISTERS = 4096
+    SKETCH_BITS = 12
+    REGISTERS = 4096        # 2 ** SKETCH_BITS
     PORT_BYTES = 8192
 
 cdef struct accounts:           # what groups are told to have; all zeros: nothing

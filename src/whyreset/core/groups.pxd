@@ -2,7 +2,8 @@ from libc.stdint cimport uint8_t, uint16_t, uint32_t, uint64_t
 
 cdef enum:
     TOP = 16
-    REGISTERS = 256
+    SKETCH_BITS = 8
+    REGISTERS = 256     # 2 ** SKETCH_BITS
 
 cdef struct frequent:
     uint64_t counts[TOP]

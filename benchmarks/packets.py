@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from benchmarks.common import WATCH, Child, added, paired
 from benchmarks.ordinary import Ordinary
+from benchmarks.tcpdump import Tcpdump, tcpdump
 from tests.hosts.flood import answer_everyone, flood
 from tests.hosts.hosts import Pair
 from whyreset.sources.packets import ENDS, RESETS, Packets, Wanted
@@ -19,8 +20,6 @@ BLOCK, PAIRS, TCPDUMP_PAIRS = 80, 100, 40
 #: Packets a second, and for how long.
 RATES, SECONDS = (10_000, 100_000, 500_000), 4.0
 RESETS_SENT, RESET_RATE = 400_000, 100_000
-#: The guide's.
-_FILTER = "tcp[tcpflags] & (tcp-rst) != 0"
 _WATCHES = {"watch": (), "with --packets": ("--packets",), "with --evidence": ("--evidence",)}
 
 
@@ -50,8 +49,8 @@ def _kernel(pair: Pair, traffic: Ordinary) -> Iterator[str]:
         with _Sources(pair, wanted) as sources:
             result = paired(block, sources.switch, PAIRS)
         yield f"{name} adds {added(result)} ns: {result[0] / 100:.1f} % of a core at 100,000/s (budget 1 %)"
-    with _Tcpdump(pair) as tcpdump:
-        result = paired(block, tcpdump.switch, TCPDUMP_PAIRS)
+    with Tcpdump(pair) as theirs:
+        result = paired(block, theirs.switch, TCPDUMP_PAIRS)
     yield f"tcpdump with the guide's filter adds {added(result)} ns: {result[0] / 100:.1f} % of a core at 100,000/s"
 
 
@@ -68,7 +67,7 @@ def _ordinary(pair: Pair, traffic: Ordinary, rate: int) -> Iterator[str]:
             child.ready()
             speed, share = _share(child, flow)
             yield f"{name}, {speed:,.0f} packets/s: {share:.2%} of a core, {_lost(child)} lost"
-    with tempfile.NamedTemporaryFile() as file, _inside(pair, *_tcpdump(file.name)) as child:
+    with tempfile.NamedTemporaryFile() as file, tcpdump(pair, file.name) as child:
         child.ready("listening")
         speed, share = _share(child, flow)
         yield f"tcpdump, {speed:,.0f} packets/s: {share:.2%} of a core, {_dropped(child)} lost"
@@ -87,7 +86,7 @@ def _flooded() -> Iterator[str]:
                 yield f"{name}, {speed:,.0f} resets/s: {share:.1%} of a core, {_lost(child)} lost, {memory} (budget 45)"
     with Pair() as pair, tempfile.NamedTemporaryFile() as file:
         answer_everyone(pair)
-        with _inside(pair, *_tcpdump(file.name)) as child:
+        with tcpdump(pair, file.name) as child:
             child.ready("listening")
             speed, share = _share(child, lambda: _resets(pair))
             yield f"tcpdump, {speed:,.0f} resets/s: {share:.1%} of a core, {_dropped(child)} lost"
@@ -112,10 +111,6 @@ def _inside(pair: Pair, *command: str) -> Child:
 
 def _into(options: tuple[str, ...], folder: str) -> tuple[str, ...]:
     return (folder,) if "--evidence" in options else ()
-
-
-def _tcpdump(path: str) -> tuple[str, ...]:
-    return ("tcpdump", "-i", "eth0", "-w", path, _FILTER)
 
 
 def _lost(child: Child) -> str:
@@ -154,26 +149,3 @@ class _Sources:
             for source in self._open:
                 source.close()
             self._open = []
-
-
-class _Tcpdump:
-    """The peer, started and ended at will."""
-
-    def __init__(self, pair: Pair) -> None:
-        self._pair = pair
-        self._child: Child | None = None
-
-    def __enter__(self) -> _Tcpdump:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.switch(False)
-
-    def switch(self, on: bool) -> None:
-        if on and self._child is None:
-            self._child = _inside(self._pair, *_tcpdump("/dev/null"))
-            self._child.ready("listening")
-        elif not on and self._child is not None:
-            self._child.stop()
-            self._child.__exit__()
-            self._child = None

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.common import WATCH, Child
+from benchmarks.tcpdump import tcpdump
 from tests.hosts.flood import ACK, answer_everyone, flood
 from tests.hosts.hosts import Pair
 
 COUNT = 500_000
 RATE = 100_000
-_FILTER = "tcp[tcpflags] & tcp-rst != 0"
 FLOODS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("one source, one port", {}),
     ("spoofed sources, one port", {"spoofed": True}),
@@ -39,9 +39,7 @@ def measure() -> Iterator[str]:
         yield "account: " + ", ".join(f"{name} {lines[-1][name]:,}" for name in names)
     with Pair() as pair:
         answer_everyone(pair)
-        with pair.b.inside():
-            child = Child("tcpdump", "-i", "eth0", "-w", "/dev/null", _FILTER)
-        with child:
+        with tcpdump(pair) as child:
             child.ready("listening")
             yield f"tcpdump -w /dev/null with an RST filter, one source, one port: {_share(pair, child, {})}"
             child.stop()

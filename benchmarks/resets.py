@@ -6,8 +6,9 @@ import os
 import statistics
 from collections.abc import Iterator
 
-from benchmarks.common import Child, added, paired
+from benchmarks.common import added, paired
 from benchmarks.programs import Attached, Clock
+from benchmarks.tcpdump import Tcpdump
 from tests.hosts.flood import answer_everyone, flood
 from tests.hosts.hosts import Pair
 
@@ -15,7 +16,6 @@ from tests.hosts.hosts import Pair
 COUNT = 5_000
 PAIRS = 200
 TCPDUMP_PAIRS = 40
-_FILTER = "tcp[tcpflags] & tcp-rst != 0"
 
 
 def measure() -> Iterator[str]:
@@ -55,33 +55,9 @@ def measure() -> Iterator[str]:
                 yield f"copying a sample of what provokes them (--evidence, capture) adds {added(more)} us a reset"
                 spread = paired(lambda: block(1000), other, PAIRS // 2)
                 yield f"the same over 1,000 ports, each a kind of its own: {added(spread)} us"
-            with _Tcpdump(pair) as tcpdump:
+            with Tcpdump(pair) as tcpdump:
                 theirs = paired(block, tcpdump.switch, TCPDUMP_PAIRS)
             yield f"tcpdump with an RST filter adds {added(theirs)} us ({theirs[0] / base:+.0%})"
             yield f"whyreset adds {ours[0] / max(theirs[0], 0.001):.2f} of what tcpdump adds"
     finally:
         os.sched_setaffinity(0, range(os.cpu_count() or 1))
-
-
-class _Tcpdump:
-    """The peer, started and ended at will."""
-
-    def __init__(self, pair: Pair) -> None:
-        self._pair = pair
-        self._child: Child | None = None
-
-    def __enter__(self) -> _Tcpdump:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.switch(False)
-
-    def switch(self, on: bool) -> None:
-        if on and self._child is None:
-            with self._pair.b.inside():
-                self._child = Child("tcpdump", "-i", "eth0", "-w", "/dev/null", _FILTER)
-            self._child.ready("listening")
-        elif not on and self._child is not None:
-            self._child.stop()
-            self._child.__exit__()
-            self._child = None

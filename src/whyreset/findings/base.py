@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from functools import lru_cache
 from itertools import islice
 from typing import Generic, Protocol, TypeVar, runtime_checkable
@@ -207,10 +207,10 @@ def source(address: str) -> str:
         return address
 
 
-def sources(reset: Reset) -> Iterator[tuple[str, int]]:
+def sources(reset: Reset) -> list[tuple[str, int]]:
     """Whom a reset's remotes stand for, as `source` has it, with how often each came; one may be named again."""
-    for address, count in reset.remotes.top if reset.remotes else ((reset.sample.remote, reset.count),):
-        yield source(address), count
+    top = reset.remotes.top if reset.remotes else ((reset.sample.remote, reset.count),)
+    return [(source(address), count) for address, count in top]
 
 
 def add_sources(known: Counter[str], reset: Reset, most: int) -> None:

@@ -7,39 +7,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.background import Background
 from tests.hosts import Pair, Watch
 from tests.hosts.cases.model import machine_lock
 
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21}  # include/uapi/linux/capability.h
 COMMANDS = {"ip": "iproute2", "nft": "nftables", "setpriv": "util-linux"}
 
-_AT_WORK = pytest.StashKey[dict[str, Background]]()
-
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What works in the background is asked for last."""
-    items.sort(key=lambda item: item.get_closest_marker("background") is not None)
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begins what the chosen tests will ask for."""
-    at_work = session.config.stash.setdefault(_AT_WORK, {})
-    for item in session.items:
-        if (marker := item.get_closest_marker("background")) and not session.config.getoption("collectonly"):
-            at_work[marker.args[0]] = Background(marker.args[0])
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    """Leaves nothing running."""
-    for each in config.stash.get(_AT_WORK, {}).values():
-        each.close()
-
-
-@pytest.fixture
-def background(request: pytest.FixtureRequest) -> Background:
-    """What the test's marker names, at work since the session began."""
-    return request.config.stash[_AT_WORK][request.node.get_closest_marker("background").args[0]]
+    """Tests of real hosts run one after the other, beside all others: what one provokes is no other's."""
+    for item in items:
+        if "machine" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("machine"))
 
 
 def what_is_missing() -> list[str]:

@@ -1,7 +1,6 @@
 """`python -m tests.core.sanitized`: builds the core under AddressSanitizer and runs the tests of its tables on that.
 
-Its access to memory is checked one by one: none is outside of its tables. It takes minutes of computing, so a session
-begins it with the other tests, for when the processor has nothing else to do (see conftest.py).
+Its access to memory is checked one by one: none is outside of its tables. It takes minutes of computing.
 """
 
 import os

@@ -138,7 +138,7 @@ class Agent:
         )
         self._counters = CounterSource(self._program)
         processes = Processes(capacity=_PROCESSES, text_bytes=_TEXT_BYTES, proc=hands, name_of=hands.container_name)
-        self._owners = Owners(processes, Lives(_LISTENERS, memory=_FORMER))
+        self._owners = Owners(processes, Lives(_LISTENERS, memory=_FORMER, opens=self._kernel.serve))
         self._namespaces = Namespaces(names=settings.names, read=hands.namespace_names)
         self._pipeline = Pipeline(self._owners, self._netns_name)
         self._meaning = Meaning(

@@ -48,6 +48,18 @@ def test_what_differs_is_told_apart(fields: dict[str, Any]) -> None:
     assert [group.count for group in groups] == [1, 1]
 
 
+def test_a_scan_does_not_hide_the_clients_of_a_service_that_died() -> None:
+    """Ports that somebody listened on are a kind of their own: they are told apart, however many others are tried."""
+    bench = Bench(group_limit=64, kind_limit=8)
+    bench.recorder.serve(77, 8080)
+    scan = [syn(local_port=port) for port in range(20000, 20100)]
+    groups = bench.groups(*scan[:50], syn(), *scan[50:])
+    assert [group.count for group in groups if group.port == 8080] == [1]
+    assert sum(group.count for group in groups) == 101
+    elsewhere = bench.groups(*scan[:50], syn(netns_cookie=78), syn(local_port=8081), *scan[50:])
+    assert [group.count for group in elsewhere if group.port == 8081] == []
+
+
 ALIKE: dict[str, dict[str, Any]] = {
     "peer's address": {"remote": "192.0.2.9"},
     "peer's port": {"remote_port": 1},

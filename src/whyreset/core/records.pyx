@@ -123,6 +123,10 @@ cdef class Recorder:
         """Records that were grouped without port and process, for want of room."""
         return self.table.crowded
 
+    def serve(self, uint64_t netns_cookie, uint16_t port):
+        """Somebody listens on that port of a namespace, now or from now on."""
+        self.table.serve(netns_cookie, port)
+
     def flush(self):
         """The groups since the last flush, what was sent before what was received; empties the table."""
         cdef int i

@@ -81,6 +81,7 @@ cdef class Table:
     cdef uint64_t flushes
     cdef int32_t *slots
     cdef uint16_t *kinds         # groups of each kind
+    cdef uint8_t *served         # bits of ports that somebody listened on, by their hash
     cdef uint16_t *kinds_kept    # records kept of each kind
     cdef int latest
     cdef int group_limit
@@ -90,6 +91,7 @@ cdef class Table:
     cdef uint32_t samples_per_group
     cdef int samples_per_kind
     cdef uint64_t seed
+    cdef void serve(self, uint64_t netns_cookie, uint16_t port) noexcept nogil
     cdef int place(self, group_key *key, uint64_t number) noexcept nogil
     cdef int lookup(self, const group_key *key, uint64_t number, int limit) noexcept nogil
     cdef void count(self, int index, const reset_event *e, uint64_t number) noexcept nogil

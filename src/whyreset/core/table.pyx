@@ -15,6 +15,11 @@ cdef enum:
     NAMESPACES = 64        # groups kept back for what is told apart by namespace alone
     SLOTS = 4096
     KINDS = 1024
+    PORTS = 65536          # bits; ports that share one are of one kind
+
+
+cdef inline uint16_t spot(uint64_t netns_cookie, uint16_t port) noexcept nogil:
+    return <uint16_t>(netns_cookie * 40503) ^ port
 
 
 cdef class Table:
@@ -40,8 +45,9 @@ cdef class Table:
         self.slots = <int32_t *>calloc(SLOTS, sizeof(int32_t))
         self.kinds = <uint16_t *>calloc(KINDS, sizeof(uint16_t))
         self.kinds_kept = <uint16_t *>calloc(KINDS, sizeof(uint16_t))
+        self.served = <uint8_t *>calloc(PORTS // 8, 1)
         self.samples = <sample *>calloc(sample_limit, sizeof(sample))
-        if self.groups == NULL or self.slots == NULL or self.kinds == NULL or self.kinds_kept == NULL or self.samples == NULL:
+        if self.groups == NULL or self.slots == NULL or self.kinds == NULL or self.kinds_kept == NULL or self.served == NULL or self.samples == NULL:
             raise MemoryError
         self.seed = int.from_bytes(os.urandom(8), "little")
         self.flushes = 1
@@ -51,18 +57,30 @@ cdef class Table:
         free(self.slots)
         free(self.kinds)
         free(self.kinds_kept)
+        free(self.served)
         free(self.samples)
+
+    cdef void serve(self, uint64_t netns_cookie, uint16_t port) noexcept nogil:
+        """Somebody listens there: its resets are of another kind than those of ports that nobody ever had.
+
+        A scan tries so many of these that the clients of a service that has just died would be lost among them.
+        """
+        cdef uint16_t bit = spot(netns_cookie, port)
+        self.served[bit >> 3] |= <uint8_t>(1 << (bit & 7))
 
     cdef int place(self, group_key *key, uint64_t number) noexcept nogil:
         """The group that a record belongs to; where there is no room for it, one that tells less apart."""
         cdef uint64_t word
         cdef uint8_t direction
+        cdef uint16_t bit
         cdef int kind, index
         # in a flood most records are like the one before
         if self.latest < self.used and memcmp(&self.groups[self.latest].key, key, sizeof(group_key)) == 0:
             return self.latest
         memcpy(&word, &key.facts.direction, 8)
-        kind = ((self.seed ^ word ^ <uint64_t>key.facts.flags << 17 ^ key.netns_cookie << 7) * 0x9E3779B97F4A7C15ULL >> 32) % KINDS
+        bit = spot(key.netns_cookie, key.port)
+        word ^= self.seed ^ <uint64_t>key.facts.flags << 17 ^ key.netns_cookie << 7 ^ <uint64_t>(self.served[bit >> 3] >> (bit & 7) & 1) << 3
+        kind = (word * 0x9E3779B97F4A7C15ULL >> 32) % KINDS
         index = self.lookup(key, number, self.group_limit if self.kinds[kind] < self.kind_limit else 0)
         if index >= 0:
             self.kinds[kind] += self.groups[index].count == 0

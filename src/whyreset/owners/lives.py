@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from msgspec.structs import replace
 
@@ -28,10 +28,14 @@ class Lives:
     Args:
         capacity: living listeners.
         memory: former ones (some 600 bytes each); the eldest are forgotten first.
+        opens: is told of each listener that was not known.
     """
 
-    def __init__(self, capacity: int = 8192, memory: int | None = None) -> None:
+    def __init__(
+        self, capacity: int = 8192, memory: int | None = None, opens: Callable[[Listener], None] = lambda _: None
+    ) -> None:
         self._capacity = capacity
+        self._opens = opens
         self._memory = capacity if memory is None else memory
         self._open: dict[int, Listener] = {}
         self._by_port: dict[tuple[int, int], list[int]] = {}
@@ -69,6 +73,7 @@ class Lives:
             # so many only pile up where their ends were lost
             self._take(next(iter(self._open)))
             self.forgotten += 1
+        self._opens(listener)
         return listener
 
     def closed(self, end: ListenerEnd) -> Listener | None:

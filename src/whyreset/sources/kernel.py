@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from whyreset.core.merge import Merge
 from whyreset.core.records import Recorder
-from whyreset.model import Attempt, Contact, Group, Missing
+from whyreset.model import Attempt, Contact, Group, Listener, Missing
 from whyreset.sources.base import SourceError
 from whyreset.sources.program import Program
 
@@ -77,6 +77,10 @@ class KernelSource:
         """
         self._running.drain(now_ns, everything)
         return self._running.flush()
+
+    def serve(self, listener: Listener) -> None:
+        """Somebody listens there: a crowd of resets of other ports does not hide those of this one."""
+        self._running.serve(listener.netns_cookie, listener.port)
 
     def contacts(self, most: int) -> list[Contact]:
         """Remotes whose first contacts say more than when they were told last, so many at most."""

@@ -21,6 +21,8 @@ class Eyes:
 
     def __init__(self) -> None:
         self.asked: list[list[Wanted]] = []
+        #: Not every look is granted.
+        self.open = True
 
     def begin(self) -> None:
         """Nothing to remember."""
@@ -28,7 +30,7 @@ class Eyes:
     def look(self, wanted: Iterable[Wanted], now_ns: int) -> list[Place]:
         """Notes it."""
         self.asked.append(list(wanted))
-        return []
+        return [Place(netns=each.netns, netns_cookie=each.netns_cookie) for each in wanted if self.open]
 
 
 def looking(monkeypatch: pytest.MonkeyPatch) -> tuple[Looking, Eyes]:
@@ -115,6 +117,17 @@ def test_settings_are_read_where_somebody_waited_in_vain(monkeypatch: pytest.Mon
     assert [[each.queues for each in asked] for asked in eyes.asked] == [[False], [False]]
 
 
+def test_it_is_asked_for_settings_until_they_were_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections are told as given up once, and just then the looks may have cost too much already."""
+    made, eyes = looking(monkeypatch)
+    eyes.open = False
+    made.look([], [attempt(7)], account(), HOME, 0)
+    eyes.open = True
+    for second in (1, 2, 3):
+        made.look([], [], account(), HOME, second * SECOND)
+    assert len(eyes.asked) == 2
+
+
 def test_all_sockets_are_looked_at_seldom_and_only_when_memory_is_short(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where an abort for memory was counted, and at home, every ten seconds."""
     made, eyes = looking(monkeypatch)
@@ -142,7 +155,9 @@ def test_gauges_say_whether_memory_is_short(gauges: dict[str, float], short: boo
 
 def test_what_is_remembered_of_settings_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     """Namespaces come and go for ever."""
-    made, _ = looking(monkeypatch)
-    for number in range(1, 1000):
-        made.look([], [attempt(7, netns_cookie=number)], account(), HOME, number)
+    made, eyes = looking(monkeypatch)
+    for eyes.open in (True, False):
+        for number in range(1, 1000):
+            made.look([], [attempt(7, netns_cookie=number)], account(), HOME, 100 * SECOND * eyes.open + number)
     assert len(made._settings_at) == 256
+    assert len(made._unsettled) == 256

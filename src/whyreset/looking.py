@@ -39,7 +39,9 @@ class Looking:
     def __init__(self, hands: Hands) -> None:
         self._source = hands.queues()
         self._home_cookie = diag.here()[1]
+        #: When settings were read, and namespaces whose settings are still to be read, by cookie.
         self._settings_at: OrderedDict[int, int] = OrderedDict()
+        self._unsettled: OrderedDict[int, int] = OrderedDict()
         self._holders_after_ns = 0
         self._looked: dict[int, tuple[Wanted, int]] = {}
 
@@ -74,13 +76,30 @@ class Looking:
         ]
         queues += self._again(queues, now_ns)
         queues += self._short_of_memory(counts, host, now_ns)
-        seen = {each.netns_cookie for each in queues}
+        queues += self._of_unknown_settings(attempts, {each.netns_cookie for each in queues}, now_ns)
+        if not queues:
+            return ()
+        found = tuple(self._source.look(queues, now_ns))
+        for place in found:
+            self._unsettled.pop(place.netns_cookie, None)
+            self._settings_at[place.netns_cookie] = now_ns
+            self._settings_at.move_to_end(place.netns_cookie)
+            if len(self._settings_at) > _NAMESPACES:
+                self._settings_at.popitem(last=False)
+        return found
+
+    def _of_unknown_settings(self, attempts: Iterable[Attempt], seen: set[int], now_ns: int) -> list[Wanted]:
+        """Where connections got no answer; until it has been looked there, since not every look is granted."""
         for each in attempts:
             cookie = each.netns_cookie
-            if each.netns and each.longest_ns >= _PATIENCE_NS and cookie not in seen and self._is_stale(cookie, now_ns):
-                seen.add(cookie)
-                queues.append(Wanted(netns=each.netns, netns_cookie=cookie))
-        return tuple(self._source.look(queues, now_ns)) if queues else ()
+            is_fresh = now_ns - self._settings_at.get(cookie, -_SETTINGS_NS) < _SETTINGS_NS
+            if each.netns and each.longest_ns >= _PATIENCE_NS and not is_fresh:
+                self._unsettled[cookie] = each.netns
+                if len(self._unsettled) > _NAMESPACES:
+                    self._unsettled.popitem(last=False)
+        return [
+            Wanted(netns=netns, netns_cookie=cookie) for cookie, netns in self._unsettled.items() if cookie not in seen
+        ]
 
     def _again(self, wanted: list[Wanted], now_ns: int) -> list[Wanted]:
         """Those of the last seconds that are not wanted now: counters may be read seldom, and a queue stay full."""
@@ -99,16 +118,6 @@ class Looking:
             yield Wanted(netns=each.netns, netns_cookie=each.netns_cookie, holders=True)
         if all(each.netns != host.netns for each in moved):
             yield Wanted(netns=host.netns, netns_cookie=self._home_cookie, holders=True)
-
-    def _is_stale(self, cookie: int, now_ns: int) -> bool:
-        """Whether a namespace's settings should be read (again)."""
-        if now_ns - self._settings_at.get(cookie, -_SETTINGS_NS) < _SETTINGS_NS:
-            return False
-        self._settings_at[cookie] = now_ns
-        self._settings_at.move_to_end(cookie)
-        if len(self._settings_at) > _NAMESPACES:
-            self._settings_at.popitem(last=False)
-        return True
 
 
 def is_short(host: Host) -> bool:

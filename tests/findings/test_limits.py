@@ -84,14 +84,19 @@ def test_of_several_full_queues_none_is_named_alone() -> None:
 
 
 def test_a_listeners_own_count_names_it_though_its_queue_is_empty_at_the_look() -> None:
-    """Each that dropped something is told with its own number."""
+    """For certain where no other dropped anything; else the one that dropped most."""
+    [alone] = overflowing(AcceptQueueOverflow(), place(queue(80, 0, drops=30), queue(81, 0, drops=0)))
+    assert (alone.subject.port, alone.count, alone.confidence) == (80, 4 * 30, "certain")
+    [most] = overflowing(AcceptQueueOverflow(), place(queue(80, 0, drops=27), queue(81, 0, drops=3)))
+    assert (most.subject.port, most.confidence) == (80, "likely")
+
+
+def test_a_listener_that_dropped_something_else_is_not_accused() -> None:
+    """Clients that reset half-open connections (checks, scans) count among its drops; another's queue is full."""
     found = overflowing(
-        AcceptQueueOverflow(), place(queue(80, 0, drops=3), queue(81, 6, drops=27), queue(82, 6, drops=0))
+        AcceptQueueOverflow(), place(queue(80, 6, drops=27), queue(81, 0, drops=29), queue(82, 6, drops=0))
     )
-    assert [(each.subject.port, each.count, each.confidence) for each in found] == [
-        (81, 4 * 27, "certain"),
-        (80, 4 * 3, "certain"),
-    ]
+    assert [(each.subject.port, each.confidence) for each in found] == [(80, "certain")]
 
 
 def test_a_burst_at_one_listener_does_not_belong_to_the_trouble_of_another() -> None:

@@ -27,7 +27,9 @@ def only(stage: Stage) -> list[str]:
     return [word for host in (stage.a, stage.b) for word in ("--netns", str(host.inode))]
 
 
-def play(watch: Watch, stages: Sequence[Stage], scenarios: Sequence[Scenario], seed: int) -> list[Outcome]:
+def play(
+    watch: Watch, stages: Sequence[Stage], scenarios: Sequence[Scenario], seed: int, *, over: float = 0.0
+) -> list[Outcome]:
     """Plays them at the same time, each on a stage of its own.
 
     Args:
@@ -36,12 +38,13 @@ def play(watch: Watch, stages: Sequence[Stage], scenarios: Sequence[Scenario], s
             one is held against all scenarios together.
         scenarios: those to play.
         seed: of what is random in them.
+        over: they begin one by one over so many seconds, in an order that the seed gives.
     """
     placed = scenes(stages, scenarios, seed)
-    began_ns = time.time_ns()
     outcomes = {each.name: Outcome(each) for each in scenarios}
     threads = [
-        threading.Thread(target=_play, args=(scenario, scene, outcomes[scenario.name])) for scenario, scene in placed
+        threading.Thread(target=_play, args=(scenario, scene, outcomes[scenario.name], over))
+        for scenario, scene in placed
     ]
     for thread in threads:
         thread.start()
@@ -63,7 +66,7 @@ def play(watch: Watch, stages: Sequence[Stage], scenarios: Sequence[Scenario], s
                 outcome.missed.append(f"{wanted.name}{f' (told: {near})' if near else ''}")
                 continue
             claimed |= {each["id"] for each in found if _fits(each, wanted, scene)}
-            outcome.told[wanted.name] = max(0.0, (_ns(line["time"]) - (scene.marked_ns or began_ns)) / 1e9)
+            outcome.told[wanted.name] = max(0.0, (_ns(line["time"]) - (scene.marked_ns or scene.began_ns)) / 1e9)
             if outcome.told[wanted.name] > wanted.within:
                 outcome.missed.append(f"{wanted.name} only after {outcome.told[wanted.name]:.1f} s")
             if wanted.closes and not any(each["id"] == line["id"] and each["state"] == "closed" for each in found):
@@ -87,7 +90,9 @@ def _cookies(stages: Iterable[Stage]) -> set[int]:
     return {host.cookie for stage in stages for host in (stage.a, stage.b)}
 
 
-def _play(scenario: Scenario, scene: Scene, outcome: Outcome) -> None:
+def _play(scenario: Scenario, scene: Scene, outcome: Outcome, over: float) -> None:
+    scene.pause(scene.random.uniform(0, over))
+    scene.began_ns = time.time_ns()
     try:
         scenario.play(scene)
     except Exception:

@@ -47,6 +47,7 @@ class Scene:
     random: random.Random
     #: The first of some ports that nobody else uses; the others follow it.
     port: int
+    began_ns: int = 0
     marked_ns: int = 0
 
     @property

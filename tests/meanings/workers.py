@@ -123,7 +123,7 @@ def backends_ended(scene: Scene) -> None:
             connection.await_state("CLOSE_WAIT")
             connection.send(b"Q\0\0\0\x0dSELECT 1\0")
         scene.mark()
-        scene.pause(0.5)
+        scene.pause(2)  # sooner it would be the server's end that they belong to
         server.kill(signal.SIGINT)
         server.wait()
 

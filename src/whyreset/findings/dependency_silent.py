@@ -69,7 +69,7 @@ class DependencySilent:
                 evidence=tuple(_evidence(each, retries, ran_out)),
                 steps=tuple(each.steps(self._home)),
                 stands=True,
-                stage="ran out" if ran_out else "",
+                stage="" if retries is None else "ran out" if ran_out else "gave up",
             )
 
     def _take(self, attempt: Attempt, epoch_ns: int) -> None:

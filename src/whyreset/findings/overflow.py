@@ -1,7 +1,8 @@
 """Listeners that have no room for another handshake: what the two findings about their queues have in common.
 
-Rules. The namespace's counters say that it happens. Which listener it is, its own count of drops says for certain;
-else that its queue was found full; else that there is no other. Where none of it does, that is said.
+Rules. The namespace's counters say that it happens. Which listener it is, is certain where its queue was found full and
+its own count of drops rose, or where it alone dropped anything; else it is likely one that dropped most, or whose queue
+was found full; else the only one there is. Where none of it holds, that is said.
 """
 
 from __future__ import annotations
@@ -81,10 +82,14 @@ class Trouble(Struct, kw_only=True):
     def named(self) -> tuple[list[Listening], bool]:
         """The ports that are meant, and whether that is certain."""
         known = list(self.ports.values())
-        if counted := [each for each in known if each.dropped or each.reset]:
+        if sure := [each for each in known if each.reset or (each.dropped and each.full)]:
             # a burst at one does not belong to the trouble of another
-            counted = [each for each in counted if each.is_lasting()] or counted
-            return sorted(counted, key=lambda each: -each.dropped - each.reset), True
+            sure = [each for each in sure if each.is_lasting()] or sure
+            return sorted(sure, key=lambda each: -each.dropped - each.reset), True
+        # its drops are not only these: a client's reset instead of a handshake's end counts as one, too
+        counted = [each for each in known if each.dropped]
+        if most := [each for each in counted if 2 * each.dropped >= self.number]:
+            return most, len(counted) == 1
         if full := [each for each in known if each.full]:
             return sorted(full, key=lambda each: -each.full), len(full) == 1 == len(self.listening)
         if len(self.listening) == 1:

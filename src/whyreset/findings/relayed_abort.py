@@ -22,21 +22,24 @@ TOLD, MOSTLY = 3, 0.5
 QUIET_NS = 60 * SECOND_NS
 
 _ABORTS = frozenset({"unread-data", "data-after-close", "linger-zero", "disconnect"})
+_TICK_NS = 10_000_000
 _Key = tuple[int, str, str]
 
 
 class _Proxy(Struct, kw_only=True):
     subject: Subject
     process: Process
-    #: Resets of clients that no abort of an upstream connection was laid to yet, as time and count; the latest last.
-    left: deque[tuple[int, int]] = field(default_factory=lambda: deque(maxlen=PAIRS))
+    #: Resets of clients that no abort of an upstream connection was laid to yet: time, count and port.
+    left: deque[tuple[int, int, int]] = field(default_factory=lambda: deque(maxlen=PAIRS))
     first_ns: int = 0
     last_ns: int = 0
     #: Aborts of upstream connections: those that followed a client's, and all.
     relayed: int = 0
     aborted: int = 0
     upstreams: Counter[int] = field(default_factory=Counter)
+    #: Ports that clients left, and those of them whose aborts were passed on.
     ports: Counter[int] = field(default_factory=Counter)
+    passed_on: Counter[int] = field(default_factory=Counter)
     clients: Counter[str] = field(default_factory=Counter)
     labels: set[str] = field(default_factory=set)
     delays_ns: deque[int] = field(default_factory=lambda: deque(maxlen=PAIRS))
@@ -78,9 +81,10 @@ class RelayedAbort:
         proxy = self._proxies.touch(
             _key(sample.netns_cookie, process), lambda: _Proxy(subject=subject, process=process)
         )
-        proxy.left.append((reset.last_ns, reset.count))
-        if reset.port in proxy.ports or len(proxy.ports) < PORTS_EACH:
-            proxy.ports[reset.port] += reset.count
+        if reset.port not in proxy.ports and len(proxy.ports) >= PORTS_EACH:
+            return
+        proxy.ports[reset.port] += reset.count
+        proxy.left.append((reset.last_ns, reset.count, reset.port))
         if len(proxy.labels) < LABELS:
             proxy.labels.add(label(process))
         add_sources(proxy.clients, reset, CLIENTS)
@@ -93,7 +97,7 @@ class RelayedAbort:
         proxy.aborted += reset.count
         wanted = reset.count
         while proxy.left and wanted:
-            time_ns, count = proxy.left[0]
+            time_ns, count, port = proxy.left[0]
             if time_ns < reset.time_ns - SOON_NS:
                 proxy.left.popleft()
                 continue
@@ -102,9 +106,10 @@ class RelayedAbort:
             used = min(count, wanted)
             wanted -= used
             proxy.delays_ns.append(max(0, reset.last_ns - time_ns))
+            proxy.passed_on[port] += used
             proxy.left.popleft()
             if count > used:
-                proxy.left.appendleft((time_ns, count - used))
+                proxy.left.appendleft((time_ns, count - used, port))
         passed_on = reset.count - wanted
         if not passed_on:
             return
@@ -120,12 +125,18 @@ class RelayedAbort:
 
 
 def _key(netns_cookie: int, process: Process) -> _Key:
-    return netns_cookie, service(process), program(process)
+    if part_of := service(process):
+        return netns_cookie, part_of, program(process)
+    # started by hand, two of one program are not one proxy; a master and the workers that it forked are
+    pid, start_ns = process.pid, process.start_ns
+    if process.parent_start_ns:
+        pid, start_ns = process.parent_pid, process.parent_start_ns
+    return netns_cookie, program(process), f"{pid} {start_ns // _TICK_NS}"
 
 
 def _draft(key: _Key, proxy: _Proxy) -> Draft:
     upstreams = ", ".join(f":{port}" for port, _ in proxy.upstreams.most_common(4))
-    ports = ", ".join(f":{port}" for port, _ in proxy.ports.most_common(4))
+    ports = ", ".join(f":{port}" for port, _ in proxy.passed_on.most_common(4))
     delays = sorted(proxy.delays_ns)
     most, count = proxy.clients.most_common(1)[0]
     since_ns = proxy.first_ns - SOON_NS

@@ -217,7 +217,7 @@ def _draft(key: _Key, stream: _Stream, confidence: Confidence, *, over: bool) ->
             ),
         ),
         stands=True,
-        stage="spread" if spread else "few",
+        stage=f"{spread} {_is_one_sender(stream)}",
         over=over,
     )
 

@@ -25,7 +25,7 @@ from tests.meanings.scenario import Outcome, Scenario
 PAGE = Path(__file__).resolve().parent.parent / "docs/findings.md"
 #: Last numbers of clients' addresses; those between them are given to scans (tests/meanings/scans.py).
 CLIENTS = (*range(3, 50), *range(203, 255))
-#: Those that are played at the same time begin over so many seconds: the starts of their programs are not what is asked.
+#: Those that are played at the same time begin over so many seconds: what their programs' starts cost is not asked.
 OVER = 15.0
 BEGIN, END = "<!-- made by `make matrix`: begin -->", "<!-- made by `make matrix`: end -->"
 

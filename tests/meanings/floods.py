@@ -44,11 +44,13 @@ def challenged(scene: Scene) -> None:
         clients.append((client, listener.accept()))
         assert number < 4
     scene.mark()
-    for number in range(1200):
+    own = scene.stage.address_a
+    for number in range(100):
         client, accepted = clients[number % len(clients)]
         _, expected = accepted.seqs()
-        scene.stage.raw("R", client.port, port, seq=expected + 10 + number)
-        time.sleep(0.002)
+        guesses = (expected + 10 + 20 * number + each for each in range(20))
+        send(scene.a, *(Segment(own, client.port, scene.address, port, "R", seq=each) for each in guesses))
+        time.sleep(0.04)
     for client, _ in clients:
         assert client.state() == "ESTABLISHED"
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from tests.hosts import Watch
 from tests.hosts.cases import Stage
-from tests.hosts.hosts import Guest, Switch
+from tests.hosts.hosts import Guest, Pair, Switch
 from tests.meanings import SCENARIOS
 from tests.meanings.play import alone, play
 from tests.meanings.scenario import Outcome, Scenario
@@ -71,7 +71,7 @@ def main() -> int:
         for scenario in () if chosen.together else scenarios:
             outcomes.append(alone(scenario, chosen.seed + number))
             _say(outcomes[-1], chosen.seed + number)
-        several = [each for each in scenarios if not each.alone and not each.options]
+        several = [each for each in scenarios if not (each.alone or each.options) and each.pair is Pair]
         if len(several) > 1:
             together += mixed(several, chosen.seed + number)
             for outcome in together[-len(several) :]:

@@ -279,6 +279,16 @@ class Facts(Struct, frozen=True, kw_only=True):
     #: What packets tell of it; causes turn to that where the kernel gave no reason.
     traits: Traits | None = None
 
+    @property
+    def goes_on_after_reset(self) -> bool:
+        """What comes is beyond a reset that was received: its sender is not who sent that reset.
+
+        A reset counts only at exactly the next number expected (RFC 5961 section 3.2), so that nothing new was on its
+        way before it; except where segments had changed their order (tcp_validate_incoming() takes it behind a hole,
+        too).
+        """
+        return self.ended == "reset-received" and self.segment == "new"
+
 
 class Segment(Struct, frozen=True, kw_only=True):
     """A TCP segment's header, as far as it bears on a reset."""

@@ -169,7 +169,6 @@ SCENARIOS = (
         "a middlebox that resets connections",
         forged,
         wanted=(Wanted("forged-resets", within=4.0, host="a", says=("{port}",), confidences=("certain",)),),
-        options=("--packets",),
         pair=Chain,
     ),
     Scenario("a burst of ACKs", burst, needs=("hping3",)),

@@ -82,15 +82,6 @@ def has_no_connection(facts: Facts) -> bool:
     )
 
 
-def goes_on_after_reset(facts: Facts) -> bool:
-    """What comes is beyond a reset that was received: its sender is not who sent that reset.
-
-    A reset counts only at exactly the next number expected (RFC 5961 section 3.2), so that nothing new was on its way
-    before it; except where segments had changed their order (tcp_validate_incoming() takes it behind a hole, too).
-    """
-    return facts.ended == "reset-received" and facts.segment == "new"
-
-
 def gave_up_on_ack(facts: Facts) -> bool:
     """TCP_LINGER2 is negative, and the ACK of an orphan's FIN has come (tcp_rcv_state_process(), FIN-WAIT-1).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whyreset.causes.base import certain, goes_on_after_reset, has_no_connection, likely, reason, remembered
+from whyreset.causes.base import certain, has_no_connection, likely, reason, remembered
 from whyreset.causes.packets import NOT_ITS_OWN, answers_ack, between_ends, seen, trigger
 from whyreset.model import Cause, Facts
 from whyreset.observation import Traits
@@ -26,7 +26,7 @@ def explain(facts: Facts) -> Cause | None:
     if "S" in trigger:
         return None
     if facts.ended in ("reset-sent", "reset-received", "half-closed", "silent"):
-        if not goes_on_after_reset(facts):
+        if not facts.goes_on_after_reset:
             return certain(NAME, FAMILY, reason(facts), remembered(facts), "the peer does not know that it is gone")
         beyond = (reason(facts), remembered(facts), "it goes on beyond that reset: someone else sent it")
         if not facts.at_once:

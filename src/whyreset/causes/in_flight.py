@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from whyreset.causes.base import certain, goes_on_after_reset, has_no_connection, likely, reason, remembered
+from whyreset.causes.base import certain, has_no_connection, likely, reason, remembered
 from whyreset.causes.packets import answers_ack, between_ends, closed_in_order, seen, trigger
 from whyreset.model import Cause, Facts
 from whyreset.observation import Traits
@@ -15,7 +15,7 @@ def explain(facts: Facts) -> Cause | None:
     if (traits := seen(facts)) is not None:
         return from_packets(traits)
     trigger = facts.trigger or ""
-    if not has_no_connection(facts) or "A" not in trigger or "S" in trigger or goes_on_after_reset(facts):
+    if not has_no_connection(facts) or "A" not in trigger or "S" in trigger or facts.goes_on_after_reset:
         return None
     if facts.ended not in ("reset-sent", "reset-received"):
         return None

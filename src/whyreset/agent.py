@@ -257,6 +257,8 @@ class Agent:
             self._take_after_ns = now_ns + CROWD_NS
         if wanted := unheld(groups):
             self._walks.hold(self._owners, wanted)
+            # the walk may be first to show who listens since a moment: since when, only the ring tells
+            self._owners.learn(lives.drain(self._program.lives, _LIVES))
         if self._settings.each_per_second:
             groups = singles(groups)
         explained = self._explain(groups, epoch_ns)

@@ -140,4 +140,4 @@ def test_processes_that_cut_connections_are_forgotten_in_time() -> None:
     known.see(Batch(now_ns=EPOCH, epoch_ns=BOOT, resets=resets))
     assert size(known, set()) > 0
     known.see(Batch(now_ns=EPOCH + cuts.ENDED_NS + 2 * SECOND, epoch_ns=BOOT))
-    assert list(known.ended()) == []
+    assert list(known.ended(EPOCH)) == []

@@ -24,6 +24,8 @@ def alone(scenario: Scenario, seed: int) -> Outcome:
 
 def only(stage: Stage) -> list[str]:
     """Options by which the command sees nothing but the hosts of a stage."""
+    for host in (stage.a, stage.b):
+        stage.actor(host, "resident")  # a namespace without a name is found by its processes
     return [word for host in (stage.a, stage.b) for word in ("--netns", str(host.inode))]
 
 

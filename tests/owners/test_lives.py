@@ -212,6 +212,13 @@ def test_a_socket_that_several_hold_is_one_listener() -> None:
     assert len(known) == 1
 
 
+def test_since_when_it_listens_is_news() -> None:
+    """A walk over open files may show it before the kernel program's word of its beginning was read."""
+    known = Lives(100)
+    told = [known.opened(listener(since_ns=since)) for since in (0, 0, 10, 10)]
+    assert [each and each.since_ns for each in told] == [0, None, 10, None]
+
+
 def test_a_socket_may_listen_again() -> None:
     """After shutdown(2) the same socket can listen anew: two lives."""
     known = lives(listener(since_ns=10), end(time_ns=20), listener(since_ns=30))

@@ -77,10 +77,11 @@ class Cuts:
                     _end(cut, end, batch.epoch_ns)
         self._cuts.drop(lambda cut: batch.now_ns - _touched(cut) > (ENDED_NS if cut.ended_ns else ALIVE_NS))
 
-    def ended(self) -> Iterator[tuple[tuple[int, int], Cut]]:
+    def ended(self, now_ns: int) -> Iterator[tuple[tuple[int, int], Cut]]:
         """Of processes that ended while their port stayed open; each with its namespace and port."""
         for key, cut in self._cuts.items():
-            if cut.ended_ns and cut.exit_code is not None and self.port_stays(cut):
+            is_told = cut.ended_ns and cut.exit_code is not None and now_ns - cut.ended_ns >= _WITH_NS
+            if is_told and self.port_stays(cut):
                 yield key[:2], cut
 
     def port_stays(self, cut: Cut) -> bool:

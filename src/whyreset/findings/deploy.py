@@ -66,7 +66,7 @@ class Deploy(OfServices):
     def drafts(self, now_ns: int) -> Iterable[Draft]:
         """One for each port that was reloaded, and for each program whose instances were restarted in turn."""
         by_port: dict[tuple[int, int], list[Cut]] = {}
-        for key, cut in self._services.cuts.ended():
+        for key, cut in self._services.cuts.ended(now_ns):
             if _is_reload(cut):
                 by_port.setdefault(key, []).append(cut)
         for key, cuts in by_port.items():

@@ -36,7 +36,7 @@ class WorkerCrash(OfServices):
     def drafts(self, now_ns: int) -> Iterable[Draft]:
         """One for each port whose processes died lately."""
         by_port: dict[tuple[int, int], list[Cut]] = {}
-        for key, cut in self._services.cuts.ended():
+        for key, cut in self._services.cuts.ended(now_ns):
             if _is_crash(cut):
                 by_port.setdefault(key, []).append(cut)
         for key, cuts in by_port.items():

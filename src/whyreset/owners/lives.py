@@ -49,19 +49,20 @@ class Lives:
         return len(self._open)
 
     def opened(self, listener: Listener) -> Listener | None:
-        """A socket listens; returns it where it was not known.
+        """A socket listens; returns it where it, or since when, was not known.
 
         One that was known already is held by several processes: its owner is who called listen(2), or the eldest of
         those that the walk over open files found, from which the others inherited it.
         """
         known = self._open.get(listener.socket_cookie)
         if known is not None and known.port == listener.port:
+            begins = bool(listener.since_ns) and not known.since_ns
             if not known.since_ns and (listener.since_ns or listener.owner[1] < known.owner[1]):
                 known, listener = replace(known, owner=listener.owner, since_ns=listener.since_ns), known
             if listener.owner not in (known.owner, *known.holders) and len(known.holders) < _HOLDERS:
                 known = replace(known, holders=(*known.holders, listener.owner))
             self._open[known.socket_cookie] = known
-            return None
+            return known if begins else None
         if known is not None:  # its end was lost, and it listens again elsewhere
             self._take(known.socket_cookie)
         if listener.address.startswith(_MAPPED) and "." in listener.address:

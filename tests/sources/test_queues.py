@@ -1,6 +1,7 @@
 """Looks into namespaces: whose queue is full, what was dropped by whom, and which settings bear on it."""
 
 import socket
+from collections import Counter
 from collections.abc import Iterator
 
 import pytest
@@ -124,3 +125,17 @@ def test_looks_are_bounded(machine: None, monkeypatch: pytest.MonkeyPatch) -> No
         assert len(inside._dropped) == 2
         for each in sockets:
             each.close()
+
+
+def test_a_costly_walk_does_not_make_other_looks_seldom(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half-open handshakes are counted when that is due again; queues are looked at all the time."""
+    clock = iter(range(0, 1_000 * SECOND, SECOND // 1000))
+    monkeypatch.setattr("time.thread_time_ns", lambda: next(clock))
+    monkeypatch.setattr(diag, "half_open", lambda _: [next(clock) for _ in range(100)] and Counter({PORT: 3}))
+    stage.listen(PORT, backlog=1)
+    source, found = QueueSource(), []
+    wanted = Wanted(netns=stage.b.inode, netns_cookie=stage.b.cookie, queues=True, half_open=True)
+    for second in range(0, 64, 2):
+        found += [place.queues[0].half_open for place in source.look([wanted], second * SECOND)]
+    assert len(found) == 32
+    assert [index for index, each in enumerate(found) if each is not None] == [0, 26]

@@ -102,11 +102,11 @@ class Overflows:
 
     Args:
         moved: how often it happened, by the counters that moved in a second.
-        is_full: whether the queue that is meant is full, by the namespace's settings.
+        is_full: whether the queue that is meant is full, by the namespace's settings; None where it was not counted.
     """
 
     def __init__(
-        self, moved: Callable[[dict[str, int]], int], is_full: Callable[[Queue, dict[str, int]], bool]
+        self, moved: Callable[[dict[str, int]], int], is_full: Callable[[Queue, dict[str, int]], bool | None]
     ) -> None:
         self._moved = moved
         self._is_full = is_full
@@ -184,8 +184,9 @@ class Overflows:
             # of sockets that share a port the one that is full is shown
             if is_full or not full.get(queue.port):
                 port.address, port.waiting, port.limit = queue.address, queue.waiting, queue.limit
-                port.half_open = queue.half_open or 0
-            full[queue.port] = full.get(queue.port, False) or is_full
+                port.half_open = port.half_open if queue.half_open is None else queue.half_open
+            if is_full is not None:
+                full[queue.port] = full.get(queue.port, False) or is_full
         for number, is_full in full.items():
             trouble.ports[number].looks += 1
             trouble.ports[number].full += is_full

@@ -93,10 +93,10 @@ def _moved(moved: dict[str, int]) -> int:
     return moved.get(_COOKIES, 0) + max(moved.get(_DROPS, 0), others)
 
 
-def _is_full(queue: Queue, settings: dict[str, int]) -> bool:
+def _is_full(queue: Queue, settings: dict[str, int]) -> bool | None:
     """inet_csk_reqsk_queue_is_full(); without cookies known peers have the last quarter of tcp_max_syn_backlog."""
-    if queue.half_open is None or not queue.half_open:
-        return False
+    if not queue.half_open:
+        return None if queue.half_open is None else False
     most = settings.get("tcp_max_syn_backlog", 0)
     kept = settings.get("tcp_syncookies") == 0 and 0 < 3 * most <= 4 * queue.half_open
     return queue.half_open >= max(queue.limit, 1) or kept

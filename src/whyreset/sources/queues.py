@@ -1,7 +1,8 @@
 """The queues of listeners, and the settings that bear on them, in a network namespace whose counters speak of trouble.
 
-Nothing is looked at before a counter has moved, and then no more often than a small share of a core allows. What each
-listener dropped (sk_drops) tells exactly which one had no room, also when its queue is empty again at the look.
+Nothing is looked at before a counter has moved, and then no more often than a small share of a core allows; what takes
+a walk over connections has a share of its own, so that it does not make the other looks seldom. What each listener
+dropped (sk_drops) helps to tell which one had no room, also when its queue is empty again at the look.
 """
 
 from __future__ import annotations
@@ -13,11 +14,12 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from whyreset.model import Holder, Place, Queue
 from whyreset.sources import diag
 
-#: Share of a core that looking may cost.
+#: Share of a core that looking may cost, and so much more that walks over connections may.
 _SHARE = 0.002
 #: Namespaces of one look, listeners of one namespace, half-open handshakes that are counted.
 NAMESPACES, LISTENERS, HALF_OPEN = 8, 1024, 8192
@@ -70,7 +72,9 @@ class QueueSource:
         self._home, self._home_cookie = diag.here()
         self._paths: dict[int, str] = {}
         self._dropped: OrderedDict[tuple[int, int], int] = OrderedDict()
-        self._after_ns = 0
+        self._after_ns = self._walk_after_ns = 0
+        #: What walks of this look cost.
+        self._walked_ns = 0
 
     def begin(self) -> None:
         self._look(Wanted(netns=self._home, netns_cookie=self._home_cookie, queues=True))
@@ -78,9 +82,13 @@ class QueueSource:
     def look(self, wanted: Sequence[Wanted], now_ns: int) -> Sequence[Place]:
         if now_ns < self._after_ns:
             return []
-        began_ns = time.thread_time_ns()
-        found = [self._look(each) for each in wanted[:NAMESPACES]]
-        self._after_ns = now_ns + round((time.thread_time_ns() - began_ns) / _SHARE)
+        began_ns, self._walked_ns = time.thread_time_ns(), 0
+        walks = now_ns >= self._walk_after_ns
+        found = [self._look(each if walks else _plain(each)) for each in wanted[:NAMESPACES]]
+        spent_ns = time.thread_time_ns() - began_ns - self._walked_ns
+        self._after_ns = now_ns + round(spent_ns / _SHARE)
+        if self._walked_ns:
+            self._walk_after_ns = now_ns + round(self._walked_ns / _SHARE)
         return found
 
     def _look(self, wanted: Wanted) -> Place:
@@ -100,13 +108,16 @@ class QueueSource:
         """What the namespace that the thread is in has to show; inode numbers are used again, cookies are not."""
         if diag.here()[1] not in (wanted.netns_cookie, wanted.netns):
             return Place(netns=wanted.netns, netns_cookie=wanted.netns_cookie, unread=_GONE)
+        began_ns = time.thread_time_ns()
         half_open = diag.half_open(HALF_OPEN) if wanted.half_open else None
+        holders = _most(diag.holders(SOCKETS)) if wanted.holders else ()
+        self._walked_ns += time.thread_time_ns() - began_ns if wanted.half_open or wanted.holders else 0
         return Place(
             netns=wanted.netns,
             netns_cookie=wanted.netns_cookie,
             settings=_settings(),
             queues=self._queues(wanted, half_open) if wanted.queues else (),
-            holders=_most(diag.holders(SOCKETS)) if wanted.holders else (),
+            holders=holders,
         )
 
     def _queues(self, wanted: Wanted, half_open: Counter[int] | None) -> tuple[Queue, ...]:
@@ -147,6 +158,11 @@ class QueueSource:
             pass
         self._paths = diag.namespaces()
         return self._paths.get(netns, "")
+
+
+def _plain(wanted: Wanted) -> Wanted:
+    """Without what takes a walk."""
+    return replace(wanted, half_open=False, holders=False)
 
 
 def _most(holders: list[Holder]) -> tuple[Holder, ...]:

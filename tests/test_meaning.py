@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 import pytest
+from msgspec.structs import replace
 
 from tests.findings.story import BOOT, EPOCH, SECOND
 from tests.outputs.values import owner, process, record, reset
@@ -60,13 +61,29 @@ def test_judging_early_costs_little(meaning: Meaning, monkeypatch: pytest.Monkey
     """After a judgement that took 1 ms of a core the next early one waits for half a second."""
     spent = iter(range(0, 10**9, 1_000_000))
     monkeypatch.setattr("whyreset.meaning.time.thread_time_ns", lambda: next(spent))
-    see(meaning, EPOCH)
+    see(meaning, EPOCH, REFUSED)
     meaning.judge(EPOCH)
     see(meaning, EPOCH, REFUSED)
     assert meaning.judge_early(EPOCH + 499_000_000) == []
     assert meaning.waiting()  # a calm visit would not come back to it
-    assert names(meaning.judge_early(EPOCH + 500_000_000)) == ["service-down"]
+    meaning.judge_early(EPOCH + 500_000_000)
     assert not meaning.waiting()
+
+
+def test_a_service_that_is_gone_is_judged_at_once(meaning: Meaning, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever judging costs: its first refused client is not put off."""
+    spent = iter(range(0, 10**12, 1_000_000_000))
+    monkeypatch.setattr("whyreset.meaning.time.thread_time_ns", lambda: next(spent))
+    meaning.judge(EPOCH)
+    see(meaning, EPOCH, REFUSED)
+    assert names(meaning.judge_early(EPOCH + 1)) == ["service-down"]
+
+
+def test_what_is_known_of_ends_is_bounded(meaning: Meaning) -> None:
+    """Services come and go for ever."""
+    for number in range(1000):
+        see(meaning, EPOCH, replace(REFUSED, stop=Stop(time_ns=EPOCH + 10 * number * SECOND)))
+    assert len(meaning._stops) == 256
 
 
 def test_connections_are_only_counted_where_clients_are_turned_away(meaning: Meaning) -> None:

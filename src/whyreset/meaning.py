@@ -6,6 +6,7 @@ It joins `owners` (listeners and processes that began or ended) with `findings`,
 from __future__ import annotations
 
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
@@ -13,7 +14,20 @@ from msgspec.structs import replace
 
 from whyreset.findings.base import SECOND_NS, Batch
 from whyreset.findings.judge import Judge
-from whyreset.model import Alert, Attempt, Contact, Count, Finding, Host, Life, Owner, Place, Process, Reset, Verdict
+from whyreset.model import (
+    Alert,
+    Attempt,
+    Contact,
+    Count,
+    Finding,
+    Host,
+    Life,
+    Owner,
+    Place,
+    Process,
+    Reset,
+    Verdict,
+)
 
 #: What the verdict of a running watch is of.
 VERDICT_NS = 60 * SECOND_NS
@@ -25,6 +39,8 @@ _RAW_NAMESPACES = 256
 _UNASKED = "unsolicited-syn-ack"
 #: Share of a core that judging between the seconds may cost.
 _EARLY_SHARE = 0.002
+#: Ends of listeners whose clients were refused, by namespace, pid and time; the same one's time differs a little.
+_STOPS, _STOP_NS = 256, 2 * SECOND_NS
 #: Rules of this name are about resets received.
 _RECEIVED = "received"
 
@@ -71,6 +87,9 @@ class Meaning:
         #: Something came that was not judged yet, and when that may be done before the second is over.
         self._is_new = False
         self._early_after_ns = 0
+        #: A listener has ended whose first client was just refused: that is not put off.
+        self._is_urgent = False
+        self._stops: OrderedDict[tuple[int, int, int], None] = OrderedDict()
 
     def see(
         self,
@@ -115,6 +134,10 @@ class Meaning:
             attempts=tuple(self._named(each, now_ns) for each in attempts),
         )
         self._is_new = self._is_new or bool(batch.resets or batch.lives)
+        for reset in resets:
+            if reset.stop is not None:
+                pid = reset.owner.process.pid if reset.owner else 0
+                self._stopped((reset.sample.netns_cookie, pid, reset.stop.time_ns // _STOP_NS))
         self._judge.see(batch)
 
     def looks(self) -> set[tuple[int, int]]:
@@ -126,7 +149,7 @@ class Meaning:
         spent_ns = time.thread_time_ns()
         findings = self._judge.judge(now_ns)
         spent_ns = time.thread_time_ns() - spent_ns
-        self._is_new = False
+        self._is_new = self._is_urgent = False
         self._early_after_ns = now_ns + round(spent_ns / _EARLY_SHARE)
         return findings
 
@@ -136,7 +159,15 @@ class Meaning:
 
     def judge_early(self, now_ns: int) -> list[Finding]:
         """The same between two seconds, where something new came: a crash is told at once, unless that costs much."""
-        return self.judge(now_ns) if self._is_new and now_ns >= self._early_after_ns else []
+        may = self._is_urgent or (self._is_new and now_ns >= self._early_after_ns)
+        return self.judge(now_ns) if may else []
+
+    def _stopped(self, key: tuple[int, int, int]) -> None:
+        if key not in self._stops:
+            self._is_urgent = True
+            self._stops[key] = None
+            if len(self._stops) > _STOPS:
+                self._stops.popitem(last=False)
 
     def losses(self) -> dict[str, tuple[int, str]]:
         """What was lost so far, by name: how much, and what that means for the user."""

@@ -17,7 +17,7 @@ COMMANDS = {"ip": "iproute2", "nft": "nftables", "setpriv": "util-linux"}
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests of real hosts run one after the other, beside all others: what one provokes is no other's."""
     for item in items:
-        if "machine" in getattr(item, "fixturenames", ()):
+        if "machine" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("xdist_group"):
             item.add_marker(pytest.mark.xdist_group("machine"))
 
 

@@ -7,6 +7,7 @@ The table in docs/findings.md is made of it; what was not right is printed with 
 import argparse
 import datetime
 import os
+import shutil
 import statistics
 import sys
 import time
@@ -65,6 +66,9 @@ def main() -> int:
     parser.add_argument("--write", action="store_true", help="write the table into docs/findings.md")
     chosen = parser.parse_args()
     scenarios = [each for each in SCENARIOS if not chosen.scenario or any(n in each.name for n in chosen.scenario)]
+    for each in [each for each in scenarios if not all(map(shutil.which, each.needs))]:
+        print(f"not played: {each.name}, which needs {' and '.join(each.needs)}", file=sys.stderr)
+        scenarios.remove(each)
     outcomes: list[Outcome] = []
     together: list[Outcome] = []
     for number in range(chosen.rounds):

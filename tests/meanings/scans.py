@@ -1,11 +1,13 @@
 """Scenarios of scans, and of what looks like them."""
 
+import json
 import random
 import time
 from collections.abc import Callable, Iterable
 from socket import AF_INET, SOCK_STREAM
 
 from tests.hosts.hosts import INTERFACE, await_true
+from tests.hosts.programs import Program
 from tests.hosts.segments import Segment, send
 from tests.meanings.scenario import Scenario, Scene, Wanted
 
@@ -125,15 +127,21 @@ def attempt(scene: Scene, port: int, source: str) -> bool:
         return True
 
 
-def scraper(scene: Scene) -> None:
-    """A monitoring server goes on asking five exporters that have died."""
-    source = address(scene)
+def dead_exporters(scene: Scene) -> range:
+    """Five programs have listened on these ports of host b, and died."""
     ports = scene.ports[:5]
     exporters = scene.actor(scene.b, "exporters")
     listeners = [exporters.listen(port) for port in ports]
     exporters.crash()
     await_true(lambda: not any(scene.b.tcp_states(port) for port in ports), "the exporters' end")
     del listeners
+    return ports
+
+
+def scraper(scene: Scene) -> None:
+    """A monitoring server goes on asking five exporters that have died."""
+    source = address(scene)
+    ports = dead_exporters(scene)
     for _ in range(4):
         for port in ports:
             assert not attempt(scene, port, source)
@@ -148,6 +156,21 @@ def unknown_scraper(scene: Scene) -> None:
         for port in scene.ports[:5]:
             assert not attempt(scene, port, source)
             time.sleep(1.2)
+
+
+def prometheus(scene: Scene) -> None:
+    """A true Prometheus on host a scrapes five exporters that have died, once a second."""
+    ports = dead_exporters(scene)
+    own = scene.ports[6]
+    targets = [f"{scene.address}:{port}" for port in ports]
+    rules = {
+        "global": {"scrape_interval": "1s", "scrape_timeout": "1s"},
+        "scrape_configs": [{"job_name": "dead", "static_configs": [{"targets": targets}]}],
+    }
+    words = ("--config.file={folder}/rules.json", "--storage.tsdb.path={folder}/data", f"--web.listen-address=:{own}")
+    with Program(scene.a, "prometheus", *words, port=own, files={"rules.json": json.dumps(rules)}):
+        refused = scene.a.counters()["AttemptFails"]
+        await_true(lambda: scene.a.counters()["AttemptFails"] >= refused + 20, "four rounds of scrapes", timeout=20)
 
 
 def browser(scene: Scene) -> None:
@@ -222,6 +245,7 @@ SCENARIOS = (
     Scenario("masscan", masscan, wanted=(Wanted("port-scan"),), allowed=_SCAN, needs=("masscan",)),
     Scenario("a scan of UDP", datagrams, needs=("nmap",)),
     Scenario("a scraper of dead exporters", scraper, allowed=frozenset({"service-down"})),
+    Scenario("Prometheus asks dead exporters", prometheus, allowed=frozenset({"service-down"}), needs=("prometheus",)),
     Scenario("a scraper of exporters never seen", unknown_scraper, allowed=frozenset({"service-missing"})),
     Scenario("a browser and two closed ports", browser, allowed=frozenset({"service-missing"})),
     Scenario("many people behind one address", people, allowed=frozenset({"service-missing"})),

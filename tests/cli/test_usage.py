@@ -131,7 +131,7 @@ def test_the_schema_is_a_json_schema_of_what_is_written() -> None:
     assert schema == lines.schema()
 
 
-@pytest.mark.parametrize("words", [["schema"], ["--help"], ["--version"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["schema"], ["--help"], ["--version"], ["alerts"], ["who", "9"]], ids=" ".join)
 def test_a_full_disk_gets_one_sentence(words: list[str]) -> None:
     """What cannot be written is said, with exit code 1."""
     with open("/dev/full", "w") as full:

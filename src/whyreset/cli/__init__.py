@@ -48,6 +48,7 @@ def main() -> None:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = commands.main(prog_name="whyreset", standalone_mode=False)
+        sys.stdout.flush()
     except NoArgsIsHelpError as error:
         error.show()
         sys.exit(2)
@@ -56,6 +57,9 @@ def main() -> None:
         sys.exit(error.exit_code)
     except click.Abort:
         sys.exit(130)
+    except BrokenPipeError:
+        _let_go_of(sys.stdout)
+        sys.exit(1)
     except OSError as error:
         _say(f"cannot go on: {error.strerror or error}")
         _let_go_of(sys.stdout)

@@ -139,3 +139,20 @@ def test_a_costly_walk_does_not_make_other_looks_seldom(stage: Stage, monkeypatc
         found += [place.queues[0].half_open for place in source.look([wanted], second * SECOND)]
     assert len(found) == 32
     assert [index for index, each in enumerate(found) if each is not None] == [0, 26]
+
+
+def test_finding_a_way_costs_little(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the process is gone that led into a namespace, all are walked over: after 100 ms of that not for 10 s."""
+    clock = iter(range(0, 1_000 * SECOND, SECOND // 1000))
+    monkeypatch.setattr("time.thread_time_ns", lambda: next(clock))
+
+    def everybody() -> dict[int, str]:
+        for _ in range(99):
+            next(clock)
+        return {stage.b.inode: "/proc/0/ns/net"}
+
+    monkeypatch.setattr(diag, "namespaces", everybody)
+    source = QueueSource()
+    wanted = Wanted(netns=stage.b.inode, netns_cookie=stage.b.cookie)
+    looked = [second for second in range(0, 32, 2) if source.look([wanted], second * SECOND)]
+    assert looked == [0, 10, 20, 30]

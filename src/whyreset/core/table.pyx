@@ -27,7 +27,8 @@ cdef class Table:
 
     Args:
         group_limit: how many groups one flush may tell apart; what is beyond is grouped without port and process.
-        kind_limit: how many of them may have the same facts in the same namespace, so that no flood hides the rest.
+        kind_limit: how many of them may be of one kind, so that no flood hides the rest: the same facts, in the same
+            namespace, of ports that somebody listened on or of such that nobody did.
         sample_limit: how many single records one flush may hold.
         samples_per_group: how many of them one group may hold.
         samples_per_kind: how many of them may be of one kind, beyond the first of each group.

@@ -65,7 +65,7 @@ class MemoryPressure:
             resets=tuple(short.resets),
             claims=(Claims(causes=frozenset({"out-of-memory"}), since_ns=short.first_ns),),
             stands=True,
-            stage=how,
+            stage=f"{how} {bool(len(self._holders))}",
         )
 
     def _gauges(self, host: Host, now_ns: int) -> None:

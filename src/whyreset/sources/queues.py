@@ -19,8 +19,9 @@ from msgspec.structs import replace
 from whyreset.model import Holder, Place, Queue
 from whyreset.sources import diag
 
-#: Share of a core that looking may cost, and so much more that walks over connections may.
-_SHARE = 0.002
+#: Share of a core that looking may cost, and so much more that walks over connections may; and to find the way into a
+#: namespace, which takes a walk over all processes where the one is gone that led into it.
+_SHARE, _WAYS_SHARE = 0.002, 0.01
 #: Namespaces of one look, listeners of one namespace, half-open handshakes that are counted.
 NAMESPACES, LISTENERS, HALF_OPEN = 8, 1024, 8192
 #: Sockets that are looked at for the memory that they hold, and ports that are told.
@@ -72,9 +73,9 @@ class QueueSource:
         self._home, self._home_cookie = diag.here()
         self._paths: dict[int, str] = {}
         self._dropped: OrderedDict[tuple[int, int], int] = OrderedDict()
-        self._after_ns = self._walk_after_ns = 0
-        #: What walks of this look cost.
-        self._walked_ns = 0
+        self._now_ns = self._after_ns = self._walk_after_ns = self._ways_after_ns = 0
+        #: What walks of this look cost, and finding ways.
+        self._walked_ns = self._ways_ns = 0
 
     def begin(self) -> None:
         self._look(Wanted(netns=self._home, netns_cookie=self._home_cookie, queues=True))
@@ -82,20 +83,24 @@ class QueueSource:
     def look(self, wanted: Sequence[Wanted], now_ns: int) -> Sequence[Place]:
         if now_ns < self._after_ns:
             return []
-        began_ns, self._walked_ns = time.thread_time_ns(), 0
+        self._now_ns, self._walked_ns, self._ways_ns = now_ns, 0, 0
+        began_ns = time.thread_time_ns()
         walks = now_ns >= self._walk_after_ns
         found = [self._look(each if walks else _plain(each)) for each in wanted[:NAMESPACES]]
-        spent_ns = time.thread_time_ns() - began_ns - self._walked_ns
+        spent_ns = time.thread_time_ns() - began_ns - self._walked_ns - self._ways_ns
         self._after_ns = now_ns + round(spent_ns / _SHARE)
         if self._walked_ns:
             self._walk_after_ns = now_ns + round(self._walked_ns / _SHARE)
-        return found
+        return [each for each in found if each is not None]
 
-    def _look(self, wanted: Wanted) -> Place:
+    def _look(self, wanted: Wanted) -> Place | None:
+        """What it shows; None where the way into it is to be found later."""
         try:
             if wanted.netns == self._home:
                 return self._read(wanted)
             path = self._path(wanted.netns)
+            if path is None:
+                return None
             if not path:
                 return Place(netns=wanted.netns, netns_cookie=wanted.netns_cookie, unread=_GONE)
             with diag.inside(path):
@@ -148,15 +153,21 @@ class QueueSource:
         # the kernel counts in 32 bits
         return None if before is None else (drops - before) & 0xFFFFFFFF
 
-    def _path(self, netns: int) -> str:
-        """A way into a namespace; "" where there is none."""
+    def _path(self, netns: int) -> str | None:
+        """A way into a namespace; "" where there is none, None where that is not known and too costly just now."""
         path = self._paths.get(netns, "")
         try:
             if path and os.stat(path).st_ino == netns:
                 return path
         except OSError:
             pass
+        if self._now_ns < self._ways_after_ns:
+            return "" if self._ways_ns else None  # all ways were sought in this same look
+        began_ns = time.thread_time_ns()
         self._paths = diag.namespaces()
+        spent_ns = time.thread_time_ns() - began_ns
+        self._ways_ns += spent_ns
+        self._ways_after_ns = self._now_ns + round(spent_ns / _WAYS_SHARE)
         return self._paths.get(netns, "")
 
 

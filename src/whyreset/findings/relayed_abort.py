@@ -22,7 +22,6 @@ TOLD, MOSTLY = 3, 0.5
 QUIET_NS = 60 * SECOND_NS
 
 _ABORTS = frozenset({"unread-data", "data-after-close", "linger-zero", "disconnect"})
-_TICK_NS = 10_000_000
 _Key = tuple[int, str, str]
 
 
@@ -79,7 +78,7 @@ class RelayedAbort:
             return  # it is its own upstream, which hears of what was passed on
         subject = subject_of(reset, port=reset.port, process=process)
         proxy = self._proxies.touch(
-            _key(sample.netns_cookie, process), lambda: _Proxy(subject=subject, process=process)
+            _keys(sample.netns_cookie, process)[0], lambda: _Proxy(subject=subject, process=process)
         )
         if reset.port not in proxy.ports and len(proxy.ports) >= PORTS_EACH:
             return
@@ -91,7 +90,8 @@ class RelayedAbort:
 
     def _aborted(self, reset: Reset) -> None:
         process = reset.owner.process if reset.owner else reset.closer
-        proxy = self._proxies.get(_key(reset.sample.netns_cookie, process)) if process else None
+        keys = _keys(reset.sample.netns_cookie, process) if process else ()
+        proxy = next((known for key in keys if (known := self._proxies.get(key))), None)
         if process is None or proxy is None or reset.port is None or reset.port in proxy.ports:
             return
         proxy.aborted += reset.count
@@ -124,14 +124,12 @@ class RelayedAbort:
             proxy.resets.append(reset.number)
 
 
-def _key(netns_cookie: int, process: Process) -> _Key:
+def _keys(netns_cookie: int, process: Process) -> tuple[_Key, ...]:
+    """Whose a process's connections may be: its own, or those of the one that forked it, which listens for it."""
     if part_of := service(process):
-        return netns_cookie, part_of, program(process)
-    # started by hand, two of one program are not one proxy; a master and the workers that it forked are
-    pid, start_ns = process.pid, process.start_ns
-    if process.parent_start_ns:
-        pid, start_ns = process.parent_pid, process.parent_start_ns
-    return netns_cookie, program(process), f"{pid} {start_ns // _TICK_NS}"
+        return ((netns_cookie, part_of, program(process)),)
+    # started by hand, two of one program are not one proxy
+    return tuple((netns_cookie, program(process), str(pid)) for pid in (process.pid, process.parent_pid))
 
 
 def _draft(key: _Key, proxy: _Proxy) -> Draft:

@@ -24,21 +24,24 @@ def cut(process: Process, port: int, *, sent: bool) -> Reset:
     )
 
 
-def told(listener: Process, worker: Process) -> int:
-    """How many findings, where clients left one and another aborted."""
+def told(worker: Process, *lefts: Process) -> int:
+    """How many findings, where clients left some and one aborted each time."""
     finder = RelayedAbort()
-    for _ in range(4):
-        resets = (cut(listener, 80, sent=False), cut(worker, 9000, sent=True))
+    for left in lefts:
+        resets = (cut(left, 80, sent=False), cut(worker, 9000, sent=True))
         finder.see(Batch(now_ns=EPOCH, epoch_ns=BOOT, resets=resets))
     return len(list(finder.drafts(EPOCH)))
 
 
 def test_a_worker_aborts_what_its_masters_clients_left() -> None:
-    """The master listens; of the worker it is known whose child it is."""
-    assert told(nginx(10), nginx(11, parent=10)) == 1
-    assert told(nginx(10), nginx(10)) == 1
+    """Now the master is known for a connection's owner, since it listens, and now the worker, which holds it."""
+    master, worker = nginx(10), nginx(11, parent=10)
+    assert told(worker, *[master] * 3) == 1
+    assert told(worker, *[worker] * 3) == 1
+    assert told(worker, master, worker, worker) == 1
+    assert told(worker, worker, master, worker, master) == 1
 
 
 def test_two_programs_of_one_name_are_not_one_proxy() -> None:
     """Clients of one have nothing to do with what the other aborts."""
-    assert told(nginx(10), nginx(21, parent=20)) == 0
+    assert told(nginx(21, parent=20), *[nginx(10)] * 4) == 0

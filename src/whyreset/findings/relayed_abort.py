@@ -78,7 +78,7 @@ class RelayedAbort:
             return  # it is its own upstream, which hears of what was passed on
         subject = subject_of(reset, port=reset.port, process=process)
         proxy = self._proxies.touch(
-            _keys(sample.netns_cookie, process)[0], lambda: _Proxy(subject=subject, process=process)
+            self._key(sample.netns_cookie, process), lambda: _Proxy(subject=subject, process=process)
         )
         if reset.port not in proxy.ports and len(proxy.ports) >= PORTS_EACH:
             return
@@ -90,8 +90,7 @@ class RelayedAbort:
 
     def _aborted(self, reset: Reset) -> None:
         process = reset.owner.process if reset.owner else reset.closer
-        keys = _keys(reset.sample.netns_cookie, process) if process else ()
-        proxy = next((known for key in keys if (known := self._proxies.get(key))), None)
+        proxy = self._proxies.get(self._key(reset.sample.netns_cookie, process)) if process else None
         if process is None or proxy is None or reset.port is None or reset.port in proxy.ports:
             return
         proxy.aborted += reset.count
@@ -123,13 +122,15 @@ class RelayedAbort:
         if len(proxy.resets) < 3:
             proxy.resets.append(reset.number)
 
+    def _key(self, netns_cookie: int, process: Process) -> _Key:
+        """A service's; of programs started by hand, of which there may be several, the parent's or its own.
 
-def _keys(netns_cookie: int, process: Process) -> tuple[_Key, ...]:
-    """Whose a process's connections may be: its own, or those of the one that forked it, which listens for it."""
-    if part_of := service(process):
-        return ((netns_cookie, part_of, program(process)),)
-    # started by hand, two of one program are not one proxy
-    return tuple((netns_cookie, program(process), str(pid)) for pid in (process.pid, process.parent_pid))
+        A worker's connections are sometimes known by who holds them and sometimes by who listens, its master.
+        """
+        if part_of := service(process):
+            return netns_cookie, part_of, program(process)
+        parent = netns_cookie, program(process), str(process.parent_pid)
+        return parent if parent in self._proxies else (netns_cookie, program(process), str(process.pid))
 
 
 def _draft(key: _Key, proxy: _Proxy) -> Draft:

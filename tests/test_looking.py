@@ -137,6 +137,21 @@ def test_all_sockets_are_looked_at_seldom_and_only_when_memory_is_short(monkeypa
     assert places == [[(5, True), (1, True)]] * 2
 
 
+def test_who_holds_memory_is_sought_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The gauge is the whole machine's, so that anybody may hold it: some namespaces a second, each once."""
+    made, eyes = looking(monkeypatch)
+    all_of_them = Account([], {})
+    all_of_them.read([Counters(netns=100 + n, netns_cookie=n, values={}) for n in range(10, 30)], {})
+    short = Host(netns=1, gauges={"mem": 110.0}, limits={"tcp_mem_pressure": 100.0})
+    for second in range(9):
+        made.look([], [], all_of_them, short, second * SECOND)
+    assert [len(asked) for asked in eyes.asked] == [8, 8, 5]
+    assert {each.netns for asked in eyes.asked for each in asked} == {1, *range(110, 130)}
+    made.look([], [], all_of_them, HOME, 10 * SECOND)
+    made.look([], [], all_of_them, short, 11 * SECOND)
+    assert len(eyes.asked) == 4
+
+
 @pytest.mark.parametrize(
     ("gauges", "short"),
     [

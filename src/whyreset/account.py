@@ -209,6 +209,10 @@ class Account:
         """Inode numbers of those that are being watched."""
         return [side.netns for cookie, side in self._sides.items() if cookie != _NO_COOKIE and not side.gone]
 
+    def places(self) -> list[tuple[int, int]]:
+        """The namespaces that are there, by cookie and inode number."""
+        return [(cookie, side.netns) for cookie, side in self._sides.items() if side.netns and not side.gone]
+
     def inode(self, cookie: int) -> int:
         """The inode number of a namespace; 0 where it is not known."""
         side = self._sides.get(cookie)

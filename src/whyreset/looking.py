@@ -5,7 +5,7 @@ It joins the account (what moved, where) with `sources/queues.py`, for whoever h
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterable
 
 from whyreset.account import Account
@@ -21,7 +21,7 @@ _HALF_OPEN = ("TCPReqQFullDrop", "TCPReqQFullDoCookies")
 _PATIENCE_NS = 1_000_000_000
 #: Memory of TCP is short, or orphans are too many.
 _MEMORY = ("TCPAbortOnMemory", "TCPMemoryPressures")
-#: To look at all sockets is worth it so often at the most, and of orphans from so large a part of the limit on.
+#: To look at all sockets of all is worth it so often at the most, and of orphans from so large a part of the limit on.
 _HOLDERS_NS, _ORPHANS = 10_000_000_000, 0.5
 #: How long is looked again after counters have moved, and into how many namespaces.
 _AGAIN_NS, _AT_ONCE = 4_000_000_000, 8
@@ -42,7 +42,9 @@ class Looking:
         #: When settings were read, and namespaces whose settings are still to be read, by cookie.
         self._settings_at: OrderedDict[int, int] = OrderedDict()
         self._unsettled: OrderedDict[int, int] = OrderedDict()
+        #: When it is looked again who holds memory, and where that is still to be done, by cookie and inode number.
         self._holders_after_ns = 0
+        self._holding: deque[tuple[int, int]] = deque()
         self._looked: dict[int, tuple[Wanted, int]] = {}
 
     def begin(self) -> None:
@@ -75,7 +77,7 @@ class Looking:
             if not each.gone
         ]
         queues += self._again(queues, now_ns)
-        queues += self._short_of_memory(counts, host, now_ns)
+        queues += self._short_of_memory(counts, account, host, now_ns)
         queues += self._of_unknown_settings(attempts, {each.netns_cookie for each in queues}, now_ns)
         if not queues:
             return ()
@@ -108,16 +110,18 @@ class Looking:
         self._looked.update((each.netns_cookie, (each, now_ns)) for each in wanted[:_AT_ONCE])
         return before
 
-    def _short_of_memory(self, counts: Iterable[Count], host: Host, now_ns: int) -> Iterable[Wanted]:
-        """Where it shows, and our own namespace, once in a while."""
-        moved = [each for each in counts if _moved(each, _MEMORY) and not each.gone]
-        if now_ns < self._holders_after_ns or not (moved or is_short(host)):
+    def _short_of_memory(self, counts: Iterable[Count], account: Account, host: Host, now_ns: int) -> Iterable[Wanted]:
+        """Where it shows, our own namespace, then all others, some at a time, once in a while: anybody may hold it."""
+        moved = [(each.netns_cookie, each.netns) for each in counts if _moved(each, _MEMORY) and not each.gone]
+        if not (moved or is_short(host)):
+            self._holding.clear()
             return
-        self._holders_after_ns = now_ns + _HOLDERS_NS
-        for each in moved:
-            yield Wanted(netns=each.netns, netns_cookie=each.netns_cookie, holders=True)
-        if all(each.netns != host.netns for each in moved):
-            yield Wanted(netns=host.netns, netns_cookie=self._home_cookie, holders=True)
+        if now_ns >= self._holders_after_ns:
+            self._holders_after_ns = now_ns + _HOLDERS_NS
+            self._holding = deque(dict.fromkeys([*moved, (self._home_cookie, host.netns), *account.places()]))
+        for _ in range(min(_AT_ONCE, len(self._holding))):
+            cookie, netns = self._holding.popleft()
+            yield Wanted(netns=netns, netns_cookie=cookie, holders=True)
 
 
 def is_short(host: Host) -> bool:

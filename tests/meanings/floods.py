@@ -123,7 +123,7 @@ SCENARIOS = (
     Scenario(
         "spoofed SYNs for a closed port",
         flood("-S", "--rand-source"),
-        wanted=(Wanted("reset-flood", says=("SYNs", "{port}", *_SPOOFED)),),
+        wanted=(Wanted("reset-flood", within=4.0, says=("SYNs", "{port}", *_SPOOFED)),),
         needs=("hping3",),
     ),
     Scenario(

@@ -45,9 +45,12 @@ def await_answers(scene: Scene, count: int) -> None:
 
 
 def reload_under_load(scene: Scene) -> None:
-    """nginx is reloaded a few times under wrk."""
+    """nginx is reloaded a few times under wrk, until that has cut connections."""
     with hello(scene) as server, load(scene) as wrk:
-        for _ in range(4):
+        resets = scene.a.counters()["EstabResets"]
+        for number in range(20):
+            if number >= 4 and scene.a.counters()["EstabResets"] > resets:
+                break
             await_answers(scene, 2000)
             workers = set(server.children)
             scene.mark()

@@ -6,7 +6,7 @@ import pytest
 
 from tests.outputs.values import CAUSE, reset
 from whyreset.filter import Filter
-from whyreset.model import Cause
+from whyreset.model import Cause, Finding, Subject
 
 UNSURE = Cause(name="half-open", family="half-open", certainty="likely", candidates=("late-duplicate",))
 NOTHING = {"local_port": 0, "remote_port": 0, "local": "", "remote": ""}
@@ -55,3 +55,27 @@ def test_what_is_asked_for_is_told_in_words(words: dict[str, Any], told: str, by
     """And whether resets that were only counted can be known to be among it."""
     chosen = Filter(**words)
     assert (chosen.words(), chosen.by_detail) == (told, by_detail)
+
+
+def test_what_is_the_whole_machines_is_told_whichever_namespace_was_asked_for() -> None:
+    """Memory of TCP is everybody's; a finding about one namespace is told where that was asked for."""
+
+    def about(subject: Subject) -> Finding:
+        return Finding(
+            id="f1",
+            name="memory-pressure",
+            state="open",
+            time_ns=1,
+            subject=subject,
+            since_ns=1,
+            count=1,
+            confidence="certain",
+            severity="warning",
+            sentence="It is short",
+            evidence=(),
+        )
+
+    asked = Filter(netns=frozenset({"7"}))
+    assert asked.wants_finding(about(Subject()))
+    assert asked.wants_finding(about(Subject(netns=7)))
+    assert not asked.wants_finding(about(Subject(netns=8)))

@@ -80,7 +80,8 @@ class Filter(Struct, frozen=True, kw_only=True):
         subject = finding.subject
         if self.ports and subject.port not in self.ports:
             return False
-        return self.wants_netns(subject.netns, subject.netns_name)
+        # without a namespace it is the whole machine's, and so everybody's
+        return not subject.netns or self.wants_netns(subject.netns, subject.netns_name)
 
     def narrow(self, tick: Tick) -> Tick:
         """What of it was asked for. A verdict is of all resets, so that it goes where only some are wanted."""

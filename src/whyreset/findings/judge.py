@@ -132,7 +132,7 @@ class Judge:
             key: (told.order, told.draft)
             for key, told in self._told.items()
             if (not told.until_ns or told.until_ns >= since_ns)
-            and within(told.draft.subject.netns, told.draft.subject.netns_name)
+            and (not told.draft.subject.netns or within(told.draft.subject.netns, told.draft.subject.netns_name))
         }
         causes: Counter[str] = Counter()
         counts = self._shares(known, since_ns, direction, within, causes)

@@ -47,7 +47,7 @@ class MemoryPressure:
         how = "is exhausted" if exhausted else "is short"
         yield Draft(
             key="host",
-            subject=short.subject if short.count else Subject(netns=self._host.netns),
+            subject=short.subject if short.count else Subject(),
             since_ns=short.first_ns,
             last_ns=short.last_ns,
             count=short.count or max(self._entered, 1),

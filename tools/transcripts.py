@@ -80,7 +80,7 @@ def _shortened(text: str) -> str:
                 left += 1
                 place = place or len(kept)
                 continue
-        elif not within or not line.startswith(" "):
+        elif not within or not (kind or line.startswith(" ")):
             continue
         kept.append(line if len(line) <= _WIDTH or within else f"{line[: _WIDTH - 1]}…")
     if left:

@@ -32,7 +32,7 @@ run: $(VENV)/.project $(VENV)/.built
 test: packages-test setup
 	@folder=$$(mktemp -d) && trap 'rm -rf "$$folder"' EXIT && chmod 1777 "$$folder" && tools/as_root.sh env \
 		COVERAGE_FILE="$$folder/data" HYPOTHESIS_STORAGE_DIRECTORY=build/hypothesis \
-		$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --cov --cov-report=term $(ARGS)
+		$(BIN)/python -m pytest --numprocesses=2 --cov --cov-report=term $(ARGS)
 
 ## test-kernels  the ground truth on Debian's other kernels, under emulation (ARGS="--kernel 6.1 --case 04a" for a part)
 test-kernels: packages-test packages-kernels setup

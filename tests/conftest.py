@@ -6,19 +6,27 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer  # type: ignore[import-untyped]
+from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from tests.hosts import Pair, Watch
 from tests.hosts.cases.model import machine_lock
 
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21}  # include/uapi/linux/capability.h
+_OF_HOSTS = ("tests/live/", "tests/demo/", "tests/hosts/", "tests/sources/")
 COMMANDS = {"ip": "iproute2", "nft": "nftables", "setpriv": "util-linux"}
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of real hosts run one after the other, beside all others: what one provokes is no other's."""
-    for item in items:
-        if "machine" in getattr(item, "fixturenames", ()) and not item.get_closest_marker("xdist_group"):
-            item.add_marker(pytest.mark.xdist_group("machine"))
+class Apart(LoadScopeScheduling):  # type: ignore[misc]
+    """Tests of real hosts in one worker, one after the other: what one provokes is no other's. The rest by files."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "hosts" if nodeid.startswith(_OF_HOSTS) else nodeid.partition("::")[0]
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Apart:
+    """Which tests run beside which."""
+    return Apart(config, log)
 
 
 def what_is_missing() -> list[str]:

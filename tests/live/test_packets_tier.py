@@ -124,7 +124,6 @@ def test_who_listened_before_is_known_where_it_was_looked_at(pair: Pair) -> None
     assert "owner" not in lines[4444]
 
 
-@pytest.mark.xdist_group("waits")  # half a minute, for a surge to be over
 def test_a_surge_is_alerted_by_counts_and_the_account_closes(machine: None) -> None:
     """What packets told of by then stands in its shares at its end at the latest."""
     with Host("surging") as host, watching(host, "--tier", "packets") as watch:

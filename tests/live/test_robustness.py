@@ -24,8 +24,6 @@ from tests.hosts.hosts import await_true
 from tests.hosts.segments import send
 from tests.kernel_objects import held_by_watch, left
 
-pytestmark = pytest.mark.xdist_group("machine")  # floods
-
 Line = dict[str, Any]
 CLOSED = 9
 MOST_OF_A_PIPE = 60_000  # of 65,536; the last page is not always filled

@@ -21,8 +21,6 @@ from whyreset.outputs import desk
 from whyreset.outputs.desk import Asked, Desk, Replies
 from whyreset.questions import PROTOCOL, Answer, Question
 
-pytestmark = pytest.mark.xdist_group("desk")  # all that are asked on a machine answer
-
 NOBODY = 65534
 QUESTION = Question(port=8080)
 

@@ -28,6 +28,20 @@ def test_a_flood_from_one_address_may_be_spoofed_and_is_not_shut_out() -> None:
     assert not any("203.0.113.5" in each.command for each in finding.steps)
 
 
+def test_a_flood_whose_port_is_known_is_told_once() -> None:
+    """While many ports are tried at once, a part of its segments is not told apart: that is no flood of its own."""
+    story = "0..3/0.1 sent closed-port 4444 x200 from 240.0.0.1..200\n"
+    story += "1.5..3/0.1 sent closed-port - x90 from 241.0.0.1..90\n"
+    assert {each.subject.port for each in told(story, "reset-flood")} == {4444}
+
+
+def test_a_flood_of_ports_that_were_not_told_apart_says_so() -> None:
+    """No port is named, and why."""
+    finding = told("0..3/0.1 sent closed-port - x200 from 240.0.0.1..200", "reset-flood")[0]
+    assert "Flood of SYNs to ports that were not told apart" in finding.sentence
+    assert any("told apart in a tenth of a second" in each for each in finding.evidence)
+
+
 def test_a_flood_hides_no_service_that_is_down() -> None:
     """Spoofed SYNs for one closed port explain nothing of another's."""
     story = Story(

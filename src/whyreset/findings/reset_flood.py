@@ -103,6 +103,10 @@ class ResetFlood:
         if reset.cause.name == "half-open" and (facts.trigger_options or not facts.trigger_payload or facts.ended):
             return
         key = sample.netns_cookie, reset.cause.name, reset.port
+        distinct = reset.remotes.distinct if reset.remotes else 1
+        # ports that were not told apart: a scan's, and a flood's whose port is known if it goes on
+        if reset.port is None and (distinct < SPREAD * reset.count or self._is_told_with_port(key, reset.time_ns)):
+            return
         stream = self._streams.touch(
             key,
             lambda: _Stream(
@@ -117,7 +121,6 @@ class ResetFlood:
                 first_ns=reset.time_ns,
             ),
         )
-        distinct = reset.remotes.distinct if reset.remotes else 1
         stream.last_ns = max(stream.last_ns, reset.last_ns)
         stream.pace.add(stream.last_ns, reset.count)
         stream.spread.add(stream.last_ns, distinct)
@@ -138,6 +141,13 @@ class ResetFlood:
             stream.flooding = True
         if len(stream.resets) < 3:
             stream.resets.append(reset.number)
+
+    def _is_told_with_port(self, crowd: _Key, now_ns: int) -> bool:
+        """Whether a flood from spoofed sources goes on there whose port is known."""
+        return any(
+            stream.flooding and key[:2] == crowd[:2] and now_ns - stream.last_ns <= QUIET_NS and _is_spread(stream)
+            for key, stream in self._streams.items()
+        )
 
     def _note_challenges(self, count: Count) -> None:
         number = sum(count.moved.get(name, 0) for name in _CHALLENGES)
@@ -179,11 +189,13 @@ def _judge(stream: _Stream) -> Confidence | None:
 def _draft(key: _Key, stream: _Stream, confidence: Confidence, *, over: bool) -> Draft:
     subject, spread = stream.subject, _is_spread(stream)
     whom = _whom(stream, spread)
-    port = f"port {subject.port}" if subject.port is not None else "many ports"
+    port = f"port {subject.port}" if subject.port is not None else "ports that were not told apart"
     what = _KINDS[stream.cause]
     evidence = [f"up to {stream.peak:,} a second, {times(stream.count, 'reset')} in all; nearly all of {what}"]
     if spread:
         evidence.append(f"about as many sources as segments ({stream.most_sources:,} at once): nobody comes back")
+    if subject.port is None:
+        evidence.append("more ports were tried at once than are told apart in a tenth of a second")
     if stream.impossible:
         named = ", ".join(sorted(stream.impossible)[:3])
         evidence.append(f"sources that no host can have, such as {named}: they are spoofed")

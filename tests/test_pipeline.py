@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from tests.core.fake_ring import NOW, Bench, received, reset
 from whyreset.causes.base import WORDS
@@ -31,6 +32,18 @@ def test_a_single_record_learns_its_cause_from_a_twin_that_was_only_counted() ->
     assert len({each.twin for each in resets if each.count == 1}) == 4
 
 
+LISTENER = Listener(
+    netns_cookie=1,
+    port=8080,
+    address="",
+    family=2,
+    ipv6_only=False,
+    socket_cookie=5,
+    owner=(1, 0),
+    closer=(1, 0),
+)
+
+
 class Known(Owners):
     """Knows one listener."""
 
@@ -45,18 +58,7 @@ class Known(Owners):
 @pytest.mark.parametrize(("until_ns", "told"), [(0, False), (NOW - 1, True), (NOW, True), (NOW + 1, False)])
 def test_a_listener_that_stopped_after_the_reset_still_listened(until_ns: int, told: bool) -> None:
     """Its end is told only where it bears on the reset, though it may be known by then."""
-    listener = Listener(
-        netns_cookie=1,
-        port=8080,
-        address="",
-        family=2,
-        ipv6_only=False,
-        socket_cookie=5,
-        owner=(1, 0),
-        closer=(1, 0),
-        until_ns=until_ns,
-    )
-    pipeline = Pipeline(Known(listener), str)
+    pipeline = Pipeline(Known(replace(LISTENER, until_ns=until_ns)), str)
     ((_, explained),) = pipeline.run(Bench().groups(reset(state="CLOSE", reason="TCP_ABORT_ON_CLOSE")), epoch_ns=0)
     assert (explained.stop is not None) == told
     assert any("listened there before" in sentence for sentence in explained.evidence) == told
@@ -85,6 +87,29 @@ def test_evidence_reads_well_where_the_owner_is_not_known() -> None:
     """The name stands within a sentence: «an unknown process's SYN»."""
     opening = {"state": "SYN_SENT", "reason": "TCP_INVALID_ACK_SEQUENCE", "named": ["ACTIVE_OPEN"]}
     assert "does not acknowledge an unknown process's SYN" in told(**opening, trigger="SA")
+
+
+class Via(Known):
+    """Knows one process, and by what."""
+
+    def __init__(self, via: str) -> None:
+        super().__init__(LISTENER)
+        self.via = via
+
+    def owner(self, record: Record, facts: Facts) -> tuple[Owner | None, Listener | None]:
+        return Owner(process=Process(pid=7, comm="api"), via=self.via, alive=True), None
+
+
+@pytest.mark.parametrize(
+    ("via", "who"),
+    [("closer", "api[7]"), ("accept", "api[7]"), ("listener", "this side"), ("one of the listeners", "this side")],
+)
+def test_who_only_listens_is_not_said_to_have_closed(via: str, who: str) -> None:
+    """A child that inherited the listener may have used the connection."""
+    late = reset(state="TIME_WAIT", reason="TCP_TIMEWAIT_SOCKET", substate=5, trigger="PA", trigger_length=4)
+    ((_, explained),) = Pipeline(Via(via), str).run(Bench().groups(late), epoch_ns=0)
+    assert explained.cause.name == "data-after-close"
+    assert f"{who} had closed" in "; ".join(explained.evidence)
 
 
 @pytest.mark.parametrize(("unread", "said"), [(1, "; 1 byte unread"), (2, "; 2 bytes unread")])

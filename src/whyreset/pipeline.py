@@ -211,6 +211,8 @@ def _words(draft: Draft, sample: Record) -> dict[str, str]:
         "port": str(draft.group.port if draft.group.port is not None else sample.local_port),
         "remote": f"[{sample.remote}]" if ":" in sample.remote else sample.remote or "the peer",
         "owner": name(draft.owner.process) if draft.owner else _UNKNOWN,
+        # who listens need not be who closed
+        "side": name(draft.owner.process) if draft.owner and "listener" not in draft.owner.via else "this side",
         "peer": name(draft.peer.process) if draft.peer else _UNKNOWN,
         "closer": name(closer) if closer else _UNKNOWN,
         "last": name(draft.last) if draft.last else _UNKNOWN,

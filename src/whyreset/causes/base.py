@@ -8,14 +8,15 @@ from __future__ import annotations
 from whyreset.model import Cause, Facts
 
 #: What evidence may ask for in braces. `port` is the service's, `remote` the other side's address, `owner` and `closer`
-#: are processes, `unread` and `length` (of the trigger's payload) are «5 bytes», `queue` and `limit` the accept queue's
-#: connections, `ended` and `idle` times since the connection ended and since data came or went, `exit` how the closer
-#: ended, `peer` the owner at the other end, `last` who held a listener last, `local` this side's address. Of resets
-#: past the stack, `rules` are the firewall's that fit, and `sockets` the raw and packet sockets with who holds them.
+#: are processes, `side` is the owner where more is known of it than that it listens, `unread` and `length` (of the
+#: trigger's payload) are «5 bytes», `queue` and `limit` the accept queue's connections, `ended` and `idle` times since
+#: the connection ended and since data came or went, `exit` how the closer ended, `peer` the owner at the other end,
+#: `last` who held a listener last, `local` this side's address. Of resets past the stack, `rules` are the firewall's
+#: that fit, and `sockets` the raw and packet sockets with who holds them.
 WORDS = frozenset(
     {
         *("port", "remote", "owner", "closer", "unread", "length", "queue", "limit", "ended", "idle", "exit", "peer"),
-        *("last", "local", "rules", "sockets"),
+        *("last", "local", "rules", "side", "sockets"),
     }
 )
 

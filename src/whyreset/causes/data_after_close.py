@@ -19,20 +19,20 @@ def explain(facts: Facts) -> Cause | None:
         return from_packets(traits)
     if facts.reason == "TCP_ABORT_ON_DATA" and facts.trigger_payload and not gave_up_on_ack(facts):
         done = "closed" if facts.orphaned else "shut down both directions (shutdown(2))"
-        return certain(NAME, FAMILY, reason(facts), f"{{owner}} had {done}; then {{length}} more came from {{remote}}")
+        return certain(NAME, FAMILY, reason(facts), f"{{side}} had {done}; then {{length}} more came from {{remote}}")
     if facts.reason == "TCP_TIMEWAIT_SOCKET" and facts.substate == "FIN_WAIT2" and facts.trigger_payload:
         return certain(
             NAME,
             FAMILY,
             reason(facts),
-            "{owner} had closed {ended} before; then {length} more came from {remote}",
+            "{side} had closed {ended} before; then {length} more came from {remote}",
         )
     # in LAST-ACK the FIN is outstanding too: that data was sent cannot be seen
     if facts.direction == "received" and facts.state == "CLOSE_WAIT" and facts.data_unacked:
         return likely(
             NAME,
             FAMILY,
-            "{remote} had closed its side, then {owner} sent more",
+            "{remote} had closed its side, then {side} sent more",
             missing="the same reset seen at its sender",
         )
     return None

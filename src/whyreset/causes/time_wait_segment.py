@@ -21,7 +21,7 @@ def explain(facts: Facts) -> Cause | None:
         return None
     what = "a new SYN" if "S" in (facts.trigger or "") else "a segment"
     return certain(
-        NAME, FAMILY, reason(facts), what + " for the four-tuple of a connection that {owner} closed {ended} before"
+        NAME, FAMILY, reason(facts), what + " for the four-tuple of a connection that {side} closed {ended} before"
     )
 
 

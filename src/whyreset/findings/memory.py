@@ -16,6 +16,7 @@ _NAMESPACES = 64
 class Shortage(Tally, kw_only=True):
     """The host's, with the connections that were reset for it; nothing is short while it has no time."""
 
+    #: Nobody's as long as nothing was reset: the limit is the whole machine's.
     subject: Subject = Subject()
     first_ns: int = 0
     last_ns: int = 0

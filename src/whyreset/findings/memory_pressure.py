@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from whyreset.findings.base import Batch, Claims, Draft, times
 from whyreset.findings.memory import Holders, Shortage, mebibytes
-from whyreset.model import Host, Step, Subject
+from whyreset.model import Host, Step
 
 
 class MemoryPressure:
@@ -47,7 +47,7 @@ class MemoryPressure:
         how = "is exhausted" if exhausted else "is short"
         yield Draft(
             key="host",
-            subject=short.subject if short.count else Subject(),
+            subject=short.subject,
             since_ns=short.first_ns,
             last_ns=short.last_ns,
             count=short.count or max(self._entered, 1),

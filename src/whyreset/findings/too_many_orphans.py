@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from whyreset.findings.base import Batch, Claims, Draft, times
 from whyreset.findings.memory import Holders, Shortage
-from whyreset.model import Reset, Severity, Step, Subject
+from whyreset.model import Reset, Severity, Step
 
 NAMESPACES = 64
 #: From this part of the limit on it is told before any reset: tcp_out_of_resources() may count each twice.
@@ -39,8 +39,6 @@ class TooManyOrphans:
             if self._orphans >= max(_LEAST, _HALF * self._limit) and self._limit:
                 self._short.sign(batch.now_ns)
                 self._peak = max(self._peak, self._orphans)
-                if not self._short.count:
-                    self._short.subject = Subject(netns=batch.host.netns)
         for reset in batch.resets:
             if reset.cause.name == "too-many-orphans" and reset.facts.direction == "sent":
                 self._take(reset)

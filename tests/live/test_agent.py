@@ -105,7 +105,7 @@ def test_while_it_runs_it_is_read(pair: Pair, store: Path) -> None:
         said = run("history", "--store", str(store)).stdout
         pid = files.holder(str(store))
         assert pid
-        assert f"the agent runs (process {pid})" in said
+        assert f"the agent runs (process {pid})" in " ".join(said.split())  # lines are broken
         watched = run("watch", "--json", "--duration", "0.3", "--store", str(store), "--netns", str(pair.b.inode))
         notice = next(line for line in map(json.loads, watched.stdout.splitlines()) if line["type"] == "notice")
         assert notice["text"].startswith("the agent saw in the last")

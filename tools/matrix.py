@@ -81,9 +81,8 @@ def main() -> int:
             for outcome in together[-len(several) :]:
                 _say(outcome, chosen.seed + number, "mixed: ")
     head = "| what happens | must be told | found | missed | falsely claimed | seconds until told: median (worst) |"
-    lines = [
-        f"{datetime.date.today()}, Linux {os.uname().release}, {chosen.rounds} rounds from seed {chosen.seed}.",
-    ]
+    kernel = os.uname().release.partition("-")[0]
+    lines = [f"{datetime.date.today()}, Linux {kernel}, {chosen.rounds} rounds from seed {chosen.seed}."]
     for title, those in (("Each by itself", outcomes), ("All at the same time at one server", together)):
         if those:
             lines += ["", f"{title}:", "", head, "|---|---|---|---|---|---|", *rows(those)]

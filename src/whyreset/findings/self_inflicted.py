@@ -167,6 +167,8 @@ def _of_services(restarts: list[Restart], packages_ns: int) -> Draft:
     first_ns = min(each.ended_ns for each in restarts)
     last = max(restarts, key=lambda each: each.again_ns)
     names = list(dict.fromkeys(_of(each) for each in restarts))
+    # one that listens on several addresses was restarted once
+    by_place = {(_of(each), each.after.listener.port): each for each in restarts}
     named = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
     listener = last.after.listener
     why = "around a change of its packages" if packages_ns else "together"
@@ -186,7 +188,7 @@ def _of_services(restarts: list[Restart], packages_ns: int) -> Draft:
             *(
                 f"{_of(each)} on :{each.after.listener.port}: ended in order {clock(each.ended_ns)}, back after "
                 f"{span(each.again_ns - each.ended_ns)}"
-                for each in restarts[-4:]
+                for each in list(by_place.values())[-4:]
             ),
             *([f"the list of installed packages changed at {clock(packages_ns)}"] if packages_ns else []),
         ),

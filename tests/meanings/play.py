@@ -3,7 +3,8 @@
 import threading
 import time
 import traceback
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from tests.hosts import Watch
 from tests.hosts.cases import Stage
@@ -44,14 +45,38 @@ def play(
     """
     placed = scenes(stages, scenarios, seed)
     outcomes = {each.name: Outcome(each) for each in scenarios}
-    threads = [
-        threading.Thread(target=_play, args=(scenario, scene, outcomes[scenario.name], over))
-        for scenario, scene in placed
-    ]
+    with _playing(placed, outcomes, over):
+        return _held(watch, stages, placed, outcomes)
+
+
+@contextmanager
+def _playing(placed: Sequence[tuple[Scenario, Scene]], outcomes: dict[str, Outcome], over: float) -> Iterator[None]:
+    """Plays them to their ends; processes that a thread has started end with it, so that threads stay for the block."""
+    ended, leave = threading.Semaphore(0), threading.Event()
+
+    def run(scenario: Scenario, scene: Scene) -> None:
+        _play(scenario, scene, outcomes[scenario.name], over)
+        ended.release()
+        leave.wait()
+
+    threads = [threading.Thread(target=run, args=each) for each in placed]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join()
+    try:
+        for _ in threads:
+            ended.acquire()
+        yield
+    finally:
+        leave.set()
+        for thread in threads:
+            thread.join()
+
+
+def _held(
+    watch: Watch, stages: Sequence[Stage], placed: Sequence[tuple[Scenario, Scene]], outcomes: dict[str, Outcome]
+) -> list[Outcome]:
+    """What was told, held against what should have been."""
+    scenarios = [scenario for scenario, _ in placed]
     end = time.monotonic() + max(each.after for each in scenarios)
     while time.monotonic() < end or _awaited(watch, placed):
         time.sleep(_ASK_SECONDS)

@@ -27,6 +27,8 @@ _TICK_NS = 10_000_000
 #: A port that closes so soon after a process's end went with it; one that closed so long before was given up by a
 #: service that then had its processes finish.
 _WITH_NS, _BEFORE_NS = SECOND_NS, 60 * SECOND_NS
+#: What a process cut so shortly before its end was a part of it: some close what they have before they exit.
+_NEAR_NS = 2 * SECOND_NS
 
 _Key = tuple[int, int, int, int]
 
@@ -47,6 +49,13 @@ class Cut(Tally, kw_only=True):
     ended_ns: int = 0
     #: As wait(2) gives it; None while it lives, and where that was not told.
     exit_code: int | None = None
+
+    @property
+    def at_end(self) -> int:
+        """How many of them it cut by ending."""
+        if not self.ended_ns:
+            return 0
+        return self.count if self.ended_ns - self.first_ns <= _NEAR_NS else self.by_end
 
 
 class Cuts:
@@ -88,7 +97,7 @@ class Cuts:
     def ended_with_port(self) -> Iterator[tuple[Life, Cut]]:
         """Of processes that ended with their port: who listened there, and what each cut by its end."""
         for key, cut in self._cuts.items():
-            if cut.by_end and cut.ended_ns and not self.port_stays(cut) and (life := self._life(key, cut)):
+            if cut.at_end and not self.port_stays(cut) and (life := self._life(key, cut)):
                 yield life, cut
 
     def _life(self, key: _Key, cut: Cut) -> Life | None:
@@ -98,7 +107,8 @@ class Cuts:
         for life in reversed(known.former if known else ()):
             listener, owner = life.listener, life.owner.process
             if (
-                ended_ns - _BEFORE_NS <= listener.until_ns <= ended_ns + _WITH_NS
+                listener.since_ns < ended_ns
+                and ended_ns - _BEFORE_NS <= listener.until_ns <= ended_ns + _WITH_NS
                 and listener.serves(cut.address, cut.family)
                 and (owner.pid == cut.process.pid or same(owner, cut.process))
             ):

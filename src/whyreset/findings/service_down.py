@@ -168,7 +168,7 @@ class ServiceDown(OfServices):
                 key, _ = self._of(life.listener.netns_cookie, life.owner.process, stop)
                 ended.setdefault(key, []).append((life, cut, stop))
         for key, cuts in ended.items():
-            down, number = self._down.get(key), sum(cut.by_end for _, cut, _ in cuts)
+            down, number = self._down.get(key), sum(cut.at_end for _, cut, _ in cuts)
             if down is None:
                 if number < CUT_LEAST:
                     continue

@@ -69,7 +69,7 @@ class ServiceFlapping(OfServices):
         """One for each service that is in a loop which costs clients something."""
         cut: Counter[tuple[int, int]] = Counter()
         for life, each in self._services.cuts.ended_with_port():
-            cut[life.listener.owner] += each.by_end
+            cut[life.listener.owner] += each.at_end
         for key, flap in self._flaps.items():
             recent = flap.recent(now_ns)
             lived = [each.before.listener.until_ns - each.before.listener.since_ns for each in recent]

@@ -227,7 +227,7 @@ class Tapping:
             last_ns=observed.last_ns,
             port=observed.port,
             netns_name=self._name(self._packets.netns),
-            remotes=_remotes(observed.receivers if sent else observed.senders),
+            remotes=_remotes(observed.receivers if sent else observed.senders, observed.count),
             on_wire=observed.count,
             owner=self._owner(observed, sample),
         )
@@ -318,5 +318,6 @@ def _segment(seen: SeenSegment) -> Segment:
     return Segment(flags=seen.flags, seq=seen.seq, ack=seen.ack, length=seen.length)
 
 
-def _remotes(tally: Tally) -> Remotes:
-    return Remotes(distinct=tally.distinct, exact=tally.exact, top=tally.top)
+def _remotes(tally: Tally, count: int) -> Remotes:
+    # an estimate may be more than there were at all
+    return Remotes(distinct=min(tally.distinct, count), exact=tally.exact, top=tally.top)

@@ -60,7 +60,8 @@ cdef class Values:
             netns=g.key.netns_inode,
             netns_cookie=g.key.netns_cookie,
             port=None if g.key.facts.flags & CROWDED else g.key.port,
-            remotes=Remotes(distinct=round(remotes_distinct(&g.remotes)), exact=not g.remotes.top.overflowed, top=tuple(top)),
+            # an estimate may be more than there were at all
+            remotes=Remotes(distinct=min(int(round(remotes_distinct(&g.remotes))), g.count), exact=not g.remotes.top.overflowed, top=tuple(top)),
             samples=tuple(samples),
             twin=g.twin or None,
             number=g.number,

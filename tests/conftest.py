@@ -15,7 +15,7 @@ from tests.hosts.cases.model import machine_lock
 CAPABILITIES = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_ADMIN": 21}  # include/uapi/linux/capability.h
 _OF_HOSTS = ("tests/live/", "tests/hosts/")
 #: Of these what sees its own hosts alone, and mostly waits.
-_WAITING = ("tests/live/test_packets_tier.py", "tests/live/test_past.py", "tests/live/test_extcap.py")
+_WAITING = ("tests/live/test_packets_tier.py", "tests/live/test_extcap.py")
 COMMANDS = {"ip": "iproute2", "nft": "nftables", "setpriv": "util-linux"}
 
 

@@ -1,5 +1,7 @@
 """What is said of services that are gone."""
 
+import pytest
+
 from tests.findings.story import BOOT, EPOCH, NETNS, SECOND, Story
 from tests.outputs.values import reset
 from whyreset.findings.base import Batch
@@ -183,7 +185,7 @@ def test_what_is_closed_before_the_exit_counts_too() -> None:
     assert found[-1].severity == "notice"
 
 
-def test_what_was_cut_long_before_the_end_does_not_count() -> None:
-    """A habit of a program that ends later is no cost of its end."""
-    story = f"0 listen 8080 api\n3 {CUT.format(4, 'api', 'api')}\n30 exit api SIGTERM\n"
-    assert not told(story)
+@pytest.mark.parametrize("end", ["3.5 exit api SIGTERM", "3.1 exit api SIGKILL"])
+def test_what_was_cut_for_another_reason_does_not_count(end: str) -> None:
+    """What a program that ends later, or is killed, had cut before is no cost of its end."""
+    assert not told(f"0 listen 8080 api\n3 {CUT.format(4, 'api', 'api')}\n{end}\n")

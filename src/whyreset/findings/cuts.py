@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from msgspec import field
 
 from whyreset.findings.base import SECOND_NS, Batch, Table, add_sources, subject_of
-from whyreset.findings.ports import Ports, same
+from whyreset.findings.ports import Ports, ends_in_order, same
 from whyreset.findings.tally import Tally
 from whyreset.model import Life, Process, Reset
 
@@ -27,8 +27,8 @@ _TICK_NS = 10_000_000
 #: A port that closes so soon after a process's end went with it; one that closed so long before was given up by a
 #: service that then had its processes finish.
 _WITH_NS, _BEFORE_NS = SECOND_NS, 60 * SECOND_NS
-#: What a process cut so shortly before its end was a part of it: some close what they have before they exit.
-_NEAR_NS = 2 * SECOND_NS
+#: What a process cut so shortly before it ended in order was a part of that: some close all before they exit.
+_NEAR_NS = SECOND_NS // 5
 
 _Key = tuple[int, int, int, int]
 
@@ -55,7 +55,8 @@ class Cut(Tally, kw_only=True):
         """How many of them it cut by ending."""
         if not self.ended_ns:
             return 0
-        return self.count if self.ended_ns - self.first_ns <= _NEAR_NS else self.by_end
+        in_order = self.exit_code is not None and ends_in_order(self.exit_code)
+        return self.count if in_order and self.ended_ns - self.first_ns <= _NEAR_NS else self.by_end
 
 
 class Cuts:

@@ -1,7 +1,5 @@
 """What is said of services that are gone."""
 
-import pytest
-
 from tests.findings.story import BOOT, EPOCH, NETNS, SECOND, Story
 from tests.outputs.values import reset
 from whyreset.findings.base import Batch
@@ -160,32 +158,3 @@ def test_a_scan_that_meets_a_service_that_ended_long_ago_is_not_its_client() -> 
     text = "0 listen 8080 api\n1 exit api 1\n100 sent closed-port 8080 from 203.0.113.5"
     assert told(text, 101) == []
     assert [each.severity for each in told(text, 103)] == ["critical"]
-
-
-CUT = "sent unread-data 8080 x{} by={} closer={} in_closer=true"
-
-
-def test_what_one_end_cut_is_not_the_next_ones() -> None:
-    """The service is back at once and ends again, with nothing to cut: that end is not told."""
-    first = CUT.format(9, "old", "old")
-    story = (
-        f"0 listen 8080 old unit=api.service\n3 exit old SIGKILL\n3 {first} exiting=true exit=SIGKILL\n"
-        "3.02 listen 8080 new unit=api.service\n3.5 exit new SIGKILL\n"
-    )
-    found = told(story)
-    assert {each.subject.process.comm for each in found if each.subject.process} == {"old"}
-    assert all("9 connections cut" in each.sentence for each in found)
-
-
-def test_what_is_closed_before_the_exit_counts_too() -> None:
-    """Some programs close what they have when they are told to end."""
-    story = f"0 listen 8080 api\n3 {CUT.format(4, 'api', 'api')}\n3.1 exit api SIGTERM\n"
-    found = told(story)
-    assert "4 connections cut, and nobody refused since" in found[-1].sentence
-    assert found[-1].severity == "notice"
-
-
-@pytest.mark.parametrize("end", ["3.5 exit api SIGTERM", "3.1 exit api SIGKILL"])
-def test_what_was_cut_for_another_reason_does_not_count(end: str) -> None:
-    """What a program that ends later, or is killed, had cut before is no cost of its end."""
-    assert not told(f"0 listen 8080 api\n3 {CUT.format(4, 'api', 'api')}\n{end}\n")

@@ -68,23 +68,6 @@ def crash(scene: Scene) -> None:
         refuse(scene, scene.port, 20)
 
 
-def back_at_once(scene: Scene) -> None:
-    """A web server dies with connections that it had not answered, and is started again before anybody else asks."""
-    client = scene.actor(scene.a, "client")
-    with serve(scene, scene.port) as server:
-        server.kill(signal.SIGSTOP)
-        waiting = [client.connect(scene.address, scene.port) for _ in range(5)]
-        for connection in waiting:
-            connection.send(b"GET / HTTP/1.0\r\n\r\n")
-            connection.await_unacknowledged()
-        scene.mark()
-        server.kill(signal.SIGKILL)
-        for connection in waiting:
-            connection.await_state("CLOSE")
-    with serve(scene, scene.port):
-        scene.pause(1)
-
-
 def planned_restart(scene: Scene) -> None:
     """A web server is told to end and started again a second later; clients ask all the time."""
     asking = knocking(scene)
@@ -218,18 +201,6 @@ SCENARIOS = (
         "a service crashes",
         crash,
         wanted=(Wanted("service-down", within=1.0, says=("SIGSEGV", ":{port}")),),
-    ),
-    Scenario(
-        "a service crashes and is back at once",
-        back_at_once,
-        wanted=(
-            Wanted(
-                "service-down",
-                within=1.5,
-                says=("5 connections cut, and nobody refused", "SIGKILL", ":{port}"),
-                closes=True,
-            ),
-        ),
     ),
     Scenario(
         "a service is restarted as planned",

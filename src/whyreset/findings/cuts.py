@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from msgspec import field
 
 from whyreset.findings.base import SECOND_NS, Batch, Table, add_sources, subject_of
-from whyreset.findings.ports import Ports, ends_in_order, same
+from whyreset.findings.ports import Ports
 from whyreset.findings.tally import Tally
-from whyreset.model import Life, Process, Reset
+from whyreset.model import Process, Reset
 
 #: Processes by port that are remembered, and clients of each.
 PROCESSES, CLIENTS = 1024, 64
@@ -24,11 +24,8 @@ ALIVE_NS, ENDED_NS = 120 * SECOND_NS, 600 * SECOND_NS
 
 CAUSES = frozenset({"unread-data", "data-after-close", "linger-zero", "disconnect", "not-accepted"})
 _TICK_NS = 10_000_000
-#: A port that closes so soon after a process's end went with it; one that closed so long before was given up by a
-#: service that then had its processes finish.
-_WITH_NS, _BEFORE_NS = SECOND_NS, 60 * SECOND_NS
-#: What a process cut so shortly before it ended in order was a part of that: some close all before they exit.
-_NEAR_NS = SECOND_NS // 5
+#: A port that closes so soon after a process's end went with it.
+_WITH_NS = SECOND_NS
 
 _Key = tuple[int, int, int, int]
 
@@ -49,14 +46,6 @@ class Cut(Tally, kw_only=True):
     ended_ns: int = 0
     #: As wait(2) gives it; None while it lives, and where that was not told.
     exit_code: int | None = None
-
-    @property
-    def at_end(self) -> int:
-        """How many of them it cut by ending."""
-        if not self.ended_ns:
-            return 0
-        in_order = self.exit_code is not None and ends_in_order(self.exit_code)
-        return self.count if in_order and self.ended_ns - self.first_ns <= _NEAR_NS else self.by_end
 
 
 class Cuts:
@@ -94,27 +83,6 @@ class Cuts:
             is_told = cut.ended_ns and cut.exit_code is not None and now_ns - cut.ended_ns >= _WITH_NS
             if is_told and self.port_stays(cut):
                 yield key[:2], cut
-
-    def ended_with_port(self) -> Iterator[tuple[Life, Cut]]:
-        """Of processes that ended with their port: who listened there, and what each cut by its end."""
-        for key, cut in self._cuts.items():
-            if cut.at_end and not self.port_stays(cut) and (life := self._life(key, cut)):
-                yield life, cut
-
-    def _life(self, key: _Key, cut: Cut) -> Life | None:
-        """The listener that went with a process, be it its own or that of its service."""
-        known = self._ports.get(*key[:2])
-        ended_ns = cut.ended_ns - self._epoch_ns
-        for life in reversed(known.former if known else ()):
-            listener, owner = life.listener, life.owner.process
-            if (
-                listener.since_ns < ended_ns
-                and ended_ns - _BEFORE_NS <= listener.until_ns <= ended_ns + _WITH_NS
-                and listener.serves(cut.address, cut.family)
-                and (owner.pid == cut.process.pid or same(owner, cut.process))
-            ):
-                return life
-        return None
 
     def port_stays(self, cut: Cut) -> bool:
         """Whether a listener that was there before the process ended served its port on."""

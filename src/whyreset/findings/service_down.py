@@ -1,17 +1,14 @@
-"""service-down: a listener went away, and clients are refused or were cut. Rules and cases stand in service_down.md."""
+"""service-down: a listener went away, and clients are refused. Rules and cases stand in service_down.md."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from functools import partial
 
 from msgspec import Struct, field
-from msgspec.structs import replace
 
 from whyreset.findings import managers
 from whyreset.findings.base import SECOND_NS, Batch, Claims, Draft, Table, called, label, sources, subject_of, times
-from whyreset.findings.cuts import Cut
 from whyreset.findings.ports import CUT, ending, ends_in_order
 from whyreset.findings.services import OfServices, Services
 from whyreset.model import Confidence, Life, Process, Reset, Severity, Step, Stop, Subject
@@ -21,8 +18,6 @@ from whyreset.words import clock, span
 SERVICES = 512
 #: Clients of a service that are told apart, and ports of it.
 CLIENTS, PORTS_EACH = 256, 32
-#: A service that ended is told for so many connections that it cut, when nobody was refused.
-CUT_LEAST = 3
 #: Without a refused client for so long it is over: nobody wants it any more.
 QUIET_NS = 600 * SECOND_NS
 #: A service that ended in order and listens again so soon was restarted; until then it may be.
@@ -47,8 +42,6 @@ class _Down(Struct, kw_only=True):
     first_ns: int
     last_ns: int
     refused: int = 0
-    #: Connections that were reset as its processes ended.
-    cut: int = 0
     clients: Counter[str] = field(default_factory=Counter)
     #: There were clients that had no room.
     more_clients: bool = False
@@ -84,7 +77,6 @@ class ServiceDown(OfServices):
 
     def __init__(self, services: Services | None = None) -> None:
         super().__init__(services)
-        self._epoch_ns = 0
         self._down: Table[_Key, _Down] = Table(SERVICES, weight=lambda down: down.refused)
         #: The latest end of each process.
         self._latest: Table[tuple[int, int, int], _Key] = Table(SERVICES)
@@ -92,24 +84,21 @@ class ServiceDown(OfServices):
     def see(self, batch: Batch) -> None:
         """Refused clients of ports whose listener is gone, and listeners that came back."""
         self._services.see(batch)
-        self._epoch_ns = batch.epoch_ns
         for reset in batch.resets:
             if reset.cause.name == "closed-port" and reset.facts.direction == "sent" and reset.owner and reset.stop:
-                self._refused(reset, reset.owner.process, reset.stop)
+                self._refused(reset, reset.owner.process, reset.stop, batch)
         places = {(life.listener.netns_cookie, life.listener.port) for life in batch.lives}
         ended = {process.pid for process in batch.ends}
         if places or ended:
             for (cookie, pid, _, _), down in self._down.items():
                 if pid in ended or any((cookie, port) in places for port in down.wanted):
-                    self._follow(down)
+                    self._follow(down, batch.epoch_ns)
         self._down.drop(lambda down: batch.now_ns - down.last_ns > QUIET_NS)
 
     def drafts(self, now_ns: int) -> Iterable[Draft]:
         """One for each service."""
-        self._cut(now_ns)
         for key, down in self._down.items():
-            is_late = down.first_ns - down.stop.time_ns > LATE_NS
-            if is_late and not down.cut and now_ns - down.first_ns < PATIENCE_NS:
+            if down.first_ns - down.stop.time_ns > LATE_NS and now_ns - down.first_ns < PATIENCE_NS:
                 continue
             # what is over already when it is told first is told as going on once, so that it has a beginning
             over = bool(down.again_ns) and down.told
@@ -119,7 +108,7 @@ class ServiceDown(OfServices):
                 subject=down.subject,
                 since_ns=down.stop.time_ns,
                 last_ns=down.again_ns or down.last_ns,
-                count=down.refused + down.cut,
+                count=down.refused,
                 confidence=_confidence(down),
                 severity=_severity(down, now_ns),
                 sentence=_sentence(down),
@@ -131,20 +120,18 @@ class ServiceDown(OfServices):
                 over=over,
             )
 
-    def _refused(self, reset: Reset, process: Process, stop: Stop) -> None:
+    def _refused(self, reset: Reset, process: Process, stop: Stop, batch: Batch) -> None:
         sample = reset.sample
         port = reset.port if reset.port is not None else sample.local_port
         key, down = self._of(sample.netns_cookie, process, stop)
         if down is None:
-            if self._listens_still(reset, port, stop):
+            if self._listens_still(reset, port, stop, batch.epoch_ns):
                 return
             subject = subject_of(reset, port=port, process=process)
             made = _Down(subject=subject, process=process, stop=stop, first_ns=reset.time_ns, last_ns=reset.last_ns)
             others = self._services.ports.elsewhere(process, port)
             made.moved = next((each for each in others if not _serves(each, sample.netns_cookie, reset)), None)
             down = self._down.touch(key, lambda: made)
-        if not down.refused:
-            down.first_ns = reset.time_ns
         down.last_ns = max(down.last_ns, reset.last_ns)
         down.refused += reset.count
         down.certain = down.certain and reset.cause.certainty == "certain"
@@ -157,36 +144,7 @@ class ServiceDown(OfServices):
                 down.more_clients = True
         if len(down.resets) < 3:
             down.resets.append(reset.number)
-        self._follow(down)
-
-    def _cut(self, now_ns: int) -> None:
-        """Services that ended with connections, whether or not anybody was refused since."""
-        ended: dict[_Key, list[tuple[Life, Cut, Stop]]] = {}
-        for life, cut in self._services.cuts.ended_with_port():
-            if now_ns - cut.ended_ns <= LATE_NS:
-                stop = self._stop(life)
-                key, _ = self._of(life.listener.netns_cookie, life.owner.process, stop)
-                ended.setdefault(key, []).append((life, cut, stop))
-        for key, cuts in ended.items():
-            down, number = self._down.get(key), sum(cut.at_end for _, cut, _ in cuts)
-            if down is None:
-                if number < CUT_LEAST:
-                    continue
-                down = self._down.touch(key, partial(_made, *cuts[0]))
-            down.cut = max(down.cut, number)
-            down.last_ns = max(down.last_ns, *(cut.ended_ns for _, cut, _ in cuts))
-            for _, cut, _ in cuts:
-                if len(down.wanted) < PORTS_EACH:
-                    down.wanted.setdefault(cut.port, (cut.address, cut.family))
-            self._follow(down)
-
-    def _stop(self, life: Life) -> Stop:
-        listener = life.listener
-        return Stop(
-            time_ns=listener.until_ns + self._epoch_ns,
-            exit_code=listener.exit_code,
-            out_of_memory=listener.out_of_memory,
-        )
+        self._follow(down, batch.epoch_ns)
 
     def _of(self, netns_cookie: int, process: Process, stop: Stop) -> tuple[_Key, _Down | None]:
         """The same end's time differs a little between its ports, and as the clock is set."""
@@ -197,13 +155,13 @@ class ServiceDown(OfServices):
             key = self._latest.touch(whose, lambda: (*whose, stop.time_ns))
         return key, self._down.get(key)
 
-    def _listens_still(self, reset: Reset, port: int, stop: Stop) -> bool:
+    def _listens_still(self, reset: Reset, port: int, stop: Stop, epoch_ns: int) -> bool:
         """Somebody else had listened there before that end, and does: so it was not this end that refuses clients."""
         sample = reset.sample
         life = self._services.ports.serving(sample.netns_cookie, port, sample.local, sample.family)
-        return life is not None and life.listener.since_ns + self._epoch_ns < stop.time_ns
+        return life is not None and life.listener.since_ns + epoch_ns < stop.time_ns
 
-    def _follow(self, down: _Down) -> None:
+    def _follow(self, down: _Down, epoch_ns: int) -> None:
         """What became of it since: its process's end, a listener where clients ask, or elsewhere."""
         down.process = self._services.ports.final(down.process)
         if down.again is not None:  # what becomes of that one is another end
@@ -214,22 +172,8 @@ class ServiceDown(OfServices):
             if life is None:
                 down.again, down.again_ns = None, 0
                 return
-            since_ns = life.listener.since_ns + self._epoch_ns
-            if since_ns >= down.again_ns:
-                down.again, down.again_ns = life, max(since_ns, down.stop.time_ns)
-
-
-def _made(life: Life, cut: Cut, stop: Stop) -> _Down:
-    """One by what its end cut, before anybody is refused."""
-    subject = replace(cut.subject, process=life.owner.process)
-    return _Down(
-        subject=subject,
-        process=life.owner.process,
-        stop=stop,
-        first_ns=cut.ended_ns,
-        last_ns=cut.ended_ns,
-        resets=list(cut.resets),
-    )
+            if life.listener.since_ns + epoch_ns >= down.again_ns:
+                down.again, down.again_ns = life, max(life.listener.since_ns + epoch_ns, down.stop.time_ns)
 
 
 def _serves(life: Life, netns_cookie: int, reset: Reset) -> bool:
@@ -242,10 +186,8 @@ def _confidence(down: _Down) -> Confidence:
 
 
 def _severity(down: _Down, now_ns: int) -> Severity:
-    if down.again_ns or (down.in_order and not down.refused):
+    if down.again_ns:
         return "notice"
-    if not down.refused:
-        return "warning"
     if not down.in_order:
         return "critical"
     if down.first_ns - down.stop.time_ns > LATE_NS and down.refused < RARELY:
@@ -271,13 +213,6 @@ def _ending(down: _Down) -> str:
     return f"stopped in order ({how})" if down.in_order else how
 
 
-def _cost(down: _Down, when: str) -> str:
-    """«43 clients refused since», «7 connections cut, and nobody refused since»."""
-    cut = f"{times(down.cut, 'connection')} cut" if down.cut else ""
-    refused = f"{_refusals(down)} {when}" if down.refused else f"nobody refused {when}"
-    return ", and ".join(each for each in (cut, refused) if each)
-
-
 def _refusals(down: _Down) -> str:
     """«43 clients refused», «1 client refused 12 times»."""
     number = len(down.clients)
@@ -289,11 +224,11 @@ def _sentence(down: _Down) -> str:
     process, stop = down.process, down.stop
     if down.again is None:
         head = f"Service down: {called(process)} stopped listening on {_where(down)} at {clock(stop.time_ns)}"
-        return f"{head}, {_ending(down)}; {_cost(down, 'since')}"
+        return f"{head}, {_ending(down)}; {_refusals(down)} since"
     gone = f"nobody listened on {_where(down)} for {span(down.again_ns - stop.time_ns)}"
     until = f"from {clock(stop.time_ns)} to {clock(down.again_ns)}"
     kind = "Restart of" if down.is_restart else "Service was down:"
-    return f"{kind} {called(process)}: {gone}, {until}, {_ending(down)}; {_cost(down, 'meanwhile')}"
+    return f"{kind} {called(process)}: {gone}, {until}, {_ending(down)}; {_refusals(down)} meanwhile"
 
 
 def _evidence(down: _Down) -> tuple[str, ...]:
@@ -304,10 +239,7 @@ def _evidence(down: _Down) -> tuple[str, ...]:
     how = ending(process.exit_code, out_of_memory=process.out_of_memory)
     if stop.holder is not None and how:
         found.append(f"{called(process)}, which had opened the socket: {how}")
-    if down.refused:
-        found.append(f"{_refusals(down)} since {clock(down.first_ns)}: nobody listens there")
-    if down.cut:
-        found.append(f"{times(down.cut, 'connection')} reset as its processes ended")
+    found.append(f"{_refusals(down)} since {clock(down.first_ns)}: nobody listens there")
     if down.again is not None:
         words = "ended in order and was back soon, as in a planned restart" if down.is_restart else "listens again"
         found.append(f"{called(down.again.owner.process)} listens there since {clock(down.again_ns)}: {words}")

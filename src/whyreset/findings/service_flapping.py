@@ -36,8 +36,6 @@ class _Flap(Struct, kw_only=True):
     process: Process
     ports: set[int] = field(default_factory=set)
     refused: int = 0
-    #: Connections that were reset as its processes ended.
-    cut: int = 0
     clients: Counter[str] = field(default_factory=Counter)
     resets: list[int] = field(default_factory=list)
     labels: set[str] = field(default_factory=set)
@@ -66,19 +64,13 @@ class ServiceFlapping(OfServices):
         self._flaps.drop(lambda flap: batch.now_ns - _last(flap).again_ns > LOOP_NS + GIVEN_UP_NS)
 
     def drafts(self, now_ns: int) -> Iterable[Draft]:
-        """One for each service that is in a loop which costs clients something."""
-        cut: Counter[tuple[int, int]] = Counter()
-        for life, each in self._services.cuts.ended_with_port():
-            cut[life.listener.owner] += each.at_end
+        """One for each service that is in a loop."""
         for key, flap in self._flaps.items():
             recent = flap.recent(now_ns)
             lived = [each.before.listener.until_ns - each.before.listener.since_ns for each in recent]
-            flap.cut = sum(cut[each.before.listener.owner] for each in recent)
-            in_order = all(each.in_order for each in recent)
-            costs = flap.refused or (flap.cut and not in_order)
-            if not recent or not costs or statistics.median(lived) > SHORT_NS:
+            if not recent or not flap.refused or statistics.median(lived) > SHORT_NS:
                 continue
-            if len(recent) < (LOOP_IN_ORDER if in_order else LOOP):
+            if len(recent) < (LOOP_IN_ORDER if all(each.in_order for each in recent) else LOOP):
                 continue
             if not self._goes_on(flap, now_ns, statistics.median(lived)):
                 continue
@@ -139,8 +131,6 @@ def _draft(key: _Key, flap: _Flap, recent: list[Restart], lived_ns: int) -> Draf
     mostly = how if number == len(recent) else f"mostly {how}"
     since_ns = recent[0].ended_ns
     steps = managers.ask(process, since_ns)
-    refused = f"{times(flap.refused, 'connection')} of {times(len(flap.clients), 'client')} refused meanwhile"
-    costs = [f"{times(flap.cut, 'connection')} cut"] * bool(flap.cut) + [refused] * bool(flap.refused)
     in_order = all(each.in_order for each in recent)
     return Draft(
         key=key,
@@ -152,7 +142,8 @@ def _draft(key: _Key, flap: _Flap, recent: list[Restart], lived_ns: int) -> Draf
         severity="warning" if in_order else "critical",
         sentence=(
             f"Service flapping: {called(process)} ended and was started again {times(len(recent), 'time')} within "
-            f"{span(within)} on {where}, {mostly}; {', '.join(costs)}"
+            f"{span(within)} on {where}, {mostly}; {times(flap.refused, 'connection')} of "
+            f"{times(len(flap.clients), 'client')} refused meanwhile"
         ),
         evidence=(
             f"{times(len(recent), 'restart')} since {clock(since_ns)}; it listened for {span(lived_ns)} each time",
